@@ -1,0 +1,31 @@
+//! Per-CPU state that the kernel programs keep and the daemon reads.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// What became of the records of one kind on one CPU: `seen = submitted + filtered + ring_full + failed`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Counters {
+    /// Times that a program of this kind ran for something it is there for.
+    pub seen: u64,
+    /// Written to the ring.
+    pub submitted: u64,
+    /// Wanted by nobody.
+    pub filtered: u64,
+    /// Refused by a full ring, or by one too full for this kind's class.
+    pub ring_full: u64,
+    /// Could not be put together: no free scratch, or the object vanished.
+    pub failed: u64,
+}
+
+/// One CPU's state of the ring, in the one slot of its map.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RingState {
+    /// Time of this CPU's last record, to tell a quiet spell from a storm.
+    pub last_ts: u64,
+    /// Next [`crate::Header::seq`].
+    pub seq: u32,
+    /// Scratch slots in use: programs can interrupt each other.
+    pub nest: u32,
+}

@@ -1,0 +1,2 @@
+//! Kernel fields.
+pub struct Offsets;

@@ -1,0 +1,40 @@
+//! What the daemon tells the kernel programs: once at load ([`Knobs`]) and while they run ([`Settings`]).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Patched into read-only memory before the load, so that the verifier removes what this kernel cannot do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Knobs {
+    /// 1: `bpf_get_current_task_btf` exists, kernel structs are read directly; 0: each read is a helper call.
+    pub task_btf: u32,
+    /// 1: `bpf_task_pt_regs` exists.
+    pub task_pt_regs: u32,
+    /// Process id of the daemon, whose own files and sockets are no events.
+    pub self_tgid: u32,
+    /// Index of the v1 controller whose group identifies a task in the v2 root, or [`crate::offsets::MISSING`].
+    pub cgroup1_subsys: u32,
+    /// Bytes of the ring beyond which file and network records are refused.
+    pub ring_headroom: u32,
+    /// 1: `struct dentry` holds `d_name` right behind `d_parent`, one read fetches both.
+    pub dentry_packed: u32,
+    /// Quiet time in nanoseconds after which a record wakes the daemon by itself.
+    pub wake_after: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// The one value of the settings map; may change at any time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Settings {
+    /// Bits of the `WANT_*` constants.
+    pub want: u64,
+}
+
+impl Settings {
+    /// Environment of a new image.
+    pub const WANT_ENV: u64 = 1;
+    /// The name that a successful open was asked with.
+    pub const WANT_OPEN_NAME: u64 = 1 << 1;
+}

@@ -1,0 +1,163 @@
+//! The types of events, by the names that rules use.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// Family of an event type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Processes.
+    Process,
+    /// Files.
+    File,
+    /// Sockets.
+    Network,
+    /// Credentials, namespaces, the kernel itself.
+    Privilege,
+    /// The sensor's own.
+    Sensor,
+}
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $variant:ident $name:literal $category:ident $seen:literal;)*) => {
+        /// What happened. Every type that the rule language knows; [`EventType::is_seen`] tells which the sensor produces.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum EventType { $($(#[$doc])* #[doc = concat!("`", $name, "`")] $variant,)* }
+
+        impl EventType {
+            /// Every type.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name that rules use.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Its family.
+            #[must_use]
+            pub const fn category(self) -> Category {
+                match self { $(Self::$variant => Category::$category,)* }
+            }
+
+            /// Whether this sensor produces it at all.
+            #[must_use]
+            pub const fn is_seen(self) -> bool {
+                match self { $(Self::$variant => $seen,)* }
+            }
+        }
+    };
+}
+
+event_types! {
+    Execve "execve" Process true;
+    Execveat "execveat" Process true;
+    Fork "fork" Process true;
+    Vfork "vfork" Process true;
+    Clone "clone" Process true;
+    Clone3 "clone3" Process true;
+    Procexit "procexit" Process true;
+    Open "open" File true;
+    Openat "openat" File true;
+    Openat2 "openat2" File true;
+    Creat "creat" File true;
+    OpenByHandleAt "open_by_handle_at" File true;
+    Connect "connect" Network true;
+    Accept "accept" Network true;
+    Accept4 "accept4" Network true;
+    Bind "bind" Network true;
+    Listen "listen" Network true;
+    Sendto "sendto" Network true;
+    Sendmsg "sendmsg" Network true;
+    Sendmmsg "sendmmsg" Network true;
+    Socket "socket" Network false;
+    Recvfrom "recvfrom" Network false;
+    Recvmsg "recvmsg" Network false;
+    Unlink "unlink" File false;
+    Unlinkat "unlinkat" File false;
+    Rmdir "rmdir" File false;
+    Rename "rename" File false;
+    Renameat "renameat" File false;
+    Renameat2 "renameat2" File false;
+    Mkdir "mkdir" File false;
+    Mkdirat "mkdirat" File false;
+    Link "link" File false;
+    Linkat "linkat" File false;
+    Symlink "symlink" File false;
+    Symlinkat "symlinkat" File false;
+    Chmod "chmod" File false;
+    Fchmod "fchmod" File false;
+    Fchmodat "fchmodat" File false;
+    Fchmodat2 "fchmodat2" File false;
+    Chown "chown" File false;
+    Lchown "lchown" File false;
+    Fchown "fchown" File false;
+    Fchownat "fchownat" File false;
+    Mknod "mknod" File false;
+    Mknodat "mknodat" File false;
+    Dup "dup" File false;
+    Dup2 "dup2" File false;
+    Dup3 "dup3" File false;
+    Ptrace "ptrace" Privilege false;
+    ProcessVmReadv "process_vm_readv" Privilege false;
+    ProcessVmWritev "process_vm_writev" Privilege false;
+    InitModule "init_module" Privilege false;
+    FinitModule "finit_module" Privilege false;
+    DeleteModule "delete_module" Privilege false;
+    Setns "setns" Privilege false;
+    Unshare "unshare" Privilege false;
+    Setuid "setuid" Privilege false;
+    Setgid "setgid" Privilege false;
+    Setreuid "setreuid" Privilege false;
+    Setresuid "setresuid" Privilege false;
+    Capset "capset" Privilege false;
+    Mount "mount" File false;
+    Umount "umount" File false;
+    Umount2 "umount2" File false;
+    PivotRoot "pivot_root" File false;
+    Chroot "chroot" File false;
+    Bpf "bpf" Privilege false;
+    Userfaultfd "userfaultfd" Privilege false;
+    MemfdCreate "memfd_create" File false;
+    IoUringSetup "io_uring_setup" Privilege false;
+    Prctl "prctl" Process false;
+    Kill "kill" Process false;
+    PidfdGetfd "pidfd_getfd" Process false;
+    Mprotect "mprotect" Process false;
+    Loss "loss" Sensor true;
+}
+
+impl EventType {
+    /// The type of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|event_type| event_type.name() == name)
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back_to_their_types() {
+        for event_type in EventType::ALL {
+            assert_eq!(EventType::from_name(event_type.name()), Some(*event_type));
+        }
+        assert_eq!(EventType::from_name("clone4"), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! What an event did, by family.
+
+use std::net::IpAddr;
+
+use sensor_common::Kind;
+use serde::Serialize;
+
+use super::{Args, ProcessKey, Text};
+
+/// What only this family of events has.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "family", rename_all = "lowercase")]
+pub enum Detail {
+    /// `execve`, `execveat`.
+    Exec(Exec),
+    /// `fork`, `vfork`, `clone`, `clone3`.
+    Fork(Fork),
+    /// `procexit`.
+    Exit(Exit),
+    /// `open`, `openat`, `openat2`, `creat`, `open_by_handle_at`.
+    Open(Open),
+    /// `connect`, `accept`, `accept4`, `bind`, `listen`, `sendto`, `sendmsg`.
+    Socket(Socket),
+    /// A gap.
+    Loss(Loss),
+}
+
+/// A new image: what it is stands in the event's process. Where the call failed, the process is the caller's.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Exec {
+    /// What was asked for.
+    pub filename: Text,
+    /// The interpreter that the kernel loaded in place of a script.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub interpreter: Text,
+    /// The arguments of a call that failed; those of one that did not are the process's.
+    #[serde(skip_serializing_if = "Args::is_empty")]
+    pub attempted_args: Args,
+}
+
+/// A new process; the event's process is its creator.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Fork {
+    /// The new process.
+    pub child: ProcessKey,
+    /// Its id in its own pid namespace.
+    pub child_vpid: Option<u32>,
+    /// `CLONE_VM`, `CLONE_FS`, `CLONE_FILES` and `CLONE_NEW*`, as far as they show in the new task.
+    pub flags: u64,
+}
+
+/// The end of a process.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Exit {
+    /// As `wait` reports it.
+    pub status: u32,
+    /// Nanoseconds from start to end.
+    pub lifetime: u64,
+}
+
+impl Exit {
+    /// What the process passed to `exit`; `None` where a signal ended it.
+    #[must_use]
+    pub const fn code(&self) -> Option<u8> {
+        if self.status & 0x7f == 0 { Some((self.status >> 8) as u8) } else { None }
+    }
+
+    /// The signal that ended it.
+    #[must_use]
+    pub const fn signal(&self) -> Option<u8> {
+        match self.status & 0x7f {
+            0 => None,
+            signal => Some(signal as u8),
+        }
+    }
+}
+
+/// A file that was opened, or could not be.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Open {
+    /// The file's path as the kernel resolved it; where the call failed, the asked-for name made absolute, unresolved.
+    pub path: Text,
+    /// Whether the path leads outside the task's root or its mount namespace.
+    pub detached: bool,
+    /// What was asked for; `None` where nobody wanted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// The file; `None` where the call failed.
+    pub file: Option<File>,
+    /// `O_*` as asked for.
+    pub flags: u32,
+    /// Whether the call made the file.
+    pub created: bool,
+    /// Mode argument.
+    pub mode: u32,
+    /// Directory argument, -100 for the working directory.
+    pub dirfd: i32,
+    /// `openat2`'s resolve flags.
+    pub resolve: u64,
+}
+
+/// A file as the kernel identifies it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// Inode number.
+    pub ino: u64,
+    /// Device number, major << 20 | minor.
+    pub dev: u32,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// Links; 0: it has no name any more.
+    pub nlink: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Owning group.
+    pub gid: u32,
+    /// Where on an overlay it lies.
+    pub layer: Layer,
+}
+
+/// Place of a file on an overlay filesystem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// Not on one, or unknown.
+    #[default]
+    Other,
+    /// As the image brought it.
+    Lower,
+    /// Written or changed since the container was made.
+    Upper,
+}
+
+/// A socket and what was done with it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Socket {
+    /// Descriptor of the call; for `accept` the new one.
+    pub fd: i32,
+    /// `AF_INET` …
+    pub family: u16,
+    /// `SOCK_STREAM` …
+    #[serde(rename = "type")]
+    pub socket_type: u16,
+    /// `IPPROTO_TCP` …
+    pub protocol: u16,
+    /// Inode number.
+    pub ino: u64,
+    /// This end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// Whether [`Socket::remote`] (for `bind`: [`Socket::local`]) was copied from memory that its owner may have
+    /// changed meanwhile.
+    pub untrusted: bool,
+    /// Whether this end accepted the connection or waits for some.
+    pub server: bool,
+    /// Backlog, accept flags or bytes to send, by type of event.
+    pub arg: u32,
+}
+
+/// One end of a socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum SocketAddr {
+    /// Not known, not set, or of a family without addresses.
+    #[default]
+    None,
+    /// IPv4 or IPv6; a v4-mapped v6 address is given as v4.
+    Ip(Peer),
+    /// `AF_UNIX`: a path, or an abstract name that starts with `@`.
+    Unix(Text),
+}
+
+/// Address and port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Peer {
+    /// Address.
+    pub ip: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+/// What was lost since the last gap, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// By kind and cause.
+    pub lost: Vec<Lost>,
+}
+
+/// Records of one kind that were lost for one cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// Stem of the kind.
+    #[serde(serialize_with = "kind_stem")]
+    pub kind: Kind,
+    /// Refused by a full ring.
+    pub ring_full: u64,
+    /// Could not be put together.
+    pub failed: u64,
+}
+
+fn kind_stem<S: serde::Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.stem())
+}

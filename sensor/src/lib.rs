@@ -1,0 +1,10 @@
+//! Vedette's daemon. Data flows one way:
+//!
+//! ```text
+//! kernel hook → ring buffer → decode → enrich → rule → respond → sink
+//!               (probe)        RawEvent  Event    Match   Decision  Alert
+//! ```
+//!
+//! A module imports only what is upstream of it; [`pipeline`] alone wires them.
+
+pub mod event;

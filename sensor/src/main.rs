@@ -1,0 +1,3 @@
+//! The `vedette` command.
+
+fn main() {}
