@@ -13,6 +13,7 @@ mod net;
 pub mod offsets;
 mod process;
 mod settings;
+pub mod syscalls;
 
 pub use counters::{Counters, RingState};
 pub use file::{CALLER_DIR, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER};

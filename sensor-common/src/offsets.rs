@@ -1,2 +1,164 @@
-//! Kernel fields.
-pub struct Offsets;
+//! The kernel fields that the programs read, each with its place in the running kernel's BTF.
+//!
+//! A path is `type.member.member`; `a|b` tries one after the other (a member was renamed), `sizeof type` is a size, and
+//! `member[Enumerator]` the element of a pointer array. The loader patches [`Offsets`] into the object; what this kernel
+//! does not have becomes [`MISSING`], and the program reads zero and clears the field's bit in `Header::valid`.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// In place of an offset: this kernel has no such field.
+pub const MISSING: u32 = 0xffff;
+
+macro_rules! offsets {
+    ($($name:ident: $path:literal $need:ident;)*) => {
+        /// Byte offsets, in the order of [`FIELDS`].
+        #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct Offsets {
+            $(#[doc = concat!("`", $path, "`")] pub $name: u32,)*
+        }
+
+        /// Every field: the member of [`Offsets`], its path, and whether the sensor can do without.
+        pub const FIELDS: &[Field] = &[
+            $(Field { name: stringify!($name), path: $path, need: Need::$need },)*
+        ];
+    };
+}
+
+/// One kernel field.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Member of [`Offsets`].
+    pub name: &'static str,
+    /// Where it is.
+    pub path: &'static str,
+    /// What its absence means.
+    pub need: Need,
+}
+
+/// What the absence of a field means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Without it no record makes sense: the sensor cannot run on this kernel.
+    Always,
+    /// Its value is not known on this kernel.
+    Optional,
+}
+
+offsets! {
+    task_pid: "task_struct.pid" Always;
+    task_tgid: "task_struct.tgid" Always;
+    task_parent: "task_struct.real_parent" Always;
+    task_leader: "task_struct.group_leader" Always;
+    task_start: "task_struct.start_boottime|task_struct.real_start_time" Always;
+    task_comm: "task_struct.comm" Always;
+    task_cred: "task_struct.cred" Always;
+    task_mm: "task_struct.mm" Always;
+    task_fs: "task_struct.fs" Always;
+    task_files: "task_struct.files" Always;
+    task_nsproxy: "task_struct.nsproxy" Optional;
+    task_thread_pid: "task_struct.thread_pid" Optional;
+    task_signal: "task_struct.signal" Always;
+    task_exit_code: "task_struct.exit_code" Always;
+    task_loginuid: "task_struct.loginuid" Optional;
+    task_cgroups: "task_struct.cgroups" Optional;
+    task_ti_status: "task_struct.thread_info.status" Always;
+    cred_uid: "cred.uid" Always;
+    cred_gid: "cred.gid" Always;
+    cred_euid: "cred.euid" Always;
+    cred_egid: "cred.egid" Always;
+    cred_cap_inheritable: "cred.cap_inheritable" Optional;
+    cred_cap_permitted: "cred.cap_permitted" Optional;
+    cred_cap_effective: "cred.cap_effective" Optional;
+    cred_user_ns: "cred.user_ns" Optional;
+    mm_arg_start: "mm_struct.arg_start" Always;
+    mm_arg_end: "mm_struct.arg_end" Always;
+    mm_env_start: "mm_struct.env_start" Always;
+    mm_env_end: "mm_struct.env_end" Always;
+    fs_root: "fs_struct.root" Always;
+    fs_pwd: "fs_struct.pwd" Always;
+    files_fdt: "files_struct.fdt" Always;
+    fdt_fd: "fdtable.fd" Always;
+    fdt_max_fds: "fdtable.max_fds" Always;
+    nsproxy_mnt: "nsproxy.mnt_ns" Optional;
+    nsproxy_net: "nsproxy.net_ns" Optional;
+    mnt_ns_inum: "mnt_namespace.ns.inum" Optional;
+    net_ns_inum: "net.ns.inum" Optional;
+    user_ns_inum: "user_namespace.ns.inum" Optional;
+    pid_ns_inum: "pid_namespace.ns.inum" Optional;
+    pid_level: "pid.level" Optional;
+    pid_numbers: "pid.numbers" Optional;
+    upid_size: "sizeof upid" Optional;
+    upid_nr: "upid.nr" Optional;
+    upid_ns: "upid.ns" Optional;
+    signal_pgid: "signal_struct.pids[PIDTYPE_PGID]" Optional;
+    signal_sid: "signal_struct.pids[PIDTYPE_SID]" Optional;
+    signal_tgid: "signal_struct.pids[PIDTYPE_TGID]" Optional;
+    signal_tty: "signal_struct.tty" Optional;
+    signal_live: "signal_struct.live" Always;
+    signal_exit_code: "signal_struct.group_exit_code" Always;
+    tty_driver: "tty_struct.driver" Optional;
+    tty_index: "tty_struct.index" Optional;
+    tty_driver_major: "tty_driver.major" Optional;
+    tty_driver_minor: "tty_driver.minor_start" Optional;
+    css_set_dfl: "css_set.dfl_cgrp" Optional;
+    css_set_subsys: "css_set.subsys" Optional;
+    css_cgroup: "cgroup_subsys_state.cgroup" Optional;
+    cgroup_kn: "cgroup.kn" Optional;
+    cgroup_level: "cgroup.level" Optional;
+    cgroup_root: "cgroup.root" Optional;
+    cgroup_hierarchy: "cgroup_root.hierarchy_id" Optional;
+    kn_id: "kernfs_node.id" Optional;
+    bprm_file: "linux_binprm.file" Always;
+    bprm_filename: "linux_binprm.filename" Always;
+    bprm_interp: "linux_binprm.interp" Optional;
+    file_path: "file.f_path|file.__f_path" Always;
+    file_inode: "file.f_inode" Always;
+    file_mode: "file.f_mode" Always;
+    file_private: "file.private_data" Always;
+    vfsmount_root: "vfsmount.mnt_root" Always;
+    mount_mnt: "mount.mnt" Always;
+    mount_parent: "mount.mnt_parent" Always;
+    mount_point: "mount.mnt_mountpoint" Always;
+    dentry_parent: "dentry.d_parent" Always;
+    dentry_name: "dentry.d_name|dentry.__d_name" Always;
+    inode_ino: "inode.i_ino" Always;
+    inode_mode: "inode.i_mode" Always;
+    inode_nlink: "inode.i_nlink|inode.__i_nlink" Always;
+    inode_uid: "inode.i_uid" Always;
+    inode_gid: "inode.i_gid" Always;
+    inode_sb: "inode.i_sb" Always;
+    inode_size: "sizeof inode" Optional;
+    inode_ctime: "inode.i_ctime_sec|inode.__i_ctime.tv_sec|inode.i_ctime.tv_sec" Optional;
+    inode_ctime_nsec: "inode.i_ctime_nsec|inode.__i_ctime.tv_nsec|inode.i_ctime.tv_nsec" Optional;
+    inode_mtime: "inode.i_mtime_sec|inode.__i_mtime.tv_sec|inode.i_mtime.tv_sec" Optional;
+    inode_mtime_nsec: "inode.i_mtime_nsec|inode.__i_mtime.tv_nsec|inode.i_mtime.tv_nsec" Optional;
+    sb_dev: "super_block.s_dev" Always;
+    sb_magic: "super_block.s_magic" Optional;
+    socket_sk: "socket.sk" Always;
+    socket_type: "socket.type" Always;
+    sk_family: "sock.__sk_common.skc_family" Always;
+    sk_state: "sock.__sk_common.skc_state" Always;
+    sk_protocol: "sock.sk_protocol" Always;
+    sk_num: "sock.__sk_common.skc_num" Always;
+    sk_dport: "sock.__sk_common.skc_dport" Always;
+    sk_daddr: "sock.__sk_common.skc_daddr" Always;
+    sk_rcv_saddr: "sock.__sk_common.skc_rcv_saddr" Always;
+    sk_v6_daddr: "sock.__sk_common.skc_v6_daddr" Optional;
+    sk_v6_rcv_saddr: "sock.__sk_common.skc_v6_rcv_saddr" Optional;
+    unix_addr: "unix_sock.addr" Optional;
+    unix_peer: "unix_sock.peer" Optional;
+    unix_path: "unix_sock.path" Optional;
+    unix_address_len: "unix_address.len" Optional;
+    unix_address_name: "unix_address.name" Optional;
+    regs_syscall: "pt_regs.orig_ax" Always;
+    regs_0: "pt_regs.di" Always;
+    regs_1: "pt_regs.si" Always;
+    regs_2: "pt_regs.dx" Always;
+    regs_3: "pt_regs.r10" Always;
+    regs_4: "pt_regs.r8" Always;
+    regs_5: "pt_regs.r9" Always;
+    regs_compat_0: "pt_regs.bx" Always;
+    regs_compat_1: "pt_regs.cx" Always;
+    regs_compat_5: "pt_regs.bp" Always;
+}

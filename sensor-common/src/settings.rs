@@ -12,16 +12,17 @@ pub struct Knobs {
     pub task_pt_regs: u32,
     /// Process id of the daemon, whose own files and sockets are no events.
     pub self_tgid: u32,
-    /// Index of the v1 controller whose group identifies a task in the v2 root, or [`crate::offsets::MISSING`].
-    pub cgroup1_subsys: u32,
+    /// Offset in `css_set` of the v1 controller whose group identifies a task in the v2 root, or
+    /// [`crate::offsets::MISSING`].
+    pub cgroup1_css: u32,
     /// Bytes of the ring beyond which file and network records are refused.
     pub ring_headroom: u32,
     /// 1: `struct dentry` holds `d_name` right behind `d_parent`, one read fetches both.
     pub dentry_packed: u32,
     /// Quiet time in nanoseconds after which a record wakes the daemon by itself.
     pub wake_after: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Number of that controller's hierarchy; records of control groups in other v1 hierarchies are not sent.
+    pub cgroup1_hierarchy: u32,
 }
 
 /// The one value of the settings map; may change at any time.

@@ -1,0 +1,124 @@
+//! The only place that reads kernel structs: pointers whose offsets come from the running kernel's BTF.
+//!
+//! A direct load (1–2 ns) needs a BTF pointer and a constant offset; everything else goes through
+//! `bpf_probe_read_kernel` (about 34 ns). Both read zero from a bad pointer.
+
+mod file;
+mod path;
+mod socket;
+mod task;
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
+use sensor_common::{Knobs, Offsets, offsets::MISSING};
+
+pub(crate) use self::{
+    file::{File, fd_file},
+    path::{append_cwd, append_path, append_relative_dir},
+    socket::{AF_UNIX, Sock, fd_sock, user_ip, user_unix},
+    task::{Task, cgroup_key},
+};
+
+/// Patched by the loader; the values here never run.
+#[unsafe(no_mangle)]
+pub(crate) static OFFSETS: [u32; size_of::<Offsets>() / 4] = [MISSING; size_of::<Offsets>() / 4];
+
+/// Patched by the loader.
+#[unsafe(no_mangle)]
+pub(crate) static KNOBS: [u32; size_of::<Knobs>() / 4] = [0; size_of::<Knobs>() / 4];
+
+/// The offset of a field on this kernel: a constant for the verifier, which drops what hangs on a missing one.
+macro_rules! offset {
+    ($field:ident) => {{
+        let index = core::mem::offset_of!(sensor_common::Offsets, $field) / 4;
+        // SAFETY: the index is inside the array, which is never written after the load.
+        unsafe { (&raw const crate::kernel::OFFSETS).cast::<u32>().add(index).read_volatile() }
+    }};
+}
+
+/// A knob's value on this kernel.
+macro_rules! knob {
+    ($field:ident) => {{
+        let index = core::mem::offset_of!(sensor_common::Knobs, $field) / 4;
+        // SAFETY: the index is inside the array, which is never written after the load.
+        unsafe { (&raw const crate::kernel::KNOBS).cast::<u32>().add(index).read_volatile() }
+    }};
+}
+
+pub(crate) use {knob, offset};
+
+/// A pointer into the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ptr(pub(crate) *const u8);
+
+impl Ptr {
+    /// From an integer that the verifier knows nothing of.
+    #[inline(always)]
+    pub(crate) fn from_u64(address: u64) -> Self {
+        Self(address as *const u8)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Reads a field by a direct load where the kernel allows it.
+    #[inline(always)]
+    pub(crate) fn load<T: Copy>(self, offset: u32) -> Option<T> {
+        if offset == MISSING {
+            return None;
+        }
+        if knob!(task_btf) == 0 {
+            return self.probe(offset);
+        }
+        // SAFETY: the verifier only accepts this on a BTF pointer; a fault reads zero.
+        Some(unsafe { self.0.add(offset as usize).cast::<T>().read_volatile() })
+    }
+
+    /// Follows a pointer field by a direct load, which keeps it a BTF pointer.
+    #[inline(always)]
+    pub(crate) fn follow(self, offset: u32) -> Option<Self> {
+        self.load::<*const u8>(offset).map(Self)
+    }
+
+    /// Reads a field of any address.
+    #[inline(always)]
+    pub(crate) fn probe<T: Copy>(self, offset: u32) -> Option<T> {
+        if offset == MISSING {
+            return None;
+        }
+        let mut value = MaybeUninit::<T>::uninit();
+        let from = self.0.wrapping_add(offset as usize);
+        // SAFETY: the destination is as large as the value; the helper checks the source.
+        let failed =
+            unsafe { bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, from.cast()) };
+        if failed != 0 {
+            return None;
+        }
+        // SAFETY: the helper filled it.
+        Some(unsafe { value.assume_init() })
+    }
+
+    /// Follows a pointer field of any address; a null pointer is none.
+    #[inline(always)]
+    pub(crate) fn probe_ptr(self, offset: u32) -> Option<Self> {
+        self.probe::<u64>(offset).filter(|address| *address != 0).map(Self::from_u64)
+    }
+}
+
+/// Reads a value from the current task's user memory.
+#[inline(always)]
+pub(crate) fn read_user<T: Copy>(address: u64) -> Option<T> {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the destination is as large as the value; the helper checks the source.
+    let failed = unsafe {
+        bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _)
+    };
+    if failed != 0 {
+        return None;
+    }
+    // SAFETY: the helper filled it.
+    Some(unsafe { value.assume_init() })
+}

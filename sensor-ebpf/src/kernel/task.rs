@@ -1,0 +1,170 @@
+//! Tasks: who they are, what they may do, where they belong.
+
+use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs};
+use sensor_common::{Header, offsets::MISSING};
+
+use super::{Ptr, knob, offset};
+
+/// `struct task_struct`.
+#[derive(Clone, Copy)]
+pub(crate) struct Task(pub(crate) Ptr);
+
+impl Task {
+    #[inline(always)]
+    pub(crate) fn current() -> Self {
+        if knob!(task_btf) != 0 {
+            // SAFETY: no arguments; the verifier removes the call on kernels before 5.11.
+            Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()))
+        } else {
+            // SAFETY: no arguments.
+            Self(Ptr::from_u64(unsafe { bpf_get_current_task() }))
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn tgid(self) -> Option<u32> {
+        self.0.load(offset!(task_tgid))
+    }
+
+    #[inline(always)]
+    pub(crate) fn tid(self) -> Option<u32> {
+        self.0.load(offset!(task_pid))
+    }
+
+    #[inline(always)]
+    pub(crate) fn leader(self) -> Option<Self> {
+        self.0.follow(offset!(task_leader)).map(Self)
+    }
+
+    #[inline(always)]
+    pub(crate) fn parent(self) -> Option<Self> {
+        self.0.follow(offset!(task_parent)).map(Self)
+    }
+
+    /// When the process (not the thread) started.
+    #[inline(always)]
+    pub(crate) fn start(self) -> Option<u64> {
+        self.leader()?.0.load(offset!(task_start))
+    }
+
+    #[inline(always)]
+    pub(crate) fn field(self, offset: u32) -> Option<Ptr> {
+        self.0.follow(offset)
+    }
+
+    #[inline(always)]
+    pub(crate) fn field_value<T: Copy>(self, offset: u32) -> Option<T> {
+        self.0.load(offset)
+    }
+
+    /// Whether the task is inside a 32-bit system call (`TS_COMPAT`).
+    #[inline(always)]
+    pub(crate) fn is_compat(self) -> bool {
+        self.0.load::<u32>(offset!(task_ti_status)).unwrap_or(0) & 2 != 0
+    }
+
+    /// The key of the task's control group.
+    #[inline(always)]
+    pub(crate) fn cgroup(self) -> Option<u64> {
+        let css_set = self.0.follow(offset!(task_cgroups))?;
+        let unified = css_set.follow(offset!(css_set_dfl))?;
+        let level: u32 = unified.load(offset!(cgroup_level))?;
+        let id: u64 = unified.follow(offset!(cgroup_kn))?.load(offset!(kn_id))?;
+        let slot = knob!(cgroup1_css);
+        if level != 0 || slot == MISSING {
+            return Some(id);
+        }
+        // In the root of the unified hierarchy: a hybrid or v1 host, where a controller's hierarchy has the group.
+        let group = css_set.follow(slot)?.follow(offset!(css_cgroup))?;
+        let level: u32 = group.load(offset!(cgroup_level))?;
+        if level == 0 {
+            return Some(id);
+        }
+        let v1: u64 = group.follow(offset!(cgroup_kn))?.load(offset!(kn_id))?;
+        Some(v1 | Header::CGROUP_V1)
+    }
+
+    /// Number of the system call that the task is in.
+    #[inline(always)]
+    pub(crate) fn syscall(self) -> Option<u64> {
+        if knob!(task_pt_regs) == 0 || knob!(task_btf) == 0 {
+            return None;
+        }
+        // SAFETY: the verifier only lets a BTF task pointer in, and removes the call on kernels before 5.15.
+        let regs = unsafe { bpf_task_pt_regs(self.0.0.cast_mut().cast()) };
+        Ptr::from_u64(regs as u64).probe(offset!(regs_syscall))
+    }
+
+    /// One of `signal->pids[]` as (id in the initial namespace, id in the task's own).
+    #[inline(always)]
+    pub(crate) fn pid_of_type(self, kind: u32) -> Option<(u32, u32)> {
+        let pid = self.0.probe_ptr(offset!(task_signal))?.probe_ptr(kind)?;
+        Some((pid_number(pid, 0)?.0, pid_number(pid, self.pid_level()?)?.0))
+    }
+
+    /// Depth of the task's own pid namespace.
+    #[inline(always)]
+    fn pid_level(self) -> Option<u32> {
+        self.0.probe_ptr(offset!(task_thread_pid))?.probe(offset!(pid_level))
+    }
+
+    /// The process's id in its own pid namespace, and that namespace's inode number.
+    #[inline(always)]
+    pub(crate) fn vpid(self) -> Option<(u32, u32)> {
+        let pid = self.0.probe_ptr(offset!(task_signal))?.probe_ptr(offset!(signal_tgid))?;
+        pid_number(pid, pid.probe(offset!(pid_level))?)
+    }
+
+    /// The id of process `other` as this task's pid namespace sees it; 0 where it does not.
+    #[inline(always)]
+    pub(crate) fn vpid_of(self, other: Self) -> Option<u32> {
+        let (_, own) = self.vpid()?;
+        let pid = other.0.probe_ptr(offset!(task_signal))?.probe_ptr(offset!(signal_tgid))?;
+        match pid_number(pid, self.pid_level()?) {
+            Some((number, namespace)) if namespace == own => Some(number),
+            _ => Some(0),
+        }
+    }
+
+    /// The controlling terminal as `/proc/PID/stat` encodes it; 0: none.
+    #[inline(always)]
+    pub(crate) fn tty(self) -> Option<u32> {
+        if offset!(signal_tty) == MISSING || offset!(tty_driver) == MISSING {
+            return None;
+        }
+        let Some(tty) = self.0.probe_ptr(offset!(task_signal))?.probe_ptr(offset!(signal_tty)) else {
+            return Some(0);
+        };
+        let driver = tty.probe_ptr(offset!(tty_driver))?;
+        let major: u32 = driver.probe(offset!(tty_driver_major))?;
+        let minor = driver.probe::<u32>(offset!(tty_driver_minor))? + tty.probe::<u32>(offset!(tty_index))?;
+        Some((minor & 0xff) | (major & 0xfff) << 8 | (minor & !0xff) << 12)
+    }
+
+    /// Inode number of a namespace of the task's `nsproxy`.
+    #[inline(always)]
+    pub(crate) fn namespace(self, member: u32, inum: u32) -> Option<u32> {
+        self.0.follow(offset!(task_nsproxy))?.follow(member)?.load(inum)
+    }
+}
+
+/// A `struct pid`'s number at a namespace level, and that namespace's inode number.
+#[inline(always)]
+fn pid_number(pid: Ptr, level: u32) -> Option<(u32, u32)> {
+    // Namespaces nest at most 32 deep (MAX_PID_NS_LEVEL).
+    let upid = offset!(pid_numbers).checked_add(offset!(upid_size) * (level & 31))?;
+    let namespace = pid.probe_ptr(upid + offset!(upid_ns))?;
+    Some((pid.probe(upid + offset!(upid_nr))?, namespace.probe(offset!(pid_ns_inum))?))
+}
+
+/// The key of a `struct cgroup`, if it belongs to a hierarchy that identifies tasks (the unified one has number 0).
+#[inline(always)]
+pub(crate) fn cgroup_key(cgroup: Ptr) -> Option<u64> {
+    let hierarchy: u32 = cgroup.probe_ptr(offset!(cgroup_root))?.probe(offset!(cgroup_hierarchy))?;
+    let id: u64 = cgroup.probe_ptr(offset!(cgroup_kn))?.probe(offset!(kn_id))?;
+    match hierarchy {
+        0 => Some(id),
+        _ if hierarchy == knob!(cgroup1_hierarchy) => Some(id | Header::CGROUP_V1),
+        _ => None,
+    }
+}

@@ -1,2 +1,0 @@
-//! The kernel half.
-#![no_std]

@@ -1,0 +1,80 @@
+//! Processes begin and end.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sensor_common::{Kind, ProcExit, ProcFork, valid};
+
+use crate::{
+    kernel::{Ptr, Task, offset},
+    record::{emit, filtered},
+};
+
+const CLONE_VM: u64 = 0x100;
+const CLONE_FS: u64 = 0x200;
+const CLONE_FILES: u64 = 0x400;
+
+/// Since 5.5 as a BTF program; runs in the parent before the child is woken, so no event of the child can precede it.
+/// Threads are not processes and pass unseen.
+#[btf_tracepoint(function = "sched_process_fork")]
+fn proc_fork(ctx: BtfTracePointContext) -> i32 {
+    let child = Task(Ptr(ctx.arg::<*const u8>(1)));
+    if child.tid() != child.tgid() {
+        filtered(Kind::ProcFork);
+        return 0;
+    }
+    let task = Task::current();
+    emit::<ProcFork>(Kind::ProcFork, task, |record| {
+        let parent = child.parent()?;
+        let vpid = child.vpid();
+        let body = record.body::<ProcFork>();
+        body.child_start = child.start()?;
+        body.parent_start = parent.start()?;
+        body.child_cgroup = child.cgroup().unwrap_or(0);
+        body.child_tgid = child.tgid()?;
+        body.parent_tgid = parent.tgid()?;
+        body.clone_flags = shared(task, child, offset!(task_mm), CLONE_VM)
+            | shared(task, child, offset!(task_fs), CLONE_FS)
+            | shared(task, child, offset!(task_files), CLONE_FILES);
+        if let Some((number, namespace)) = vpid {
+            body.child_vpid = number;
+            body.child_pid_ns = namespace;
+            record.header().valid |= valid::VPID;
+        }
+        if let Some(nr) = task.syscall() {
+            record.header().syscall = nr as u16;
+        }
+        Some(())
+    });
+    0
+}
+
+/// `flag` where both tasks have the same of something.
+#[inline(always)]
+fn shared(task: Task, child: Task, member: u32, flag: u64) -> u64 {
+    let (ours, theirs): (Option<u64>, Option<u64>) = (task.field_value(member), child.field_value(member));
+    if ours == theirs { flag } else { 0 }
+}
+
+/// Since 5.5 as a BTF program; runs for every thread, with `signal->live` already lowered, so the one that finds it zero
+/// is the last. Two threads that exit at the same instant can both find that: the daemon drops the second record.
+#[btf_tracepoint(function = "sched_process_exit")]
+fn proc_exit(ctx: BtfTracePointContext) -> i32 {
+    let _ = ctx;
+    let task = Task::current();
+    let signal = task.field(offset!(task_signal));
+    let live: Option<u32> = signal.and_then(|signal| signal.load(offset!(signal_live)));
+    if live != Some(0) {
+        filtered(Kind::ProcExit);
+        return 0;
+    }
+    emit::<ProcExit>(Kind::ProcExit, task, |record| {
+        let group: u32 = signal?.load(offset!(signal_exit_code))?;
+        let own: u32 = task.field_value(offset!(task_exit_code))?;
+        let header = record.header();
+        let lifetime = header.ts.saturating_sub(header.start);
+        let body = record.body::<ProcExit>();
+        body.lifetime = lifetime;
+        body.status = if group != 0 { group } else { own };
+        Some(())
+    });
+    0
+}
