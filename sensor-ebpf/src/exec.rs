@@ -1,12 +1,9 @@
 //! New process images, and attempts at them that failed.
 
-use aya_ebpf::{
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{
-    ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, Kind, ProcArgs, ProcExec, STREAM_ARGS, STREAM_ENV, Settings, Text, syscalls,
-    valid,
+    ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, Kind, ProcArgs, ProcExec, STREAM_ARGS, STREAM_ENV, Settings, Text,
+    syscalls, valid,
 };
 
 use crate::{

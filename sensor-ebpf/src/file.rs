@@ -91,9 +91,13 @@ fn request(call: Call) -> Request {
             }
         }
         syscalls::OPEN_BY_HANDLE_AT => Request { name: NO_NAME, mode: 0, ..at },
-        syscalls::CREAT => {
-            Request { dirfd: CALLER_DIR, name: call.arg(0), flags: CREAT_FLAGS, mode: call.arg(1) as u32, ..at }
-        }
+        syscalls::CREAT => Request {
+            dirfd: CALLER_DIR,
+            name: call.arg(0),
+            flags: CREAT_FLAGS,
+            mode: call.arg(1) as u32,
+            ..at
+        },
         _ => Request {
             dirfd: CALLER_DIR,
             name: call.arg(0),

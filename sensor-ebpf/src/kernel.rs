@@ -59,11 +59,6 @@ impl Ptr {
         Self(address as *const u8)
     }
 
-    #[inline(always)]
-    pub(crate) fn is_null(self) -> bool {
-        self.0.is_null()
-    }
-
     /// Reads a field by a direct load where the kernel allows it.
     #[inline(always)]
     pub(crate) fn load<T: Copy>(self, offset: u32) -> Option<T> {
@@ -113,9 +108,8 @@ impl Ptr {
 pub(crate) fn read_user<T: Copy>(address: u64) -> Option<T> {
     let mut value = MaybeUninit::<T>::uninit();
     // SAFETY: the destination is as large as the value; the helper checks the source.
-    let failed = unsafe {
-        bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _)
-    };
+    let failed =
+        unsafe { bpf_probe_read_user(value.as_mut_ptr().cast(), size_of::<T>() as u32, address as *const _) };
     if failed != 0 {
         return None;
     }

@@ -101,12 +101,7 @@ fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
 ///
 /// A descriptor that is no socket (`ENOTSOCK`, `EBADF`) still leaves a record with the result.
 #[inline(always)]
-fn record(
-    call: Call,
-    kind: Kind,
-    fd: i32,
-    more: impl FnOnce(&mut Record, Task, Sock) -> Option<u32>,
-) {
+fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Task, Sock) -> Option<u32>) {
     let task = Task::current();
     emit::<Net>(kind, task, |record| {
         call.head(record);

@@ -208,9 +208,8 @@ impl Record {
     pub(crate) fn append_user_str(&mut self, from: u64, max: u32) -> Text {
         let at = self.cursor & CURSOR_MASK;
         // SAFETY: the cursor is masked to the part of the scratch memory that has `max` bytes behind it.
-        let len = unsafe {
-            bpf_probe_read_user_str(self.base.add(at as usize).cast(), max, from as *const _)
-        };
+        let len =
+            unsafe { bpf_probe_read_user_str(self.base.add(at as usize).cast(), max, from as *const _) };
         self.took_str(at, len, max, text::UNTRUSTED)
     }
 
@@ -229,9 +228,7 @@ impl Record {
     pub(crate) fn append_kernel_str(&mut self, from: Ptr, max: u32) -> Text {
         let at = self.cursor & CURSOR_MASK;
         // SAFETY: as above.
-        let len = unsafe {
-            bpf_probe_read_kernel_str(self.base.add(at as usize).cast(), max, from.0.cast())
-        };
+        let len = unsafe { bpf_probe_read_kernel_str(self.base.add(at as usize).cast(), max, from.0.cast()) };
         self.took_str(at, len, max, 0)
     }
 
@@ -276,7 +273,8 @@ impl Record {
         state.seq = state.seq.wrapping_add(1);
         // SAFETY: a map and a flag.
         if !kind.is_lifecycle()
-            && unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) } > u64::from(knob!(ring_headroom))
+            && unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) }
+                > u64::from(knob!(ring_headroom))
         {
             return false;
         }

@@ -67,8 +67,7 @@ impl Call {
             let number = raw & !syscalls::X32;
             return Self { regs, result, number, compat: false, arguments: 0 };
         }
-        let mut call =
-            Self { regs, result: i64::from(result as i32), number: 0, compat: true, arguments: 0 };
+        let mut call = Self { regs, result: i64::from(result as i32), number: 0, compat: true, arguments: 0 };
         if raw == syscalls::SOCKETCALL {
             call.number = syscalls::from_socketcall(call.arg(0) as u32);
             call.arguments = call.arg(1);

@@ -8,3 +8,4 @@
 //! A module imports only what is upstream of it; [`pipeline`] alone wires them.
 
 pub mod event;
+pub mod probe;

@@ -85,7 +85,9 @@ impl File {
         let inode = self.inode()?;
         let time = |seconds: u32, nanoseconds: u32| -> Option<u64> {
             let nanoseconds: u32 = inode.probe(nanoseconds)?;
-            Some(inode.probe::<u64>(seconds)?.wrapping_mul(1_000_000_000).wrapping_add(u64::from(nanoseconds)))
+            Some(
+                inode.probe::<u64>(seconds)?.wrapping_mul(1_000_000_000).wrapping_add(u64::from(nanoseconds)),
+            )
         };
         Some((
             time(offset!(inode_ctime), offset!(inode_ctime_nsec))?,

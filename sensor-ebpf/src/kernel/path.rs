@@ -1,10 +1,6 @@
 //! Paths as the kernel's dentries say them, after every symlink was followed: a walk from the file up to the task's root.
 
-use aya_ebpf::{
-    helpers::generated::bpf_probe_read_kernel,
-    macros::map,
-    maps::PerCpuArray,
-};
+use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::map, maps::PerCpuArray};
 use sensor_common::{Text, text};
 
 use super::{Ptr, Task, knob, offset};
@@ -51,8 +47,8 @@ struct Dentry {
 pub(crate) fn append_path(record: &mut Record, task: Task, at: Ptr) -> Option<Text> {
     let path: Path = at.probe(0)?;
     let root: Path = task.field(offset!(task_fs))?.probe(offset!(fs_root))?;
+    let flags = walk_path(record.slot(), path.mnt, path.dentry, root.mnt, root.dentry) as u16;
     let buffer = PATH_BUFFER.get_ptr_mut(record.slot())?;
-    let flags = walk(buffer, path, root)?;
     // SAFETY: the buffer is this slot's own until the record is written.
     let start = unsafe { (&raw const (*buffer).start).read_volatile() } & (LENGTH - 1);
     let mut len = LENGTH - start;
@@ -83,6 +79,16 @@ pub(crate) fn append_relative_dir(record: &mut Record, task: Task, dirfd: i32) -
     }
     let file = super::fd_file(task, dirfd)?;
     append_path(record, task, file.path())
+}
+
+/// [`walk`] as a function that the verifier checks once, with any arguments, and not again for every state of every caller:
+/// inlined, a program with two paths went over the limit of a million instructions.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn walk_path(slot: u32, mnt: u64, dentry: u64, root_mnt: u64, root_dentry: u64) -> u64 {
+    let Some(buffer) = PATH_BUFFER.get_ptr_mut(slot) else { return u64::from(text::FAULT) };
+    let root = Path { mnt: root_mnt, dentry: root_dentry };
+    u64::from(walk(buffer, Path { mnt, dentry }, root).unwrap_or(text::FAULT))
 }
 
 /// Writes the path into the buffer, right-aligned, and says what is odd about it.

@@ -1,0 +1,174 @@
+//! The kernel half at work: picks hooks for this kernel, loads and attaches them, hands out the ring and the counters.
+//! It passes records on as bytes and does not look inside.
+
+pub mod btf;
+mod hooks;
+mod load;
+mod object;
+mod offsets;
+mod ring;
+
+use std::io;
+
+use aya::{
+    Ebpf,
+    maps::{PerCpuArray, ProgramArray},
+};
+use sensor_common::{Kind, Settings, offsets::Field};
+use thiserror::Error;
+
+pub use self::{
+    hooks::{HOOKS, Hook, Mode, Variant, Via},
+    load::{Options, load},
+    ring::Ring,
+};
+
+/// Why the sensor cannot watch this machine.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// Not enough privileges.
+    #[error(
+        "loading kernel programs needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE): run it with sudo"
+    )]
+    Privileges,
+    /// No type information.
+    #[error(
+        "this kernel has no BTF ({0}): it needs CONFIG_DEBUG_INFO_BTF=y, as the kernels of Debian 11+, Ubuntu 20.10+ and RHEL 8+ have"
+    )]
+    Btf(#[from] btf::BtfError),
+    /// A field without which no record makes sense.
+    #[error("this kernel's BTF lacks {0}: kernels from 5.10 to 7.2 have it, please report yours")]
+    Field(&'static str),
+    /// The object was built for another daemon.
+    #[error(
+        "the kernel object speaks version {found} of the record format and this daemon version {expected}: build both with `cargo xtask build`"
+    )]
+    Abi {
+        /// The object's.
+        found: u32,
+        /// Ours.
+        expected: u32,
+    },
+    /// The object is damaged.
+    #[error("the kernel object cannot be read: {0}")]
+    Object(String),
+    /// The kernel refused a map or the whole object.
+    #[error("the kernel refuses to load programs: {0}")]
+    Load(String),
+    /// A hook without which the sensor would be blind.
+    #[error("hook {hook} cannot be attached: {why}")]
+    Hook {
+        /// The hook's stem.
+        hook: &'static str,
+        /// The kernel's words.
+        why: String,
+    },
+    /// The ring cannot be waited on.
+    #[error("cannot read the event ring: {0}")]
+    Ring(#[from] io::Error),
+}
+
+/// What became of one hook on this kernel.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct HookReport {
+    /// The hook's stem.
+    pub hook: &'static str,
+    /// The variant at work; `None`: blind.
+    pub chosen: Option<&'static str>,
+    /// How it is attached.
+    pub via: Option<String>,
+    /// Instructions that the verifier walked through.
+    pub instructions: Option<u32>,
+    /// Why better variants (or all) were refused.
+    pub refused: Vec<String>,
+}
+
+/// What this kernel offers.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Report {
+    /// By hook.
+    pub hooks: Vec<HookReport>,
+    /// Fields whose values are unknown here, by path.
+    pub missing_fields: Vec<&'static str>,
+}
+
+impl Report {
+    fn field_missing(&mut self, field: &'static Field) {
+        self.missing_fields.push(field.path);
+    }
+}
+
+/// Totals over all CPUs of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Times that a program of this kind ran for something it is there for.
+    pub seen: u64,
+    /// Written to the ring.
+    pub submitted: u64,
+    /// Wanted by nobody.
+    pub filtered: u64,
+    /// Refused by a full ring.
+    pub ring_full: u64,
+    /// Could not be put together.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// Records that should have come and did not.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.ring_full + self.failed
+    }
+}
+
+/// The programs while they are attached. Dropping it detaches them.
+pub struct Probe {
+    /// Keeps programs and links alive.
+    ebpf: Ebpf,
+    /// The kernel empties the dispatch table when its last descriptor is closed.
+    #[allow(dead_code, reason = "held for its descriptor")]
+    calls: ProgramArray<aya::maps::MapData>,
+    counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
+    report: Report,
+}
+
+impl Probe {
+    /// What this kernel offers.
+    #[must_use]
+    pub const fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Totals by kind since the load.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the read.
+    pub fn counts(&self) -> Result<Vec<(Kind, Counts)>, ProbeError> {
+        Kind::ALL
+            .into_iter()
+            .map(|kind| {
+                let values = self
+                    .counters
+                    .get(&u32::from(kind.number()), 0)
+                    .map_err(|error| ProbeError::Load(error.to_string()))?;
+                let mut counts = Counts::default();
+                for value in values.iter() {
+                    counts.seen += value.0.seen;
+                    counts.submitted += value.0.submitted;
+                    counts.filtered += value.0.filtered;
+                    counts.ring_full += value.0.ring_full;
+                    counts.failed += value.0.failed;
+                }
+                Ok((kind, counts))
+            })
+            .collect()
+    }
+
+    /// Asks the programs for extras, or to stop sending them.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the write.
+    pub fn set(&mut self, settings: Settings) -> Result<(), ProbeError> {
+        load::write_settings(&mut self.ebpf, settings)
+    }
+}

@@ -1,0 +1,134 @@
+//! The program table: every hook of the sensor, and the ways to attach it, best first.
+//!
+//! A hook is one thing to see; its variants see the same thing with the same record, so nothing downstream knows which one
+//! is at work.
+
+use std::fmt;
+
+use sensor_common::{Kind, syscalls};
+
+/// What kind of programs a variant needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Tracepoints with BTF: any kernel since 5.5, also where LSM and fentry are refused.
+    Tracepoint,
+}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug)]
+pub enum Via {
+    /// To a tracepoint.
+    Tracepoint(&'static str),
+    /// To the end of system calls, through the dispatch table; numbers of `x86_64`.
+    Syscalls(&'static [u32]),
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Self::Syscalls(numbers) => write!(f, "tp_btf/{DISPATCHER}, {} calls", numbers.len()),
+        }
+    }
+}
+
+/// One way to see what a hook is there for.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant {
+    /// Name of the program in the object.
+    pub program: &'static str,
+    /// What it needs.
+    pub mode: Mode,
+    /// Where it goes.
+    pub via: Via,
+}
+
+/// One thing to see.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// `family_action`.
+    pub stem: &'static str,
+    /// The records it writes.
+    pub kind: Kind,
+    /// Whether the sensor is useless without it.
+    pub essential: bool,
+    /// Ways to attach it, best first.
+    pub variants: &'static [Variant],
+}
+
+const fn tracepoint(program: &'static str, tracepoint: &'static str) -> Variant {
+    Variant { program, mode: Mode::Tracepoint, via: Via::Tracepoint(tracepoint) }
+}
+
+const fn calls(program: &'static str, numbers: &'static [u32]) -> Variant {
+    Variant { program, mode: Mode::Tracepoint, via: Via::Syscalls(numbers) }
+}
+
+const fn hook(stem: &'static str, kind: Kind, essential: bool, variants: &'static [Variant]) -> Hook {
+    Hook { stem, kind, essential, variants }
+}
+
+/// Name of the program that dispatches system calls.
+pub(super) const DISPATCHER: &str = "sys_exit";
+
+/// Every hook, in the order in which they are attached: what makes and ends processes first, so that the scan of running
+/// ones leaves no hole.
+pub const HOOKS: &[Hook] = &[
+    hook("proc_fork", Kind::ProcFork, true, &[tracepoint("proc_fork", "sched_process_fork")]),
+    hook("proc_exec", Kind::ProcExec, true, &[tracepoint("proc_exec", "sched_process_exec")]),
+    hook("proc_exit", Kind::ProcExit, true, &[tracepoint("proc_exit", "sched_process_exit")]),
+    hook("cgroup_mkdir", Kind::CgroupMkdir, false, &[tracepoint("cgroup_mkdir", "cgroup_mkdir")]),
+    hook("cgroup_rmdir", Kind::CgroupRmdir, false, &[tracepoint("cgroup_rmdir", "cgroup_rmdir")]),
+    hook(
+        "proc_exec_failed",
+        Kind::ProcExec,
+        false,
+        &[calls("sx_proc_exec", &[syscalls::EXECVE, syscalls::EXECVEAT])],
+    ),
+    hook(
+        "file_open",
+        Kind::FileOpen,
+        false,
+        &[calls(
+            "sx_file_open",
+            &[
+                syscalls::OPEN,
+                syscalls::OPENAT,
+                syscalls::OPENAT2,
+                syscalls::CREAT,
+                syscalls::OPEN_BY_HANDLE_AT,
+            ],
+        )],
+    ),
+    hook("net_connect", Kind::NetConnect, false, &[calls("sx_net_connect", &[syscalls::CONNECT])]),
+    hook(
+        "net_accept",
+        Kind::NetAccept,
+        false,
+        &[calls("sx_net_accept", &[syscalls::ACCEPT, syscalls::ACCEPT4])],
+    ),
+    hook("net_bind", Kind::NetBind, false, &[calls("sx_net_bind", &[syscalls::BIND])]),
+    hook("net_listen", Kind::NetListen, false, &[calls("sx_net_listen", &[syscalls::LISTEN])]),
+    hook(
+        "net_send",
+        Kind::NetSend,
+        false,
+        &[calls("sx_net_send", &[syscalls::SENDTO, syscalls::SENDMSG, syscalls::SENDMMSG])],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_hook_and_program_names_survive_the_kernel() {
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::ProcArgs) {
+            assert!(HOOKS.iter().any(|hook| hook.kind == kind), "{}", kind.stem());
+        }
+        for variant in HOOKS.iter().flat_map(|hook| hook.variants) {
+            assert!(variant.program.len() <= 15, "{}", variant.program);
+        }
+    }
+}

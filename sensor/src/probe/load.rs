@@ -1,0 +1,213 @@
+//! Loads the object and attaches, for each hook, the best variant that this kernel takes.
+
+use aya::{
+    Ebpf, EbpfLoader, Pod,
+    maps::{Array, PerCpuArray, ProgramArray, RingBuf},
+    programs::{BtfTracePoint, ProgramError},
+};
+use sensor_common::{Counters, Kind, Settings, syscalls};
+use zerocopy::IntoBytes;
+
+use super::{
+    HOOKS, Hook, HookReport, Probe, ProbeError, Report, Ring, Variant, Via,
+    btf::Btf,
+    hooks::DISPATCHER,
+    object::{self, OBJECT},
+    offsets,
+};
+
+/// What to load.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of the ring in bytes, a power of two and at least a page.
+    pub ring_bytes: u32,
+    /// Which kinds anybody wants; hooks of others are not attached (those that make and end processes always are).
+    pub kinds: Vec<Kind>,
+    /// Stems of hooks to leave out.
+    pub disabled_hooks: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { ring_bytes: 8 << 20, kinds: Kind::ALL.to_vec(), disabled_hooks: Vec::new() }
+    }
+}
+
+/// [`Counters`] as aya reads them from a map.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(super) struct PodCounters(pub(super) Counters);
+
+// SAFETY: integers only, no padding (`IntoBytes` proves it).
+#[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
+unsafe impl Pod for PodCounters {}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+struct PodSettings(Settings);
+
+// SAFETY: as above.
+#[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
+unsafe impl Pod for PodSettings {}
+
+/// Loads and attaches. Records flow from here on; the ring holds them until it is read.
+///
+/// # Errors
+/// Where this kernel, or the privileges at hand, do not allow it; see [`ProbeError`].
+pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
+    object::check_abi(OBJECT)?;
+    let own_btf = Btf::of_kernel()?;
+    let mut report = Report::default();
+    let offsets = offsets::offsets(&own_btf, &mut report)?;
+    let knobs = offsets::knobs(&own_btf, options.ring_bytes);
+    let knobs: Vec<u32> = knobs
+        .as_bytes()
+        .chunks_exact(4)
+        .filter_map(|word| word.try_into().ok())
+        .map(u32::from_ne_bytes)
+        .collect();
+    let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
+    let mut ebpf = EbpfLoader::new()
+        .btf(Some(&btf))
+        .override_global("OFFSETS", offsets.as_slice(), true)
+        .override_global("KNOBS", knobs.as_slice(), true)
+        .map_max_entries("EVENTS", options.ring_bytes)
+        .load(OBJECT)
+        .map_err(|error| refused(&chain(&error)))?;
+    let ring = take_map(&mut ebpf, "EVENTS")?;
+    let ring = Ring::new(RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?);
+    let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
+        .map_err(|error| ProbeError::Load(error.to_string()))?;
+    let mut calls = ProgramArray::try_from(take_map(&mut ebpf, "SYSCALLS")?)
+        .map_err(|error| ProbeError::Load(error.to_string()))?;
+    let mut loader =
+        Loader { ebpf: &mut ebpf, btf: &btf, own_btf: &own_btf, calls: &mut calls, dispatches: false };
+    for hook in HOOKS {
+        let wanted = hook.essential
+            || (options.kinds.contains(&hook.kind)
+                && !options.disabled_hooks.iter().any(|stem| stem == hook.stem));
+        let state = if wanted { loader.attach(hook)? } else { not_wanted(hook) };
+        report.hooks.push(state);
+    }
+    if loader.dispatches {
+        loader.attach_dispatcher()?;
+    }
+    Ok((Probe { ebpf, calls, counters, report }, ring))
+}
+
+/// Changes what the programs add to their records.
+pub(super) fn write_settings(ebpf: &mut Ebpf, settings: Settings) -> Result<(), ProbeError> {
+    let error = |error: aya::maps::MapError| ProbeError::Load(error.to_string());
+    let map = ebpf.map_mut("SETTINGS").ok_or_else(|| ProbeError::Object("no map SETTINGS".to_owned()))?;
+    Array::<_, PodSettings>::try_from(map).map_err(error)?.set(0, PodSettings(settings), 0).map_err(error)
+}
+
+struct Loader<'a> {
+    ebpf: &'a mut Ebpf,
+    btf: &'a aya::Btf,
+    own_btf: &'a Btf,
+    calls: &'a mut ProgramArray<aya::maps::MapData>,
+    dispatches: bool,
+}
+
+impl Loader<'_> {
+    /// Attaches the first variant that works, and reports why the ones before it did not.
+    fn attach(&mut self, hook: &Hook) -> Result<HookReport, ProbeError> {
+        let mut report = blind(hook);
+        for variant in hook.variants {
+            match self.attach_variant(variant) {
+                Ok(instructions) => {
+                    report.chosen = Some(variant.program);
+                    report.via = Some(variant.via.to_string());
+                    report.instructions = instructions;
+                    return Ok(report);
+                }
+                Err(why) => report.refused.push(format!("{}: {why}", variant.program)),
+            }
+        }
+        if hook.essential {
+            return Err(ProbeError::Hook { hook: hook.stem, why: report.refused.join("; ") });
+        }
+        Ok(report)
+    }
+
+    fn attach_variant(&mut self, variant: &Variant) -> Result<Option<u32>, String> {
+        match variant.via {
+            Via::Tracepoint(tracepoint) => {
+                let program = self.load_program(variant.program, tracepoint)?;
+                program.attach().map_err(|error| chain(&error))?;
+                Ok(instructions(program))
+            }
+            Via::Syscalls(numbers) => {
+                let program = self.load_program(variant.program, DISPATCHER)?;
+                let instructions = instructions(program);
+                let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| chain(&error))?;
+                for index in numbers.iter().flat_map(|number| indexes(*number)) {
+                    self.calls.set(index, &fd, 0).map_err(|error| chain(&error))?;
+                }
+                self.dispatches = true;
+                Ok(instructions)
+            }
+        }
+    }
+
+    fn load_program(&mut self, name: &str, tracepoint: &str) -> Result<&mut BtfTracePoint, String> {
+        if !self.own_btf.has_tracepoint(tracepoint) {
+            return Err(format!("this kernel has no tracepoint {tracepoint}"));
+        }
+        let program = self.ebpf.program_mut(name).ok_or("not in the kernel object")?;
+        let program: &mut BtfTracePoint = program.try_into().map_err(|error: ProgramError| chain(&error))?;
+        program.load(tracepoint, self.btf).map_err(|error| chain(&error))?;
+        Ok(program)
+    }
+
+    fn attach_dispatcher(&mut self) -> Result<(), ProbeError> {
+        let attached = self
+            .load_program(DISPATCHER, DISPATCHER)
+            .and_then(|program| program.attach().map_err(|error| chain(&error)));
+        attached.map(drop).map_err(|why| ProbeError::Hook { hook: DISPATCHER, why })
+    }
+}
+
+/// The slots of a call in the dispatch table: native, 32-bit, and inside `socketcall`.
+fn indexes(number: u32) -> impl Iterator<Item = u32> {
+    let row = syscalls::TABLE.iter().find(|(native, ..)| *native == number);
+    let compat = row.and_then(|(_, compat, _)| *compat).map(|number| syscalls::FIRST_COMPAT + number);
+    let inside = row.and_then(|(.., call)| *call).map(|call| syscalls::FIRST_SOCKETCALL + call);
+    [Some(number), compat, inside].into_iter().flatten()
+}
+
+fn instructions(program: &BtfTracePoint) -> Option<u32> {
+    program.info().ok()?.verified_instruction_count()
+}
+
+fn blind(hook: &Hook) -> HookReport {
+    HookReport { hook: hook.stem, chosen: None, via: None, instructions: None, refused: Vec::new() }
+}
+
+fn not_wanted(hook: &Hook) -> HookReport {
+    HookReport { refused: vec!["not needed by any rule or switched off".to_owned()], ..blind(hook) }
+}
+
+fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, ProbeError> {
+    ebpf.take_map(name).ok_or_else(|| ProbeError::Object(format!("no map {name}")))
+}
+
+/// The kernel's words. The verifier's log can have megabytes, of which the end says what is wrong.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    let tail = text.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
+    text.split_off(tail)
+}
+
+fn refused(why: &str) -> ProbeError {
+    if rustix::process::geteuid().is_root() {
+        return ProbeError::Load(why.to_owned());
+    }
+    ProbeError::Privileges
+}

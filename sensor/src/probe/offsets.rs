@@ -1,0 +1,66 @@
+//! Which kernel has what: BTF → the offsets and knobs that are patched into the object.
+
+use std::fs;
+
+use sensor_common::{
+    Knobs,
+    offsets::{FIELDS, MISSING, Need},
+};
+
+use super::{ProbeError, Report, btf::Btf};
+
+/// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
+///
+/// # Errors
+/// [`ProbeError::Field`] where one is missing that the sensor cannot do without.
+pub(super) fn offsets(btf: &Btf, report: &mut Report) -> Result<Vec<u32>, ProbeError> {
+    FIELDS
+        .iter()
+        .map(|field| match (btf.resolve(field.path), field.need) {
+            (Some(offset), _) => Ok(offset),
+            (None, Need::Always) => Err(ProbeError::Field(field.path)),
+            (None, Need::Optional) => {
+                report.field_missing(field);
+                Ok(MISSING)
+            }
+        })
+        .collect()
+}
+
+/// What the programs should do here. `ring_bytes` is the size of the ring.
+pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
+    let has = |helper: &str| u32::from(btf.enumerator(helper).is_some());
+    let packed = match (btf.resolve("dentry.d_parent"), btf.resolve("dentry.d_name|dentry.__d_name")) {
+        (Some(parent), Some(name)) => name == parent + 8,
+        _ => false,
+    };
+    let (cgroup1_css, cgroup1_hierarchy) = cgroup1(btf).unwrap_or((MISSING, MISSING));
+    Knobs {
+        task_btf: has("BPF_FUNC_get_current_task_btf"),
+        task_pt_regs: has("BPF_FUNC_task_pt_regs"),
+        self_tgid: std::process::id(),
+        cgroup1_css,
+        cgroup1_hierarchy,
+        // Lifecycle records own the last quarter.
+        ring_headroom: ring_bytes / 4 * 3,
+        dentry_packed: u32::from(packed),
+        // See `Ring::wait`: twice this long without a record, and the next one is sure to wake.
+        wake_after: 2_000_000,
+    }
+}
+
+/// The v1 controller that tells containers apart where the unified hierarchy does not: its slot in `css_set` and the number
+/// of its hierarchy. Every runtime uses the memory controller, or at least that for pids.
+fn cgroup1(btf: &Btf) -> Option<(u32, u32)> {
+    let subsystems = btf.resolve("css_set.subsys")?;
+    let table = fs::read_to_string("/proc/cgroups").ok()?;
+    ["memory", "pids"].into_iter().find_map(|controller| {
+        let mut columns = table.lines().find_map(|line| {
+            let mut columns = line.split_whitespace();
+            (columns.next()? == controller).then_some(columns)
+        })?;
+        let hierarchy: u32 = columns.next()?.parse().ok()?;
+        let index = btf.enumerator(&format!("{controller}_cgrp_id"))?;
+        (hierarchy != 0).then_some((subsystems + index * 8, hierarchy))
+    })
+}
