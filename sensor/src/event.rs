@@ -18,7 +18,7 @@ pub use self::{
     container::{Container, Runtime},
     detail::{Detail, Exec, Exit, File, Fork, Layer, Loss, Lost, Open, Peer, Socket, SocketAddr},
     errno::errno_name,
-    process::{Args, ExeFile, Namespaces, Process, ProcessKey},
+    process::{Account, Args, ExeFile, Namespaces, Process, ProcessKey},
     text::{Comm, Text, printable},
 };
 
@@ -59,7 +59,7 @@ impl Event {
 }
 
 /// The calling thread and its credentials, read at the event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Task {
     /// Process id in the initial pid namespace.
     pub pid: u32,
@@ -85,4 +85,10 @@ pub struct Task {
     pub mnt_ns: Option<u32>,
     /// Control group key.
     pub cgroup: u64,
+    /// Name of the effective user.
+    pub user: Option<Arc<str>>,
+    /// Name of the effective group.
+    pub group: Option<Arc<str>>,
+    /// Name of the login user.
+    pub login_user: Option<Arc<str>>,
 }

@@ -7,5 +7,7 @@
 //!
 //! A module imports only what is upstream of it; [`pipeline`] alone wires them.
 
+pub mod decode;
+pub mod enrich;
 pub mod event;
 pub mod probe;

@@ -1,6 +1,9 @@
 //! A process, as it was at one moment: an image that never changes. An exec makes a new one.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use serde::{Serialize, Serializer, ser::SerializeSeq};
 
@@ -71,6 +74,9 @@ pub struct Process {
     /// Whether it was seen only in part: after a loss, or because it vanished before it could be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// Counts the image's bytes for as long as anything holds it.
+    #[serde(skip)]
+    pub account: Account,
 }
 
 impl Process {
@@ -88,6 +94,40 @@ impl Process {
             + self.cwd.as_bytes().len()
             + args(&self.args)
             + self.env.as_ref().map_or(0, args)
+    }
+}
+
+/// A share of a sum of bytes, given back when it is dropped. Clones of a share add to the same sum.
+#[derive(Debug, Default)]
+pub struct Account {
+    sum: Arc<AtomicUsize>,
+    share: usize,
+}
+
+impl Account {
+    /// A share of `bytes` in the same sum.
+    #[must_use]
+    pub fn open(&self, bytes: usize) -> Self {
+        self.sum.fetch_add(bytes, Ordering::Relaxed);
+        Self { sum: Arc::clone(&self.sum), share: bytes }
+    }
+
+    /// The sum of all shares.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.sum.load(Ordering::Relaxed)
+    }
+}
+
+impl Clone for Account {
+    fn clone(&self) -> Self {
+        self.open(self.share)
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.sum.fetch_sub(self.share, Ordering::Relaxed);
     }
 }
 

@@ -1,0 +1,385 @@
+//! [`RawEvent`] → [`Event`]: puts the process, its ancestry, its container and the names of its users to each record, and
+//! keeps the tables from which they come. It knows neither where records come from nor what rules want.
+
+mod cgroup;
+mod convert;
+mod process;
+pub mod scan;
+mod users;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use sensor_common::{
+    ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS, flags, valid,
+};
+use serde::Serialize;
+
+pub use self::{
+    cgroup::{Cgroups, container_of},
+    process::ProcessTable,
+    users::Users,
+};
+use crate::{
+    decode::{ExecTexts, RawBody, RawEvent, RawText},
+    event::{Args, Comm, Container, Detail, Event, Exit, Fork, Process, ProcessKey, Task},
+};
+
+/// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
+const PENDING_ARGS: usize = 256;
+
+/// How the enricher gets at what no record said. Does I/O, so it is asked only where a table has no answer.
+pub trait Lookup {
+    /// A snapshot record of a process that is alive, in the form of [`RawEvent::encode`].
+    fn process(&mut self, pid: u32) -> Option<Vec<u8>>;
+    /// The path of the control group that a process is in, by the key that the kernel programs use for it.
+    fn cgroup(&mut self, pid: u32, key: u64) -> Option<String>;
+}
+
+/// A replay has no `/proc` to ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoLookup;
+
+impl Lookup for NoLookup {
+    fn process(&mut self, _pid: u32) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn cgroup(&mut self, _pid: u32, _key: u64) -> Option<String> {
+        None
+    }
+}
+
+/// What the stage did, for the metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct EnrichCounts {
+    /// Records that became no event of their own: argument pieces, control groups, snapshots.
+    pub absorbed: u64,
+    /// Second exit records of one process.
+    pub duplicate_exits: u64,
+    /// Events of processes that no record and no snapshot had announced.
+    pub unknown_processes: u64,
+    /// Of those, the ones that `/proc` could still describe.
+    pub healed_processes: u64,
+    /// Exec records some of whose argument pieces were lost.
+    pub lost_args: u64,
+    /// Events whose control group is not known.
+    pub unknown_cgroups: u64,
+}
+
+/// The stage.
+#[derive(Debug)]
+pub struct Enricher<L> {
+    lookup: L,
+    processes: ProcessTable,
+    cgroups: Cgroups,
+    users: Users,
+    pending_args: HashMap<ProcessKey, Pieces>,
+    /// Nanoseconds between the start of 1970 and that of the boot clock.
+    epoch: u64,
+    number: u64,
+    counts: EnrichCounts,
+}
+
+#[derive(Debug, Default)]
+struct Pieces {
+    args: Vec<u8>,
+    env: Vec<u8>,
+}
+
+impl<L: Lookup> Enricher<L> {
+    /// A stage with empty tables. `epoch`: nanoseconds between 1970 and boot; `process_bytes`: limit of the process table.
+    pub fn new(lookup: L, users: Users, epoch: u64, process_bytes: usize) -> Self {
+        Self {
+            lookup,
+            processes: ProcessTable::new(process_bytes),
+            cgroups: Cgroups::default(),
+            users,
+            pending_args: HashMap::new(),
+            epoch,
+            number: 0,
+            counts: EnrichCounts::default(),
+        }
+    }
+
+    /// What the stage did so far.
+    #[must_use]
+    pub const fn counts(&self) -> EnrichCounts {
+        self.counts
+    }
+
+    /// The process table.
+    #[must_use]
+    pub const fn processes(&self) -> &ProcessTable {
+        &self.processes
+    }
+
+    /// Follows a clock that was set, and user files that changed.
+    pub fn refresh(&mut self, epoch: u64) {
+        self.epoch = epoch;
+        self.users.refresh();
+    }
+
+    /// Forgets processes that are not alive, after records were lost.
+    pub fn retain_processes(&mut self, alive: impl FnMut(u32) -> bool) -> usize {
+        self.processes.retain(alive)
+    }
+
+    /// An event of the sensor itself, in the name of the process `pid`.
+    pub fn own_event(
+        &mut self,
+        pid: u32,
+        boot_time: u64,
+        event_type: crate::event::EventType,
+        detail: Detail,
+    ) -> Event {
+        let process = self.processes.by_pid(pid).map_or_else(Arc::default, Arc::clone);
+        self.number += 1;
+        Event {
+            event_type,
+            number: self.number,
+            time: boot_time + self.epoch,
+            boot_time,
+            cpu: 0,
+            result: 0,
+            compat: false,
+            task: Task { pid, tid: pid, comm: process.comm, ..Task::default() },
+            process,
+            container: None,
+            detail,
+        }
+    }
+
+    /// Takes a record in. `None` where it only changes what is known, or says nothing new.
+    pub fn enrich(&mut self, raw: RawEvent<'_>) -> Option<Event> {
+        let RawEvent { header, body } = raw;
+        match body {
+            RawBody::Args(body, piece) => self.take_piece(&header, body, piece),
+            RawBody::CgroupMkdir(body, path) => {
+                self.cgroups.insert(body.id, &String::from_utf8_lossy(path.bytes))
+            }
+            RawBody::CgroupRmdir(body, _) => self.cgroups.remove(body.id),
+            RawBody::Exec(body, texts) if header.flags & flags::SNAPSHOT != 0 => {
+                self.take_snapshot(&header, &body, &texts);
+            }
+            RawBody::Exec(body, texts) => return Some(self.exec(&header, body, texts)),
+            RawBody::Fork(body) => return Some(self.fork(&header, body)),
+            RawBody::Exit(body) => return self.exit(&header, body),
+            RawBody::Open(body, texts) => {
+                let detail = convert::open(&header, &body, &texts);
+                return Some(self.event(&header, Kind::FileOpen, detail));
+            }
+            RawBody::Net(kind, body, texts) => {
+                let detail = convert::socket(kind, &header, &body, &texts);
+                return Some(self.event(&header, kind, detail));
+            }
+        }
+        self.counts.absorbed += 1;
+        None
+    }
+
+    fn event(&mut self, header: &Header, kind: Kind, detail: Detail) -> Event {
+        let process = self.process(header);
+        self.event_of(header, kind, process, detail)
+    }
+
+    fn event_of(&mut self, header: &Header, kind: Kind, process: Arc<Process>, detail: Detail) -> Event {
+        self.number += 1;
+        Event {
+            event_type: convert::event_type(kind, header.syscall),
+            number: self.number,
+            time: header.ts + self.epoch,
+            boot_time: header.ts,
+            cpu: header.cpu,
+            result: header.result,
+            compat: header.flags & flags::COMPAT != 0,
+            task: self.task(header),
+            process,
+            container: self.container(header),
+            detail,
+        }
+    }
+
+    fn task(&self, header: &Header) -> Task {
+        let loginuid = convert::loginuid(header);
+        Task {
+            pid: header.tgid,
+            tid: header.tid,
+            ppid: header.ppid,
+            comm: Comm::new(header.comm),
+            uid: header.uid,
+            euid: header.euid,
+            gid: header.gid,
+            egid: header.egid,
+            loginuid,
+            cap_effective: (header.valid & valid::CAPS != 0).then_some(header.cap_effective),
+            mnt_ns: (header.valid & valid::MNT_NS != 0).then_some(header.mnt_ns),
+            cgroup: header.cgroup,
+            user: self.users.user(header.euid),
+            group: self.users.group(header.egid),
+            login_user: loginuid.and_then(|uid| self.users.user(uid)),
+        }
+    }
+
+    fn container(&mut self, header: &Header) -> Option<Arc<Container>> {
+        if header.valid & valid::CGROUP == 0 {
+            return None;
+        }
+        if let Some(known) = self.cgroups.get(header.cgroup) {
+            return known.cloned();
+        }
+        let Some(path) = self.lookup.cgroup(header.tgid, header.cgroup) else {
+            self.counts.unknown_cgroups += 1;
+            return None;
+        };
+        self.cgroups.insert(header.cgroup, &path);
+        self.cgroups.get(header.cgroup).flatten().cloned()
+    }
+
+    /// The process that a record is about: from the table, else from `/proc`, else what the header says of it.
+    fn process(&mut self, header: &Header) -> Arc<Process> {
+        let key = ProcessKey { pid: header.tgid, start: header.start };
+        if let Some(process) = self.processes.get(key) {
+            return Arc::clone(process);
+        }
+        self.counts.unknown_processes += 1;
+        if self.heal(header.tgid)
+            && let Some(process) = self.processes.get(key).map(Arc::clone)
+        {
+            self.counts.healed_processes += 1;
+            return process;
+        }
+        let process = Process {
+            key,
+            ppid: header.ppid,
+            parent: self.processes.by_pid(header.ppid).cloned(),
+            comm: Comm::new(header.comm),
+            uid: header.uid,
+            loginuid: convert::loginuid(header),
+            partial: true,
+            ..Process::default()
+        };
+        self.processes.insert(process, false)
+    }
+
+    /// Reads a process from `/proc` into the table.
+    fn heal(&mut self, pid: u32) -> bool {
+        let Some(bytes) = self.lookup.process(pid) else { return false };
+        let Ok(RawEvent { header, body: RawBody::Exec(body, texts) }) = crate::decode::decode(&bytes) else {
+            return false;
+        };
+        self.take_snapshot(&header, &body, &texts);
+        true
+    }
+
+    /// A process as `/proc` shows it: taken where the table has none or only a part of it, or an older image.
+    fn take_snapshot(&mut self, header: &Header, body: &ProcExec, texts: &ExecTexts<'_>) {
+        let key = ProcessKey { pid: header.tgid, start: header.start };
+        let parent = self.processes.by_pid(header.ppid).cloned();
+        let image = Process { parent, ..convert::image(header, body, texts, Args::default(), None) };
+        let image = Process { args: Args::from_raw(texts.args.bytes, body.args_len), ..image };
+        let known = self
+            .processes
+            .by_pid(key.pid)
+            .filter(|known| known.key.start / process::TICK == key.start / process::TICK);
+        match known {
+            Some(known) if !known.partial && known.exe == image.exe && known.args == image.args => {}
+            Some(known) => {
+                // The exact start time and the creator are kept: `/proc` knows neither.
+                let (key, parent) = (known.key, known.parent.clone().or_else(|| image.parent.clone()));
+                self.processes.insert(Process { key, parent, ..image }, false);
+            }
+            None => {
+                self.processes.insert(image, true);
+            }
+        }
+    }
+
+    fn take_piece(&mut self, header: &Header, body: ProcArgs, piece: RawText<'_>) {
+        let key = ProcessKey { pid: header.tgid, start: header.start };
+        if self.pending_args.len() >= PENDING_ARGS && !self.pending_args.contains_key(&key) {
+            self.pending_args.clear();
+        }
+        let pieces = self.pending_args.entry(key).or_default();
+        let list = if body.stream == STREAM_ARGS { &mut pieces.args } else { &mut pieces.env };
+        if body.offset == 0 {
+            list.clear();
+        }
+        // A piece behind a lost one would join what does not belong together.
+        if list.len() == body.offset as usize && list.len() + piece.bytes.len() <= ARGS_MAX {
+            list.extend_from_slice(piece.bytes);
+        }
+    }
+
+    fn exec(&mut self, header: &Header, body: ProcExec, texts: ExecTexts<'_>) -> Event {
+        let key = ProcessKey { pid: header.tgid, start: header.start };
+        let detail = convert::exec(header, &texts);
+        if header.result < 0 {
+            return self.event(header, Kind::ProcExec, detail);
+        }
+        let pieces = self.pending_args.remove(&key).unwrap_or_default();
+        let args = if pieces.args.is_empty() { texts.args.bytes.to_vec() } else { pieces.args };
+        if args.len() < (body.args_len as usize).min(ARGS_MAX) {
+            self.counts.lost_args += 1;
+        }
+        let args = Args::from_raw(args, body.args_len);
+        let env = (!pieces.env.is_empty()).then(|| Args::from_raw(pieces.env, body.env_len));
+        let known = self.processes.get(key).cloned();
+        let parent = match known {
+            Some(known) => known.parent.clone(),
+            None => self.parent(header.ppid, body.parent_start),
+        };
+        let ppid = parent.as_ref().map_or(header.ppid, |parent| parent.key.pid);
+        let image = convert::image(header, &body, &texts, args, env);
+        let process = self.processes.insert(Process { parent, ppid, ..image }, false);
+        self.event_of(header, Kind::ProcExec, process, detail)
+    }
+
+    fn parent(&mut self, pid: u32, start: u64) -> Option<Arc<Process>> {
+        let key = ProcessKey { pid, start };
+        if self.processes.get(key).is_none() {
+            self.heal(pid);
+        }
+        self.processes.get(key).cloned()
+    }
+
+    fn fork(&mut self, header: &Header, body: ProcFork) -> Event {
+        let caller = self.process(header);
+        let child = ProcessKey { pid: body.child_tgid, start: body.child_start };
+        let parent_key = ProcessKey { pid: body.parent_tgid, start: body.parent_start };
+        // With `CLONE_PARENT` the caller is a sibling: the image is its, the parent is not.
+        let parent = if parent_key == caller.key {
+            Some(Arc::clone(&caller))
+        } else {
+            self.parent(parent_key.pid, parent_key.start)
+        };
+        let vpid = (header.valid & valid::VPID != 0).then_some(body.child_vpid);
+        let image = Process {
+            key: child,
+            parent,
+            ppid: body.parent_tgid,
+            vpid,
+            vppid: vpid.and(caller.vpid),
+            comm: Comm::new(header.comm),
+            uid: header.uid,
+            loginuid: convert::loginuid(header),
+            ..(*caller).clone()
+        };
+        self.processes.insert(image, false);
+        let detail = Detail::Fork(Fork { child, child_vpid: vpid, flags: body.clone_flags });
+        self.event_of(header, Kind::ProcFork, caller, detail)
+    }
+
+    fn exit(&mut self, header: &Header, body: ProcExit) -> Option<Event> {
+        let process = self.process(header);
+        if self.processes.remove(process.key).is_none() {
+            self.counts.duplicate_exits += 1;
+            return None;
+        }
+        let detail = Detail::Exit(Exit { status: body.status, lifetime: body.lifetime });
+        Some(self.event_of(header, Kind::ProcExit, process, detail))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! What was there before the sensor: `/proc` and the cgroup filesystems → records like those of the kernel, marked as
+//! snapshots. Whatever vanishes while it is read is left out.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use procfs::process::{Process as ProcProcess, all_processes};
+use sensor_common::{CgroupDir, FileId, Header, ProcExec, flags, valid};
+
+use super::{Lookup, process::TICK};
+use crate::decode::{ExecTexts, RawBody, RawEvent, RawText};
+
+/// Reads the machine that the sensor runs on.
+#[derive(Debug)]
+pub struct Scanner {
+    /// Mount points: of the unified hierarchy, and of the v1 controller that stands in for it.
+    unified: Option<PathBuf>,
+    legacy: Option<(String, PathBuf)>,
+    /// Keys of groups, by the path below their hierarchy; filled by [`Scanner::cgroups`].
+    keys: HashMap<String, u64>,
+}
+
+impl Scanner {
+    /// Finds the cgroup filesystems. `legacy_controller` is the one that the kernel programs read on hybrid hosts.
+    #[must_use]
+    pub fn new(legacy_controller: Option<&str>) -> Self {
+        let mut scanner = Self { unified: None, legacy: None, keys: HashMap::new() };
+        let Ok(mounts) = ProcProcess::myself().and_then(|me| me.mountinfo()) else { return scanner };
+        for mount in mounts {
+            match (mount.fs_type.as_str(), legacy_controller) {
+                ("cgroup2", _) if scanner.unified.is_none() => scanner.unified = Some(mount.mount_point),
+                ("cgroup", Some(name)) if mount.super_options.contains_key(name) => {
+                    scanner.legacy = Some((name.to_owned(), mount.mount_point));
+                }
+                _ => {}
+            }
+        }
+        scanner
+    }
+
+    /// A record for every control group.
+    pub fn cgroups(&mut self) -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
+        self.keys.clear();
+        let roots = self.unified.iter().map(|root| (root, 0));
+        let legacy = self.legacy.iter().map(|(_, root)| (root, Header::CGROUP_V1));
+        for (root, bit) in roots.chain(legacy) {
+            let mut left = vec![root.clone()];
+            while let Some(dir) = left.pop() {
+                let Ok(metadata) = fs::metadata(&dir) else { continue };
+                let path = below(root, &dir);
+                let id = metadata.ino() | bit;
+                self.keys.insert(path.clone(), id);
+                let header = Header { flags: flags::SNAPSHOT, ..Header::default() };
+                let text = RawText { bytes: path.as_bytes(), flags: 0 };
+                let body = RawBody::CgroupMkdir(CgroupDir { id, ..CgroupDir::default() }, text);
+                records.push(RawEvent { header, body }.encode());
+                let Ok(entries) = fs::read_dir(&dir) else { continue };
+                let dirs =
+                    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+                left.extend(dirs.map(|entry| entry.path()));
+            }
+        }
+        records
+    }
+
+    /// A record for every process, creators before those they created.
+    ///
+    /// # Errors
+    /// Where `/proc` cannot be read at all.
+    pub fn processes(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        for process in all_processes().map_err(io::Error::other)?.flatten() {
+            if let Some((start, record)) = self.record(&process) {
+                found.push((start, process.pid, record));
+            }
+        }
+        found.sort_by_key(|(start, pid, _)| (*start, *pid));
+        Ok(found.into_iter().map(|(.., record)| record).collect())
+    }
+
+    fn record(&self, process: &ProcProcess) -> Option<(u64, Vec<u8>)> {
+        let stat = process.stat().ok()?;
+        let status = process.status().ok()?;
+        let exe = process.exe().unwrap_or_default();
+        let exe = exe.as_os_str().as_bytes();
+        let cwd = process.cwd().unwrap_or_default();
+        let args = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
+        let namespace = |name: &str| {
+            fs::metadata(format!("/proc/{}/ns/{name}", process.pid))
+                .map_or(0, |metadata| metadata.ino() as u32)
+        };
+        let start = stat.starttime * TICK;
+        let inner =
+            |ids: Option<&Vec<i32>>| ids.and_then(|ids| ids.last()).map_or(0, |id| id.cast_unsigned());
+        let (file, ctime, mtime) = executable(process.pid);
+        let cgroup = self.cgroup_of(process);
+        let mut comm = [0; 16];
+        for (to, from) in comm.iter_mut().take(15).zip(stat.comm.bytes()) {
+            *to = from;
+        }
+        let header = Header {
+            flags: flags::SNAPSHOT,
+            ts: start,
+            start,
+            cgroup: cgroup.unwrap_or(0),
+            cap_effective: status.capeff,
+            tgid: process.pid.cast_unsigned(),
+            tid: process.pid.cast_unsigned(),
+            ppid: stat.ppid.cast_unsigned(),
+            uid: status.ruid,
+            euid: status.euid,
+            gid: status.rgid,
+            egid: status.egid,
+            loginuid: process.loginuid().unwrap_or(u32::MAX),
+            mnt_ns: namespace("mnt"),
+            comm,
+            valid: valid::LOGINUID
+                | valid::MNT_NS
+                | valid::TTY
+                | valid::NAMESPACES
+                | valid::VPID
+                | valid::CAPS
+                | if cgroup.is_some() { valid::CGROUP } else { 0 }
+                | if file.is_some() { valid::FILE | valid::TIMES } else { 0 },
+            ..Header::default()
+        };
+        let body = ProcExec {
+            file: file.unwrap_or_default(),
+            ctime,
+            mtime,
+            cap_inheritable: status.capinh,
+            cap_permitted: status.capprm,
+            args_len: args.len() as u32,
+            vpid: inner(status.nspid.as_ref()),
+            pgid: stat.pgrp.cast_unsigned(),
+            sid: stat.session.cast_unsigned(),
+            vpgid: inner(status.nspgid.as_ref()),
+            vsid: inner(status.nssid.as_ref()),
+            tty: stat.tty_nr.cast_unsigned(),
+            pid_ns: namespace("pid"),
+            net_ns: namespace("net"),
+            user_ns: namespace("user"),
+            ..ProcExec::default()
+        };
+        let text = |bytes| RawText { bytes, flags: 0 };
+        let texts = ExecTexts {
+            exe: text(exe.strip_suffix(b" (deleted)").unwrap_or(exe)),
+            cwd: text(cwd.as_os_str().as_bytes()),
+            args: text(args.get(..sensor_common::ARGS_MAX).unwrap_or(&args)),
+            ..ExecTexts::default()
+        };
+        Some((start, RawEvent { header, body: RawBody::Exec(body, texts) }.encode()))
+    }
+
+    /// The key of a process's group: that of the unified hierarchy, unless it is in its root.
+    fn cgroup_of(&self, process: &ProcProcess) -> Option<u64> {
+        let groups = process.cgroups().ok()?;
+        let unified = groups.0.iter().find(|group| group.hierarchy == 0).map(|group| group.pathname.as_str());
+        let legacy = self.legacy.as_ref().and_then(|(name, _)| {
+            let group = groups.0.iter().find(|group| group.controllers.contains(name))?;
+            Some(group.pathname.as_str())
+        });
+        match (unified, legacy) {
+            (None | Some("/"), Some(path)) if path != "/" => self.keys.get(path).copied(),
+            (Some(path), _) => self.keys.get(path).copied(),
+            _ => None,
+        }
+    }
+}
+
+impl Lookup for Scanner {
+    fn process(&mut self, pid: u32) -> Option<Vec<u8>> {
+        let process = ProcProcess::new(i32::try_from(pid).ok()?).ok()?;
+        self.record(&process).map(|(_, record)| record)
+    }
+
+    fn cgroup(&mut self, pid: u32, key: u64) -> Option<String> {
+        let process = ProcProcess::new(i32::try_from(pid).ok()?).ok()?;
+        let groups = process.cgroups().ok()?;
+        let legacy = key & Header::CGROUP_V1 != 0;
+        let group = groups.0.into_iter().find(|group| match &self.legacy {
+            Some((name, _)) if legacy => group.controllers.contains(name),
+            _ => group.hierarchy == 0,
+        })?;
+        // The process may have moved since.
+        let root = if legacy { &self.legacy.as_ref()?.1 } else { self.unified.as_ref()? };
+        let found = fs::metadata(root.join(group.pathname.trim_start_matches('/'))).ok()?.ino();
+        (found == key & !Header::CGROUP_V1).then_some(group.pathname)
+    }
+}
+
+fn below(root: &Path, dir: &Path) -> String {
+    let path = dir.strip_prefix(root).unwrap_or(dir);
+    format!("/{}", path.to_string_lossy())
+}
+
+/// Identity of a process's executable, and its change and modification times in nanoseconds since 1970.
+fn executable(pid: i32) -> (Option<FileId>, u64, u64) {
+    let Ok(metadata) = fs::metadata(format!("/proc/{pid}/exe")) else { return (None, 0, 0) };
+    let nanoseconds = |seconds: i64, rest: i64| {
+        seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(rest.cast_unsigned())
+    };
+    let dev = metadata.dev();
+    let id = FileId {
+        ino: metadata.ino(),
+        dev: rustix::fs::major(dev) << 20 | rustix::fs::minor(dev),
+        mode: metadata.mode(),
+        nlink: metadata.nlink() as u32,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        ..FileId::default()
+    };
+    (
+        Some(id),
+        nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+    )
+}
