@@ -114,6 +114,11 @@ impl<L: Lookup> Enricher<L> {
         &self.processes
     }
 
+    /// Where the stage looks things up.
+    pub const fn lookup(&mut self) -> &mut L {
+        &mut self.lookup
+    }
+
     /// Follows a clock that was set, and user files that changed.
     pub fn refresh(&mut self, epoch: u64) {
         self.epoch = epoch;

@@ -10,4 +10,7 @@
 pub mod decode;
 pub mod enrich;
 pub mod event;
+pub mod pipeline;
 pub mod probe;
+pub mod recording;
+pub mod sink;

@@ -13,6 +13,7 @@ use std::io;
 use aya::{
     Ebpf,
     maps::{PerCpuArray, ProgramArray},
+    programs::Program,
 };
 use sensor_common::{Kind, Settings, offsets::Field};
 use thiserror::Error;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use self::{
     hooks::{HOOKS, Hook, Mode, Variant, Via},
     load::{Options, load},
+    offsets::legacy_controller,
     ring::Ring,
 };
 
@@ -162,6 +164,18 @@ impl Probe {
                 Ok((kind, counts))
             })
             .collect()
+    }
+
+    /// Detaches every program. Counters and ring can still be read.
+    pub fn detach(&mut self) {
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Program::BtfTracePoint(program) = program
+                && let Err(error) = program.unload()
+            {
+                // One that was never loaded.
+                tracing::trace!(name, %error, "not unloaded");
+            }
+        }
     }
 
     /// Asks the programs for extras, or to stop sending them.

@@ -1,6 +1,6 @@
 //! Numbers → names of the host's users and groups, read again when the files change.
 
-use std::{fs, path::PathBuf, sync::Arc, time::SystemTime};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc, time::SystemTime};
 
 use hashbrown::HashMap;
 
@@ -22,6 +22,25 @@ impl Users {
             table
         };
         Self { passwd: table("passwd"), group: table("group") }
+    }
+
+    /// Names that a recording brought.
+    #[must_use]
+    pub fn from_names(users: &BTreeMap<u32, String>, groups: &BTreeMap<u32, String>) -> Self {
+        let table = |names: &BTreeMap<u32, String>| Table {
+            path: PathBuf::new(),
+            changed: None,
+            names: names.iter().map(|(number, name)| (*number, name.as_str().into())).collect(),
+        };
+        Self { passwd: table(users), group: table(groups) }
+    }
+
+    /// All names, of users and of groups.
+    #[must_use]
+    pub fn names(&self) -> (BTreeMap<u32, String>, BTreeMap<u32, String>) {
+        let names =
+            |table: &Table| table.names.iter().map(|(number, name)| (*number, name.to_string())).collect();
+        (names(&self.passwd), names(&self.group))
     }
 
     /// Reads again what has changed. Does file I/O: not for the event path.

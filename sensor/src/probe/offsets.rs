@@ -50,9 +50,21 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
 }
 
 /// The v1 controller that tells containers apart where the unified hierarchy does not: its slot in `css_set` and the number
-/// of its hierarchy. Every runtime uses the memory controller, or at least that for pids.
+/// of its hierarchy.
 fn cgroup1(btf: &Btf) -> Option<(u32, u32)> {
-    let subsystems = btf.resolve("css_set.subsys")?;
+    let (controller, hierarchy) = legacy_hierarchy()?;
+    let index = btf.enumerator(&format!("{controller}_cgrp_id"))?;
+    Some((btf.resolve("css_set.subsys")? + index * 8, hierarchy))
+}
+
+/// Name of that controller; `None` on hosts with the unified hierarchy alone.
+#[must_use]
+pub fn legacy_controller() -> Option<String> {
+    legacy_hierarchy().map(|(controller, _)| controller.to_owned())
+}
+
+/// Every runtime uses the memory controller, or at least that for pids.
+fn legacy_hierarchy() -> Option<(&'static str, u32)> {
     let table = fs::read_to_string("/proc/cgroups").ok()?;
     ["memory", "pids"].into_iter().find_map(|controller| {
         let mut columns = table.lines().find_map(|line| {
@@ -60,7 +72,6 @@ fn cgroup1(btf: &Btf) -> Option<(u32, u32)> {
             (columns.next()? == controller).then_some(columns)
         })?;
         let hierarchy: u32 = columns.next()?.parse().ok()?;
-        let index = btf.enumerator(&format!("{controller}_cgrp_id"))?;
-        (hierarchy != 0).then_some((subsystems + index * 8, hierarchy))
+        (hierarchy != 0).then_some((controller, hierarchy))
     })
 }

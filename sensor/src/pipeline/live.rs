@@ -1,0 +1,207 @@
+//! Records from the running kernel.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use sensor_common::{ABI_VERSION, Settings};
+
+use super::{Consumer, PipelineError, Stage, Stats, lifecycle_lost};
+use crate::{
+    enrich::{Enricher, Users, scan::Scanner},
+    probe::{self, Counts, Options, Probe, ProbeError, Ring},
+    recording::{Note, Preamble},
+};
+
+/// Records taken before anything else gets a turn.
+const BATCH: usize = 4096;
+/// How often the accounts are drawn up.
+const TICK: Duration = Duration::from_secs(1);
+/// How long the reader sleeps between looks while records keep coming without waking it. It bounds the delay of an alert
+/// on a busy machine; shorter sleeps cost more wakeups.
+const BUSY_SLEEP: Duration = Duration::from_millis(4);
+/// How long it sleeps when the next record is sure to wake it; only signals have to wait for this.
+const QUIET_SLEEP: Duration = Duration::from_millis(200);
+/// Silence after which the next record wakes the reader: twice the `wake_after` of the kernel programs.
+const QUIET: Duration = Duration::from_millis(5);
+
+/// The sensor at work on this machine.
+pub struct Live {
+    probe: Probe,
+    ring: Ring,
+    stage: Stage<Scanner>,
+    stop: Arc<AtomicBool>,
+    /// What the kernel's counters said when they were last looked at.
+    counted: Vec<(sensor_common::Kind, Counts)>,
+}
+
+impl Live {
+    /// Loads the kernel half, and then reads what was there before, so that nothing falls between.
+    /// `process_bytes`: limit of the process table; `stop`: ends [`Live::run`].
+    ///
+    /// # Errors
+    /// Where this kernel or the privileges at hand do not allow it.
+    pub fn start(
+        options: &Options,
+        process_bytes: usize,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, PipelineError> {
+        let (probe, ring) = probe::load(options)?;
+        let scanner = Scanner::new(probe::legacy_controller().as_deref());
+        let stage = Stage::new(Enricher::new(scanner, Users::read("/etc"), epoch(), process_bytes));
+        let counted = probe.counts()?;
+        Ok(Self { probe, ring, stage, stop, counted })
+    }
+
+    /// What the kernel half could attach.
+    #[must_use]
+    pub const fn report(&self) -> &probe::Report {
+        self.probe.report()
+    }
+
+    /// Asks the kernel half for extras.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn set(&mut self, settings: Settings) -> Result<(), ProbeError> {
+        self.probe.set(settings)
+    }
+
+    /// What a recording that begins now starts with.
+    #[must_use]
+    pub fn preamble(&self) -> Preamble {
+        let system = rustix::system::uname();
+        let (users, groups) = Users::read("/etc").names();
+        Preamble {
+            abi: ABI_VERSION,
+            hostname: system.nodename().to_string_lossy().into_owned(),
+            kernel: system.release().to_string_lossy().into_owned(),
+            epoch: epoch(),
+            users,
+            groups,
+        }
+    }
+
+    /// Watches until `stop` is set, then detaches the programs, takes what is left in the ring, and returns the accounts.
+    ///
+    /// # Errors
+    /// Where the kernel half fails or the consumer cannot go on. The programs are detached then, too.
+    pub fn run(mut self, consumer: &mut impl Consumer) -> Result<Stats, PipelineError> {
+        self.snapshot(consumer)?;
+        let mut next_tick = Instant::now() + TICK;
+        let mut last_record = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            let gaps = self.stage.stats.gaps;
+            let taken = self.drain(consumer)?;
+            let now = Instant::now();
+            if taken > 0 {
+                last_record = now;
+            }
+            if now >= next_tick || self.stage.stats.gaps != gaps {
+                next_tick = now + TICK;
+                self.tick(consumer)?;
+            }
+            if taken < BATCH {
+                let quiet = now.duration_since(last_record) > QUIET;
+                self.ring
+                    .wait(if quiet { QUIET_SLEEP } else { BUSY_SLEEP })
+                    .map_err(|error| PipelineError::Read { what: "the event ring", error })?;
+            }
+        }
+        self.probe.detach();
+        while self.drain(consumer)? > 0 {}
+        self.tick(consumer)?;
+        Ok(self.stage.stats().clone())
+    }
+
+    fn drain(&mut self, consumer: &mut impl Consumer) -> Result<usize, PipelineError> {
+        let mut result = Ok(());
+        let stage = &mut self.stage;
+        let taken = self.ring.drain(BATCH, |bytes| {
+            if result.is_ok() {
+                result = stage.take(bytes, consumer);
+            }
+        });
+        result.map(|()| taken)
+    }
+
+    /// Draws up the accounts, and passes on what was lost since the last time.
+    fn tick(&mut self, consumer: &mut impl Consumer) -> Result<(), PipelineError> {
+        let counts = self.probe.counts()?;
+        let lost: Vec<_> = counts
+            .iter()
+            .zip(&self.counted)
+            .filter(|((_, now), (_, before))| now.lost() > before.lost())
+            .map(|((kind, now), (_, before))| {
+                (kind.number(), now.ring_full - before.ring_full, now.failed - before.failed)
+            })
+            .collect();
+        self.stage.stats.kinds = counts.iter().map(|(kind, counts)| (kind.stem(), *counts)).collect();
+        self.counted = counts;
+        self.stage.enricher.refresh(epoch());
+        if !lost.is_empty() {
+            let note = Note { ts: boot_time(), lost };
+            self.stage.lose(&note, consumer)?;
+            if lifecycle_lost(&note) {
+                self.reconcile(consumer)?;
+            }
+        }
+        consumer.tick(self.stage.stats())
+    }
+
+    /// Control groups and processes that were there before the first record.
+    fn snapshot(&mut self, consumer: &mut impl Consumer) -> Result<(), PipelineError> {
+        for record in self.stage.enricher.lookup().cgroups() {
+            self.stage.stats.snapshots += 1;
+            self.stage.feed(&record, consumer)?;
+        }
+        self.reconcile(consumer)
+    }
+
+    /// Makes the process table agree with the kernel's.
+    fn reconcile(&mut self, consumer: &mut impl Consumer) -> Result<(), PipelineError> {
+        let records = self.stage.enricher.lookup().processes();
+        let records = records.map_err(|error| PipelineError::Read { what: "/proc", error })?;
+        let mut alive = BTreeSet::new();
+        for record in records {
+            alive.extend(crate::decode::decode(&record).map(|raw| raw.header.tgid));
+            self.stage.stats.snapshots += 1;
+            self.stage.feed(&record, consumer)?;
+        }
+        let gone = self.stage.enricher.retain_processes(|pid| alive.contains(&pid));
+        if gone > 0 {
+            tracing::info!(gone, "processes whose end was lost are forgotten");
+        }
+        Ok(())
+    }
+}
+
+/// Nanoseconds between the start of 1970 and the zero of the boot clock, as the clocks stand now.
+#[must_use]
+pub fn epoch() -> u64 {
+    let wall = clock_gettime(ClockId::Realtime);
+    let wall = nanoseconds(wall.tv_sec, wall.tv_nsec);
+    wall.saturating_sub(boot_time())
+}
+
+fn boot_time() -> u64 {
+    let boot = clock_gettime(ClockId::Boottime);
+    nanoseconds(boot.tv_sec, boot.tv_nsec)
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> u64 {
+    seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(rest.cast_unsigned())
+}
+
+impl From<io::Error> for PipelineError {
+    fn from(error: io::Error) -> Self {
+        Self::Stage { stage: "output", error }
+    }
+}

@@ -1,0 +1,40 @@
+//! The accounts of a run: what was seen, what became of it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{enrich::EnrichCounts, probe::Counts, sink::QueueCounts};
+
+/// Totals since the start. Three sums hold at the end of every run:
+/// `seen = submitted + filtered + ring_full + failed` for each kind, `Σ submitted = received`, and
+/// `decoded + Σ malformed = received + snapshots`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stats {
+    /// What the kernel programs counted, by kind. Empty for a replay.
+    pub kinds: BTreeMap<&'static str, Counts>,
+    /// Records taken from the ring or the recording.
+    pub received: u64,
+    /// Snapshot records that the sensor wrote for itself.
+    pub snapshots: u64,
+    /// Records that decoded.
+    pub decoded: u64,
+    /// Records that did not, by reason.
+    pub malformed: BTreeMap<&'static str, u64>,
+    /// Records missing by sequence numbers.
+    pub gaps: u64,
+    /// Records lost, by the kernel's count.
+    pub lost: u64,
+    /// Events handed on.
+    pub events: u64,
+    /// Rules that matched.
+    pub matches: u64,
+    /// What went through the queue behind the match.
+    pub queue: QueueCounts,
+    /// What enrichment did.
+    pub enrich: EnrichCounts,
+    /// Processes known.
+    pub processes: usize,
+    /// Bytes of process images in use.
+    pub process_bytes: usize,
+}

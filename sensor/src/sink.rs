@@ -1,0 +1,29 @@
+//! Where alerts and events leave the sensor. Each destination is behind a [`Queue`], so that a slow one never holds up the
+//! event path; what does not fit is counted.
+
+mod alert;
+mod queue;
+mod terminal;
+
+use std::io;
+
+pub use self::{
+    alert::{Alert, Verdict, timestamp},
+    queue::{Queue, QueueCounts, Work},
+    terminal::{Lines, event_line},
+};
+
+/// A destination.
+pub trait Sink: Send {
+    /// Hands over one alert.
+    ///
+    /// # Errors
+    /// Where the destination is gone for good; a sink retries by itself what may pass.
+    fn deliver(&mut self, alert: &Alert) -> io::Result<()>;
+
+    /// Called when nothing more is waiting.
+    ///
+    /// # Errors
+    /// As for [`Sink::deliver`].
+    fn flush(&mut self) -> io::Result<()>;
+}

@@ -1,0 +1,143 @@
+//! An alert as it leaves the sensor: one JSON object, readable by everything that reads Falco's output, with what Falco's
+//! does not carry beside it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::event::{Container, Event, Loss, Process};
+
+/// A rule that matched an event.
+#[derive(Clone, Debug, Serialize)]
+pub struct Alert {
+    /// Tells this alert from every other, also when it is delivered twice.
+    pub uuid: Uuid,
+    /// When the event happened, RFC 3339 in UTC with nanoseconds.
+    pub time: String,
+    /// Name of the rule.
+    pub rule: Arc<str>,
+    /// `Emergency` … `Debug`.
+    pub priority: &'static str,
+    /// Kind of events that the rule is about.
+    pub source: &'static str,
+    /// The rule's sentence, fields filled in.
+    pub output: String,
+    /// The fields that the sentence names, by name.
+    pub output_fields: Map<String, Value>,
+    /// Name of the machine.
+    pub hostname: Arc<str>,
+    /// The rule's tags.
+    pub tags: Arc<[Box<str>]>,
+    /// Which event.
+    pub event: AlertEvent,
+    /// Who did it.
+    pub process: AlertProcess,
+    /// Where; absent on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Arc<Container>>,
+    /// What was lost since the previous alert; absent where nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Loss>,
+}
+
+/// Which event an alert is about.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertEvent {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub event_type: &'static str,
+    /// Its number in this run.
+    pub number: u64,
+    /// The call's result.
+    pub result: i64,
+}
+
+/// The process, and those that created it, nearest first.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertProcess {
+    /// The process.
+    #[serde(flatten)]
+    pub process: Arc<Process>,
+    /// Its creators.
+    pub ancestors: Vec<Ancestor>,
+}
+
+/// A creator, in short.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ancestor {
+    /// Process id.
+    pub pid: u32,
+    /// Name.
+    pub comm: String,
+    /// Executable.
+    pub exe: String,
+}
+
+/// What a rule says of an event.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Name of the rule.
+    pub rule: Arc<str>,
+    /// Its priority.
+    pub priority: &'static str,
+    /// Its tags.
+    pub tags: Arc<[Box<str>]>,
+    /// Its sentence, filled in.
+    pub output: String,
+    /// The fields of the sentence.
+    pub output_fields: Map<String, Value>,
+}
+
+/// Ancestors that an alert carries.
+const ANCESTORS: usize = 32;
+
+impl Alert {
+    /// Puts an alert together. `loss`: what was lost since the previous one.
+    #[must_use]
+    pub fn new(event: &Event, verdict: Verdict, hostname: &Arc<str>, loss: Option<Loss>) -> Self {
+        let ancestors = event.process.ancestors().take(ANCESTORS).map(|process| Ancestor {
+            pid: process.key.pid,
+            comm: process.comm.to_str_lossy().into_owned(),
+            exe: process.exe.to_string(),
+        });
+        Self {
+            uuid: Uuid::new_v4(),
+            time: timestamp(event.time),
+            rule: verdict.rule,
+            priority: verdict.priority,
+            source: "syscall",
+            output: verdict.output,
+            output_fields: verdict.output_fields,
+            hostname: Arc::clone(hostname),
+            tags: verdict.tags,
+            event: AlertEvent {
+                event_type: event.event_type.name(),
+                number: event.number,
+                result: event.result,
+            },
+            process: AlertProcess { process: Arc::clone(&event.process), ancestors: ancestors.collect() },
+            container: event.container.clone(),
+            loss,
+        }
+    }
+}
+
+/// Nanoseconds since 1970 as RFC 3339 in UTC.
+#[must_use]
+pub fn timestamp(nanoseconds: u64) -> String {
+    Timestamp::from_nanosecond(i128::from(nanoseconds))
+        .map_or_else(|_| nanoseconds.to_string(), |time| format!("{time:.9}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_written_with_nanoseconds() {
+        assert_eq!(timestamp(1_700_000_000_000_000_001), "2023-11-14T22:13:20.000000001Z");
+    }
+}

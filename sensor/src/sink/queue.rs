@@ -1,0 +1,217 @@
+//! A bounded queue with a thread behind it. Offering never waits: what does not fit is counted as dropped.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// What went through: `offered = taken + dropped` once it is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct QueueCounts {
+    /// Put in, or tried to.
+    pub offered: u64,
+    /// Taken out.
+    pub taken: u64,
+    /// Turned away because it was full.
+    pub dropped: u64,
+}
+
+/// What the worker is called for.
+#[derive(Debug)]
+pub enum Work<T> {
+    /// An item to deal with.
+    Item(T),
+    /// Nothing is waiting: a good time to flush.
+    Idle,
+}
+
+/// The sending end. Dropping it lets the worker finish what is queued.
+#[derive(Debug)]
+pub struct Queue<T> {
+    sender: Option<SyncSender<T>>,
+    worker: Option<JoinHandle<()>>,
+    failure: Arc<Mutex<Option<io::Error>>>,
+    taken: Arc<AtomicU64>,
+    offered: u64,
+    dropped: u64,
+}
+
+impl<T: Send + 'static> Queue<T> {
+    /// A queue of `capacity` items whose `worker` runs on a thread called `name`. An error of the worker ends it, and the
+    /// next offer returns that error.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn new(
+        name: &str,
+        capacity: usize,
+        mut worker: impl FnMut(Work<T>) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(capacity);
+        let failure = Arc::new(Mutex::new(None));
+        let taken = Arc::new(AtomicU64::new(0));
+        let (seen, count) = (Arc::clone(&failure), Arc::clone(&taken));
+        let worker = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            if let Err(error) = serve(&receiver, &count, &mut worker)
+                && let Ok(mut seen) = seen.lock()
+            {
+                *seen = Some(error);
+            }
+        })?;
+        Ok(Self { sender: Some(sender), worker: Some(worker), failure, taken, offered: 0, dropped: 0 })
+    }
+
+    /// Puts an item in if there is room.
+    ///
+    /// # Errors
+    /// The worker's, once it has ended.
+    pub fn offer(&mut self, item: T) -> io::Result<()> {
+        self.offered += 1;
+        match self.sender.as_ref().map(|sender| sender.try_send(item)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_))) => {
+                self.dropped += 1;
+                Ok(())
+            }
+            Some(Err(TrySendError::Disconnected(_))) | None => {
+                self.dropped += 1;
+                Err(self.failure())
+            }
+        }
+    }
+
+    /// Puts an item in, and waits for room: only where nothing is lost by waiting, as in a replay.
+    ///
+    /// # Errors
+    /// The worker's, once it has ended.
+    pub fn put(&mut self, item: T) -> io::Result<()> {
+        self.offered += 1;
+        if self.sender.as_ref().is_some_and(|sender| sender.send(item).is_ok()) {
+            return Ok(());
+        }
+        self.dropped += 1;
+        Err(self.failure())
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn counts(&self) -> QueueCounts {
+        QueueCounts {
+            offered: self.offered,
+            taken: self.taken.load(Ordering::Relaxed),
+            dropped: self.dropped,
+        }
+    }
+
+    /// Waits until everything is dealt with.
+    ///
+    /// # Errors
+    /// The worker's, if it failed.
+    pub fn finish(mut self) -> io::Result<QueueCounts> {
+        self.close();
+        let failure = self.failure.lock().ok().and_then(|mut failure| failure.take());
+        failure.map_or_else(|| Ok(self.counts()), Err)
+    }
+
+    fn close(&mut self) {
+        self.sender = None;
+        if let Some(worker) = self.worker.take()
+            && worker.join().is_err()
+        {
+            tracing::error!("a queue's worker panicked");
+        }
+    }
+
+    fn failure(&mut self) -> io::Error {
+        self.close();
+        let failure = self.failure.lock().ok().and_then(|mut failure| failure.take());
+        failure.unwrap_or_else(|| io::Error::new(io::ErrorKind::BrokenPipe, "the destination is closed"))
+    }
+}
+
+impl<T> Drop for Queue<T> {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(worker) = self.worker.take() {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn serve<T>(
+    receiver: &Receiver<T>,
+    taken: &AtomicU64,
+    worker: &mut impl FnMut(Work<T>) -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        let item = match receiver.try_recv() {
+            Ok(item) => item,
+            Err(TryRecvError::Disconnected) => return worker(Work::Idle),
+            Err(TryRecvError::Empty) => {
+                worker(Work::Idle)?;
+                match receiver.recv() {
+                    Ok(item) => item,
+                    Err(RecvError) => return Ok(()),
+                }
+            }
+        };
+        // Counted first: what the worker fails on was taken, too.
+        taken.fetch_add(1, Ordering::Relaxed);
+        worker(Work::Item(item))?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn a_full_queue_drops_and_the_sum_holds() {
+        let (release, gate) = channel::<()>();
+        let (seen, items) = channel();
+        let mut queue = Queue::new("test", 2, move |work| {
+            if let Work::Item(item) = work {
+                // Once nobody holds the gate it stands open.
+                let _ = gate.recv();
+                seen.send(item).unwrap();
+            }
+            Ok(())
+        })
+        .unwrap();
+        for item in 0..100 {
+            queue.offer(item).unwrap();
+        }
+        assert!(queue.counts().dropped >= 97, "{:?}", queue.counts());
+        for _ in 0..3 {
+            let _ = release.send(());
+        }
+        drop(release);
+        let counts = queue.finish().unwrap();
+        let delivered = items.iter().count() as u64;
+        assert_eq!(counts.offered, counts.taken + counts.dropped);
+        assert_eq!(delivered, counts.taken);
+    }
+
+    #[test]
+    fn the_error_of_a_worker_reaches_who_offers() {
+        let mut queue = Queue::new("test", 2, |work: Work<u8>| match work {
+            Work::Item(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
+            Work::Idle => Ok(()),
+        })
+        .unwrap();
+        let error = loop {
+            if let Err(error) = queue.offer(1) {
+                break error;
+            }
+            thread::yield_now();
+        };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
