@@ -23,23 +23,24 @@ fn proc_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(mm) = task.field(offset!(task_mm)) else { return 0 };
     let args = span(mm, offset!(mm_arg_start), offset!(mm_arg_end));
     let env = span(mm, offset!(mm_env_start), offset!(mm_env_end));
-    let ahead = if args.1 > ARGS_INLINE as u32 { send_ahead(task, STREAM_ARGS, args) } else { 0 };
+    let ahead = if args.1 > ARGS_INLINE as u32 { send_ahead(STREAM_ARGS, args) } else { 0 };
     if wanted(Settings::WANT_ENV) {
-        send_ahead(task, STREAM_ENV, env);
+        send_ahead(STREAM_ENV, env);
     }
     let bprm = Ptr(ctx.arg::<*const u8>(2));
-    emit::<ProcExec>(Kind::ProcExec, task, |record| {
+    emit::<ProcExec>(Kind::ProcExec, |record| {
         let body = record.body::<ProcExec>();
         body.args_len = args.1;
         body.env_len = env.1;
-        identify(record, task, File(bprm.follow(offset!(bprm_file))?));
-        let exe = append_path(record, task, File(bprm.follow(offset!(bprm_file))?).path())?;
-        let filename = record.append_kernel_str(bprm.follow(offset!(bprm_filename))?, PATH);
-        let interpreter = match bprm.follow(offset!(bprm_interp)) {
+        let file = File(bprm.probe_ptr(offset!(bprm_file))?);
+        identify(record, task, file);
+        let exe = append_path(record, file.path())?;
+        let filename = record.append_kernel_str(bprm.probe_ptr(offset!(bprm_filename))?, PATH);
+        let interpreter = match bprm.probe_ptr(offset!(bprm_interp)) {
             Some(name) => record.append_kernel_str(name, 256),
             None => Text { len: 0, flags: 0 },
         };
-        let cwd = append_cwd(record, task)?;
+        let cwd = append_cwd(record)?;
         let rest = if ahead == 0 { args.1 } else { 0 };
         let inline = record.append_user(args.0, rest, ARGS_INLINE as u32, 0);
         let body = record.body::<ProcExec>();
@@ -64,12 +65,11 @@ fn sx_proc_exec(ctx: BtfTracePointContext) -> i32 {
         // The record of a successful one is `proc_exec`'s.
         return 0;
     }
-    let task = Task::current();
-    emit::<ProcExec>(Kind::ProcExec, task, |record| {
+    emit::<ProcExec>(Kind::ProcExec, |record| {
         call.head(record);
         let at = u32::from(call.number() == syscalls::EXECVEAT);
         let filename = record.append_user_str(if at == 0 { call.arg(0) } else { call.arg(1) }, PATH);
-        let cwd = append_cwd(record, task)?;
+        let cwd = append_cwd(record)?;
         let args = record.append_user_list(if at == 0 { call.arg(1) } else { call.arg(2) }, call.is_compat());
         let body = record.body::<ProcExec>();
         body.filename = filename;
@@ -91,13 +91,13 @@ fn span(mm: Ptr, start: u32, end: u32) -> (u64, u32) {
 
 /// Sends a long list in pieces ahead of its exec record, and says how much it sent.
 #[inline(always)]
-fn send_ahead(task: Task, stream: u32, (start, len): (u64, u32)) -> u32 {
+fn send_ahead(stream: u32, (start, len): (u64, u32)) -> u32 {
     let mut offset = 0;
     for _ in 0..ARGS_MAX / ARGS_CHUNK {
         if offset >= len {
             break;
         }
-        emit::<ProcArgs>(Kind::ProcArgs, task, |record| {
+        emit::<ProcArgs>(Kind::ProcArgs, |record| {
             let bytes = record.append_user(start + u64::from(offset), len - offset, CHUNK, 0);
             let body = record.body::<ProcArgs>();
             body.stream = stream;

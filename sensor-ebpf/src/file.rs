@@ -32,7 +32,7 @@ struct Request {
 fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     let task = Task::current();
-    emit::<FileOpen>(Kind::FileOpen, task, |record| {
+    emit::<FileOpen>(Kind::FileOpen, |record| {
         call.head(record);
         let request = request(call);
         let body = record.body::<FileOpen>();
@@ -46,7 +46,7 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
             body.f_mode = file.f_mode();
             body.file = id;
             record.header().valid |= valid;
-            let path = append_path(record, task, file.path())?;
+            let path = append_path(record, file.path())?;
             record.body::<FileOpen>().path = path;
             if !wanted(Settings::WANT_OPEN_NAME) {
                 return Some(());

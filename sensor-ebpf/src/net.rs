@@ -22,8 +22,8 @@ struct UserAddr {
 fn sx_net_connect(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
-    record(call, Kind::NetConnect, call.arg(0) as i32, |record, task, sock| {
-        if remote(record, task, sock).is_none() {
+    record(call, Kind::NetConnect, call.arg(0) as i32, |record, sock| {
+        if remote(record, sock).is_none() {
             user_remote(record, sock, asked);
         }
         Some(0)
@@ -36,9 +36,9 @@ fn sx_net_connect(ctx: BtfTracePointContext) -> i32 {
 fn sx_net_accept(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     let fd = if call.result() >= 0 { call.result() } else { call.arg(0) as i64 };
-    record(call, Kind::NetAccept, fd as i32, |record, task, sock| {
+    record(call, Kind::NetAccept, fd as i32, |record, sock| {
         if call.result() >= 0 {
-            let _ = remote(record, task, sock);
+            let _ = remote(record, sock);
         }
         Some(if call.number() == syscalls::ACCEPT4 { call.arg(3) as u32 } else { 0 })
     });
@@ -50,7 +50,7 @@ fn sx_net_accept(ctx: BtfTracePointContext) -> i32 {
 fn sx_net_bind(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
-    record(call, Kind::NetBind, call.arg(0) as i32, |record, _, sock| {
+    record(call, Kind::NetBind, call.arg(0) as i32, |record, sock| {
         if call.result() < 0 {
             user_local(record, sock, asked);
         }
@@ -63,7 +63,7 @@ fn sx_net_bind(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "sys_exit")]
 fn sx_net_listen(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
-    record(call, Kind::NetListen, call.arg(0) as i32, |_, _, _| Some(call.arg(1) as u32));
+    record(call, Kind::NetListen, call.arg(0) as i32, |_, _| Some(call.arg(1) as u32));
     0
 }
 
@@ -90,7 +90,7 @@ fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
         filtered(Kind::NetSend);
         return 0;
     }
-    record(call, Kind::NetSend, call.arg(0) as i32, |record, _, sock| {
+    record(call, Kind::NetSend, call.arg(0) as i32, |record, sock| {
         user_remote(record, sock, asked);
         Some(if call.number() == syscalls::SENDTO { call.arg(2) as u32 } else { 0 })
     });
@@ -101,9 +101,9 @@ fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
 ///
 /// A descriptor that is no socket (`ENOTSOCK`, `EBADF`) still leaves a record with the result.
 #[inline(always)]
-fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Task, Sock) -> Option<u32>) {
+fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Sock) -> Option<u32>) {
     let task = Task::current();
-    emit::<Net>(kind, task, |record| {
+    emit::<Net>(kind, |record| {
         call.head(record);
         record.body::<Net>().fd = fd;
         let Some(sock) = fd_sock(task, fd) else { return Some(()) };
@@ -118,13 +118,13 @@ fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Task, 
             bits |= valid::LOCAL;
         } else if u32::from(sock.family) == AF_UNIX {
             body.local.family = AF_UNIX;
-            if let Some(name) = sock.unix_name(record, task) {
+            if let Some(name) = sock.unix_name(record) {
                 record.body::<Net>().local_path = name;
                 bits |= valid::LOCAL;
             }
         }
         record.header().valid |= bits;
-        let arg = more(record, task, sock)?;
+        let arg = more(record, sock)?;
         record.body::<Net>().arg = arg;
         Some(())
     });
@@ -132,10 +132,10 @@ fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Task, 
 
 /// The other end as the kernel knows it.
 #[inline(always)]
-fn remote(record: &mut Record, task: Task, sock: Sock) -> Option<()> {
+fn remote(record: &mut Record, sock: Sock) -> Option<()> {
     if u32::from(sock.family) == AF_UNIX {
         record.body::<Net>().remote.family = AF_UNIX;
-        let name = sock.unix_peer_name(record, task)?;
+        let name = sock.unix_peer_name(record)?;
         record.body::<Net>().remote_path = name;
     } else {
         sock.remote(&mut record.body::<Net>().remote)?;

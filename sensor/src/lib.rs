@@ -7,6 +7,8 @@
 //!
 //! A module imports only what is upstream of it; [`pipeline`] alone wires them.
 
+pub mod cli;
+pub mod config;
 pub mod decode;
 pub mod enrich;
 pub mod event;

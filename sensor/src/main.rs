@@ -1,17 +1,20 @@
-//! The `vedette` command.
+//! The `vedette` command: parse, log, run, map the error to an exit code.
 
-fn main() {
-    let (probe, mut ring) = sensor::probe::load(&Default::default()).map_err(|e| eprintln!("{e}")).unwrap();
-    println!("{:#?}", probe.report());
-    for _ in 0..20 {
-        ring.wait(std::time::Duration::from_millis(100)).unwrap();
-        let mut n = 0;
-        ring.drain(100000, |r| {
-            n += 1;
-            if n < 4 {
-                println!("{} {:?}", r.len(), bstr::BStr::new(&r[..r.len().min(400)]))
-            }
-        });
+use std::{io, process::ExitCode};
+
+use clap::Parser;
+use sensor::cli::{Cli, exit_code};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("VEDETTE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match cli.run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("vedette: {error:#}");
+            exit_code(&error)
+        }
     }
-    println!("{:?}", probe.counts());
 }

@@ -95,6 +95,11 @@ impl<W: Write> Writer<W> {
         Ok(Self(output))
     }
 
+    /// Goes on with a recording that has its first line already.
+    pub const fn resume(output: W) -> Self {
+        Self(output)
+    }
+
     /// Adds a record.
     ///
     /// # Errors

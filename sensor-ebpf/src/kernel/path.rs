@@ -4,7 +4,7 @@ use aya_ebpf::{helpers::generated::bpf_probe_read_kernel, macros::map, maps::Per
 use sensor_common::{Text, text};
 
 use super::{Ptr, Task, knob, offset};
-use crate::record::Record;
+use crate::record::{Record, append_with};
 
 /// Components after which a path is cut (its beginning is lost, and the text says so). Deeper paths exist, but nothing
 /// that rules name lies there, and each step is checked by the verifier.
@@ -44,51 +44,54 @@ struct Dentry {
 
 /// Appends the path of the `struct path` that lies at `at` to the record.
 #[inline(always)]
-pub(crate) fn append_path(record: &mut Record, task: Task, at: Ptr) -> Option<Text> {
-    let path: Path = at.probe(0)?;
-    let root: Path = task.field(offset!(task_fs))?.probe(offset!(fs_root))?;
-    let flags = walk_path(record.slot(), path.mnt, path.dentry, root.mnt, root.dentry) as u16;
-    let buffer = PATH_BUFFER.get_ptr_mut(record.slot())?;
+pub(crate) fn append_path(record: &mut Record, at: Ptr) -> Option<Text> {
+    let text = record_append_path(record.slot(), at.0 as u64);
+    let text = Text { len: text as u16, flags: (text >> 16) as u16 };
+    if text.flags & text::FAULT != 0 { None } else { Some(text) }
+}
+
+/// [`append_path`] as a function that the verifier checks once, with any arguments, and not again for every state of every
+/// caller: inlined, a program with two paths went over the limit of a million instructions.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn record_append_path(slot: u32, at: u64) -> u32 {
+    let fault = u32::from(text::FAULT) << 16;
+    let Some(buffer) = PATH_BUFFER.get_ptr_mut(slot) else { return fault };
+    let Some(path) = Ptr::from_u64(at).probe::<Path>(0) else { return fault };
+    let root = Task::current().field(offset!(task_fs)).and_then(|fs| fs.probe::<Path>(offset!(fs_root)));
+    let Some(root) = root else { return fault };
+    let Some(flags) = walk(buffer, path, root) else { return fault };
     // SAFETY: the buffer is this slot's own until the record is written.
-    let start = unsafe { (&raw const (*buffer).start).read_volatile() } & (LENGTH - 1);
-    let mut len = LENGTH - start;
-    // SAFETY: the offset is inside the buffer.
-    let mut from = unsafe { (&raw const (*buffer).bytes).cast::<u8>().add(start as usize) };
-    if start == 0 {
-        // Nothing was written: the file is the root itself. (A full buffer also starts at 0, but is flagged.)
-        if flags & text::TRUNCATED == 0 {
-            from = c"/".as_ptr().cast();
-            len = 1;
+    let start = unsafe { (&raw const (*buffer).start).read_volatile() };
+    let flags = u32::from(flags) << 16;
+    // SAFETY: `append_with` gives a destination that has room for the length; the source is inside the buffer.
+    let read = |to, len| unsafe {
+        if start >= LENGTH {
+            // Nothing was written: the file is the root itself.
+            return bpf_probe_read_kernel(to, 1, c"/".as_ptr().cast());
         }
-    }
-    Some(record.append_kernel(Ptr(from), len, LENGTH, flags))
+        bpf_probe_read_kernel(to, len, (&raw const (*buffer).bytes).cast::<u8>().add(start as usize).cast())
+    };
+    let len = if start >= LENGTH { 1 } else { LENGTH - start };
+    append_with(slot, len, false, read) | flags
 }
 
 /// Appends the working directory.
 #[inline(always)]
-pub(crate) fn append_cwd(record: &mut Record, task: Task) -> Option<Text> {
-    let fs = task.field(offset!(task_fs))?;
-    append_path(record, task, Ptr(fs.0.wrapping_add(offset!(fs_pwd) as usize)))
+pub(crate) fn append_cwd(record: &mut Record) -> Option<Text> {
+    // A plain number, which is what a function of its own takes.
+    let fs = Task::current().0.probe_ptr(offset!(task_fs))?;
+    append_path(record, Ptr(fs.0.wrapping_add(offset!(fs_pwd) as usize)))
 }
 
 /// Appends the directory at which a relative name starts: the working directory, or the one behind `dirfd`.
 #[inline(always)]
 pub(crate) fn append_relative_dir(record: &mut Record, task: Task, dirfd: i32) -> Option<Text> {
     if dirfd == sensor_common::CALLER_DIR {
-        return append_cwd(record, task);
+        return append_cwd(record);
     }
     let file = super::fd_file(task, dirfd)?;
-    append_path(record, task, file.path())
-}
-
-/// [`walk`] as a function that the verifier checks once, with any arguments, and not again for every state of every caller:
-/// inlined, a program with two paths went over the limit of a million instructions.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn walk_path(slot: u32, mnt: u64, dentry: u64, root_mnt: u64, root_dentry: u64) -> u64 {
-    let Some(buffer) = PATH_BUFFER.get_ptr_mut(slot) else { return u64::from(text::FAULT) };
-    let root = Path { mnt: root_mnt, dentry: root_dentry };
-    u64::from(walk(buffer, Path { mnt, dentry }, root).unwrap_or(text::FAULT))
+    append_path(record, file.path())
 }
 
 /// Writes the path into the buffer, right-aligned, and says what is odd about it.
@@ -162,7 +165,7 @@ fn prepend(buffer: *mut PathBuffer, step: Dentry, alone: bool) -> bool {
         if alone && len == 1 && bytes.add(at as usize).read_volatile() == b'/' {
             return true;
         }
-        let at = (start - len).wrapping_sub(1) & (LENGTH - 1);
+        let at = (start - len - 1) & (LENGTH - 1);
         bytes.add(at as usize).write_volatile(b'/');
         (&raw mut (*buffer).start).write_volatile(at);
     }

@@ -75,22 +75,22 @@ impl Sock {
 
     /// Name of a unix socket: the path that the kernel resolved, else the bound name.
     #[inline(always)]
-    pub(crate) fn unix_name(self, record: &mut Record, task: Task) -> Option<Text> {
-        unix_name(self.sk, record, task)
+    pub(crate) fn unix_name(self, record: &mut Record) -> Option<Text> {
+        unix_name(self.sk, record)
     }
 
     /// Name of the unix socket at the other end.
     #[inline(always)]
-    pub(crate) fn unix_peer_name(self, record: &mut Record, task: Task) -> Option<Text> {
-        unix_name(self.sk.probe_ptr(offset!(unix_peer))?, record, task)
+    pub(crate) fn unix_peer_name(self, record: &mut Record) -> Option<Text> {
+        unix_name(self.sk.probe_ptr(offset!(unix_peer))?, record)
     }
 }
 
 #[inline(always)]
-fn unix_name(sk: Ptr, record: &mut Record, task: Task) -> Option<Text> {
+fn unix_name(sk: Ptr, record: &mut Record) -> Option<Text> {
     let path = Ptr(sk.0.wrapping_add(offset!(unix_path) as usize));
     if path.probe::<u64>(8)? != 0 {
-        return append_path(record, task, path);
+        return append_path(record, path);
     }
     let address = sk.probe_ptr(offset!(unix_addr))?;
     // The length covers the family in front of the name.

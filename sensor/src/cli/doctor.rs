@@ -1,0 +1,70 @@
+//! `vedette doctor`: what this kernel and these privileges allow, hook by hook.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::Args;
+
+use super::Common;
+use crate::probe::{self, HOOKS, Options, ProbeError, Report};
+
+/// Arguments of `vedette doctor`.
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Loads everything for a moment, and says what came of it.
+pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let config = args.common.load()?;
+    let options = Options {
+        ring_bytes: config.kernel.ring_bytes,
+        disabled_hooks: config.kernel.disabled_hooks,
+        ..Options::default()
+    };
+    let system = rustix::system::uname();
+    let kernel = system.release().to_string_lossy().into_owned();
+    let loaded = probe::load(&options).map(|(probe, _)| probe.report().clone());
+    let mut out = io::stdout().lock();
+    if args.common.json {
+        let problem = loaded.as_ref().err().map(ToString::to_string);
+        let report = loaded.as_ref().ok();
+        let value = serde_json::json!({ "kernel": kernel, "report": report, "problem": problem });
+        writeln!(out, "{value}")?;
+    } else {
+        writeln!(out, "vedette {} on Linux {kernel}", env!("CARGO_PKG_VERSION"))?;
+        match &loaded {
+            Ok(report) => print(&mut out, report)?,
+            Err(error) => writeln!(out, "cannot run here: {error}")?,
+        }
+    }
+    match loaded {
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        Err(ProbeError::Abi { .. } | ProbeError::Object(_)) => Ok(ExitCode::FAILURE),
+        Err(_) => Ok(ExitCode::from(super::EXIT_UNSUPPORTED)),
+    }
+}
+
+fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(out, "\n{:<18} {:<8} {:<34} {:>12}", "hook", "", "attached to", "verified")?;
+    for (hook, table) in report.hooks.iter().zip(HOOKS) {
+        let mode = hook
+            .chosen
+            .and_then(|chosen| table.variants.iter().find(|variant| variant.program == chosen))
+            .map_or("blind", |_| "sees");
+        let instructions = hook.instructions.map_or_else(|| "-".to_owned(), |count| count.to_string());
+        let via = hook.via.as_deref().unwrap_or("-");
+        writeln!(out, "{:<18} {mode:<8} {via:<34} {instructions:>12}", hook.hook)?;
+        for refused in &hook.refused {
+            writeln!(out, "{:<18} why: {refused}", "")?;
+        }
+    }
+    if report.missing_fields.is_empty() {
+        return writeln!(out, "\nevery kernel field is known");
+    }
+    writeln!(out, "\nfields that this kernel does not have, and whose values are therefore not known:")?;
+    report.missing_fields.iter().try_for_each(|field| writeln!(out, "  {field}"))
+}

@@ -1,0 +1,279 @@
+//! File + environment + flags + defaults → [`Config`], validated once. Downstream nothing is optional any more.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// Read where no `--config` is given, if it is there.
+pub const DEFAULT_FILE: &str = "/etc/vedette/vedette.yaml";
+/// Environment variables of keys start with this; `kernel.ring_bytes` is `VEDETTE_KERNEL_RING_BYTES`.
+const ENVIRONMENT: &str = "VEDETTE_";
+
+/// Every key, with its default. `deploy/vedette.yaml` documents them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Name of this machine in alerts; empty: what the kernel says.
+    pub hostname: String,
+    /// Held while `vedette run` works, so that there is only one.
+    pub lock: PathBuf,
+    /// Where to write the accounts of the run as JSON, once a second and at the end; empty: nowhere.
+    pub stats_file: PathBuf,
+    /// Rules.
+    pub rules: RulesConfig,
+    /// Kernel half.
+    pub kernel: KernelConfig,
+    /// Process table.
+    pub processes: ProcessesConfig,
+    /// Alerts on standard output.
+    pub stdout: StdoutConfig,
+}
+
+/// Which rules are loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RulesConfig {
+    /// Whether the built-in set is loaded, before the files.
+    pub builtin: bool,
+    /// Files, and directories whose `*.yaml` are loaded in the order of their names. Missing ones are skipped.
+    pub paths: Vec<PathBuf>,
+}
+
+/// What the kernel half does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KernelConfig {
+    /// Size of the event ring in bytes: a power of two, at least a page.
+    pub ring_bytes: u32,
+    /// Hooks to leave out, by the stems that `vedette doctor` shows.
+    pub disabled_hooks: Vec<String>,
+}
+
+/// The process table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProcessesConfig {
+    /// Memory for process images in bytes.
+    pub limit_bytes: usize,
+}
+
+/// Alerts on standard output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StdoutConfig {
+    /// How alerts are written.
+    pub format: Format,
+    /// Alerts that may wait for a slow reader; more are dropped and counted.
+    pub queue: usize,
+}
+
+/// Form of what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Readable lines on a terminal, JSON lines elsewhere.
+    Auto,
+    /// JSON lines.
+    Json,
+    /// Readable lines.
+    Text,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hostname: String::new(),
+            lock: "/run/vedette.lock".into(),
+            stats_file: PathBuf::new(),
+            rules: RulesConfig::default(),
+            kernel: KernelConfig::default(),
+            processes: ProcessesConfig::default(),
+            stdout: StdoutConfig::default(),
+        }
+    }
+}
+
+impl Default for RulesConfig {
+    fn default() -> Self {
+        Self { builtin: true, paths: vec!["/etc/vedette/rules.d".into()] }
+    }
+}
+
+impl Default for KernelConfig {
+    fn default() -> Self {
+        Self { ring_bytes: 8 << 20, disabled_hooks: Vec::new() }
+    }
+}
+
+impl Default for ProcessesConfig {
+    fn default() -> Self {
+        Self { limit_bytes: 24 << 20 }
+    }
+}
+
+impl Default for StdoutConfig {
+    fn default() -> Self {
+        Self { format: Format::Auto, queue: 16_384 }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {error}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// The system's words.
+        error: std::io::Error,
+    },
+    /// The file is no YAML.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// A `--set` without `=`.
+    #[error("--set {0}: write it as key=value")]
+    Set(String),
+    /// A key that does not exist, or a value of the wrong type or out of range.
+    #[error("{origin}: {message}")]
+    Value {
+        /// Where the value came from.
+        origin: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Defaults, then the file, then the environment, then `sets` (`key=value`). `file`: `None` for [`DEFAULT_FILE`].
+    ///
+    /// # Errors
+    /// See [`ConfigError`]; a missing default file is none.
+    pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        match fs::read_to_string(path) {
+            Ok(text) => config = config.merged(parse(path, &text)?, &path.display().to_string())?,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ConfigError::Read { path: path.to_owned(), error }),
+        }
+        for key in keys("", &serde_json::to_value(&config).unwrap_or_default()) {
+            let name = format!("{ENVIRONMENT}{}", key.replace('.', "_").to_uppercase());
+            if let Ok(value) = std::env::var(&name) {
+                config = config.merged(nested(&key, scalar(&value)), &name)?;
+            }
+        }
+        for set in sets {
+            let (key, value) = set.split_once('=').ok_or_else(|| ConfigError::Set(set.clone()))?;
+            config = config.merged(nested(key, scalar(value)), &format!("--set {key}"))?;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn merged(&self, change: Value, origin: &str) -> Result<Self, ConfigError> {
+        let error = |error: serde_json::Error| ConfigError::Value {
+            origin: origin.to_owned(),
+            message: error.to_string(),
+        };
+        let mut value = serde_json::to_value(self).map_err(error)?;
+        merge(&mut value, change);
+        serde_json::from_value(value).map_err(error)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let size = self.kernel.ring_bytes;
+        if size.is_power_of_two() && size >= 1 << 16 {
+            return Ok(());
+        }
+        Err(ConfigError::Value {
+            origin: "kernel.ring_bytes".to_owned(),
+            message: format!("{size} is not a power of two of at least 65536"),
+        })
+    }
+}
+
+fn parse(path: &Path, text: &str) -> Result<Value, ConfigError> {
+    let value: Option<Value> = serde_saphyr::from_str(text)
+        .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: error.to_string() })?;
+    Ok(value.unwrap_or_else(|| Value::Object(Map::new())))
+}
+
+/// Objects are merged, everything else is replaced.
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+/// A value from a flag or a variable: JSON where it is that, else text.
+fn scalar(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+fn nested(key: &str, value: Value) -> Value {
+    key.rsplit('.').fold(value, |value, part| Value::Object(Map::from_iter([(part.to_owned(), value)])))
+}
+
+/// The dotted names of all leaves.
+fn keys(prefix: &str, value: &Value) -> Vec<String> {
+    let Value::Object(map) = value else { return vec![prefix.to_owned()] };
+    let name = |key: &String| if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+    map.iter().flat_map(|(key, value)| keys(&name(key), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_file_is_the_defaults() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/vedette.yaml");
+        assert_eq!(Config::load(Some(&path), &[]).unwrap(), Config::default());
+        let text = fs::read_to_string(path).unwrap();
+        for key in keys("", &serde_json::to_value(Config::default()).unwrap()) {
+            let leaf = key.rsplit('.').next().unwrap();
+            assert!(text.contains(&format!("{leaf}:")), "deploy/vedette.yaml does not mention {key}");
+        }
+    }
+
+    #[test]
+    fn later_sources_win_and_mistakes_are_said() {
+        let sets =
+            |sets: &[&str]| Config::load(None, &sets.iter().map(|set| (*set).to_owned()).collect::<Vec<_>>());
+        let config = sets(&["kernel.ring_bytes=65536", "rules.builtin=false", "hostname=a"]).unwrap();
+        assert_eq!(
+            (config.kernel.ring_bytes, config.rules.builtin, config.hostname.as_str()),
+            (65536, false, "a")
+        );
+        let error = |set: &str| sets(&[set]).unwrap_err().to_string();
+        assert!(
+            error("kernel.ring_byte=1").contains("unknown field `ring_byte`"),
+            "{}",
+            error("kernel.ring_byte=1")
+        );
+        assert!(error("kernel.ring_bytes=65537").contains("power of two"));
+        assert!(error("rules.builtin=maybe").contains("--set rules.builtin: invalid type"));
+        assert!(error("hostname").contains("key=value"));
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.yaml");
+        fs::write(&file, "kernel: [1\n").unwrap();
+        assert!(matches!(Config::load(Some(&file), &[]), Err(ConfigError::Syntax { .. })));
+        assert!(matches!(Config::load(Some(&dir.path().join("none")), &[]), Err(ConfigError::Read { .. })));
+    }
+}
