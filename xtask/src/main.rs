@@ -3,9 +3,12 @@
 //! Everything here runs other programs (cargo, rustup, apt, the daemon) and knows nothing of what they do
 //! inside: this crate must build when no kernel object exists yet, so it never depends on `sensor`.
 
+mod bench;
 mod build;
 mod child;
+mod docs;
 mod place;
+mod run;
 mod setup;
 
 use std::process::ExitCode;
@@ -25,6 +28,12 @@ struct Cli {
 enum Command {
     /// Build the kernel object and the daemon with it inside (`target/release/vedette`)
     Build(build::Args),
+    /// Build, then run `vedette run ARGS` in the foreground, as root
+    Run(run::Args),
+    /// Write the generated reference pages into `docs/`
+    Docs(docs::Args),
+    /// Build, then run the benchmarks
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,5 +54,8 @@ fn dispatch(command: &Command) -> Result<()> {
     let place = place::Place::find()?;
     match command {
         Command::Build(args) => build::command(&place, args),
+        Command::Run(args) => run::command(&place, args),
+        Command::Docs(args) => docs::command(&place, args),
+        Command::Bench(args) => bench::command(&place, args),
     }
 }
