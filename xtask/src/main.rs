@@ -10,6 +10,7 @@ mod docs;
 mod place;
 mod run;
 mod setup;
+mod test;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ enum Command {
     Build(build::Args),
     /// Build, then run `vedette run ARGS` in the foreground, as root
     Run(run::Args),
+    /// Run every test that this machine can run, and end with a table of what ran and what did not
+    Test(test::Args),
     /// Write the generated reference pages into `docs/`
     Docs(docs::Args),
     /// Build, then run the benchmarks
@@ -55,6 +58,7 @@ fn dispatch(command: &Command) -> Result<()> {
     match command {
         Command::Build(args) => build::command(&place, args),
         Command::Run(args) => run::command(&place, args),
+        Command::Test(args) => test::command(&place, args),
         Command::Docs(args) => docs::command(&place, args),
         Command::Bench(args) => bench::command(&place, args),
     }
