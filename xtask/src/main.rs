@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod child;
 mod docs;
+mod lint;
 mod place;
 mod run;
 mod setup;
@@ -33,6 +34,8 @@ enum Command {
     Run(run::Args),
     /// Run every test that this machine can run, and end with a table of what ran and what did not
     Test(test::Args),
+    /// Check format, clippy, documentation and the repository's own rules of text
+    Lint,
     /// Write the generated reference pages into `docs/`
     Docs(docs::Args),
     /// Build, then run the benchmarks
@@ -59,6 +62,7 @@ fn dispatch(command: &Command) -> Result<()> {
         Command::Build(args) => build::command(&place, args),
         Command::Run(args) => run::command(&place, args),
         Command::Test(args) => test::command(&place, args),
+        Command::Lint => lint::command(&place),
         Command::Docs(args) => docs::command(&place, args),
         Command::Bench(args) => bench::command(&place, args),
     }
