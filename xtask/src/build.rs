@@ -1,0 +1,111 @@
+//! `cargo xtask build`: the kernel object, then the daemon with the object inside.
+//!
+//! The kernel object is built with nightly features of a stable toolchain (`-Zbuild-std`), which is allowed
+//! for this one build only; nothing here knows what the programs in it do.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::child;
+use crate::place::{Place, Profile};
+use crate::setup::{self, Tools};
+
+/// The target that kernel programs are built for: BPF in the byte order of every supported machine.
+const KERNEL_TARGET: &str = "bpfel-unknown-none";
+
+/// What the user typed.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Build the daemon without optimisation (`target/debug/vedette`)
+    #[arg(long)]
+    debug: bool,
+}
+
+/// Sets up and builds.
+pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
+    let profile = if args.debug { Profile::Debug } else { Profile::Release };
+    let tools = setup::command(place)?;
+    kernel_object(place, &tools)?;
+    let daemon = daemon(place, profile)?;
+    println!("built {}", daemon.strip_prefix(&place.top).unwrap_or(&daemon).display());
+    Ok(())
+}
+
+/// Sets up and builds the release daemon, for the commands that go on to use it.
+pub(crate) fn release(place: &Place) -> Result<PathBuf> {
+    let tools = setup::command(place)?;
+    kernel_object(place, &tools)?;
+    daemon(place, Profile::Release)
+}
+
+/// Builds the kernel object and puts it where `sensor/build.rs` looks for it.
+pub(crate) fn kernel_object(place: &Place, tools: &Tools) -> Result<()> {
+    let mut cargo = kernel_cargo(place, tools, "build");
+    child::run(cargo.args(["--bin", "vedette-ebpf"]), "building the kernel object")?;
+    let built = place.kernel_target().join(KERNEL_TARGET).join("release/vedette-ebpf");
+    let wanted = place.kernel_object();
+    let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    // The daemon is rebuilt when the object's time stamp changes, so the same bytes are left alone.
+    if fs::read(&wanted).is_ok_and(|old| old == bytes) {
+        return Ok(());
+    }
+    // A build of the daemon that runs at the same time must see the old object or the new one, never half.
+    let part = wanted.with_extension("o.part");
+    fs::write(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
+    fs::rename(&part, &wanted).with_context(|| format!("cannot write {}", wanted.display()))
+}
+
+/// A cargo command over the kernel crate, with everything that building for BPF takes.
+pub(crate) fn kernel_cargo(place: &Place, tools: &Tools, verb: &str) -> Command {
+    let mut cargo = child::cargo(&place.top);
+    cargo
+        .arg(verb)
+        .args(["--release", "--package", "sensor-ebpf", "--target", KERNEL_TARGET])
+        .arg("-Zbuild-std=core")
+        .arg("--target-dir")
+        .arg(place.kernel_target())
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", kernel_flags(place, tools))
+        .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &tools.bpf_linker)
+        // The linker loads the LLVM of rustc itself and finds it through this path. A cargo that came from
+        // rustup sets the path anyway; one from a distribution does not.
+        .env("LD_LIBRARY_PATH", tools.sysroot.join("lib"));
+    cargo
+}
+
+/// The compiler flags of the kernel build, in cargo's encoding: separated by 0x1f, so that a path may
+/// contain blanks.
+fn kernel_flags(place: &Place, tools: &Tools) -> OsString {
+    // BTF is made out of the debug information: it carries the types of the maps and the source lines that
+    // the verifier quotes. `bpf_target_arch` chooses the layout of the registers in `pt_regs`.
+    let mut flags = OsString::from("-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}--cfg=bpf_target_arch=\"");
+    flags.push(std::env::consts::ARCH);
+    flags.push("\"");
+    // File names end up in BTF. Without the folders of this machine the object is the same everywhere.
+    let library = tools.sysroot.join("lib/rustlib/src/rust");
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    let folders = [(Some(place.top.clone()), "vedette"), (Some(library), "rust"), (home, "cargo")];
+    for (folder, name) in folders {
+        let Some(folder) = folder else { continue };
+        flags.push("\u{1f}--remap-path-prefix=");
+        flags.push(folder);
+        flags.push("=");
+        flags.push(name);
+    }
+    flags
+}
+
+fn daemon(place: &Place, profile: Profile) -> Result<PathBuf> {
+    let mut cargo = child::cargo(&place.top);
+    cargo.args(["build", "--package", "sensor", "--bin", "vedette", "--target-dir"]).arg(&place.target);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    child::run(&mut cargo, "building the daemon")?;
+    Ok(place.daemon(profile))
+}

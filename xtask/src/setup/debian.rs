@@ -1,0 +1,176 @@
+//! Gets one package of a chosen version out of Debian's archive, without root and without touching the
+//! machine's own package lists.
+//!
+//! apt checks the signatures and the checksums as always: the only difference is that it works in folders of
+//! its own and asks suites that the machine does not follow. What is in a package is the caller's matter.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::child;
+use crate::place::Place;
+
+/// The suites to ask, the smallest lists and the likeliest first. A suite moves on to newer versions with
+/// time; what has left all of them has to come from elsewhere.
+const SUITES: [&str; 5] = ["trixie-backports", "forky", "sid", "trixie", "forky-backports"];
+
+/// The keys of Debian's archive, in the package `debian-archive-keyring`.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Where downloaded packages are kept.
+pub(super) fn folder(place: &Place) -> PathBuf {
+    place.cache.join("debian/packages")
+}
+
+/// Downloads the newest version that starts with `version` and returns where the package is.
+pub(super) fn download(place: &Place, package: &str, version: &str) -> Result<PathBuf> {
+    ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
+    let mirror = mirror(place)?;
+    let mut read = Vec::new();
+    for suite in SUITES {
+        let apt = Apt::new(place, &mirror, suite)?;
+        println!("setup: reading the package list of Debian {suite}");
+        // A suite may not exist yet, or not any more; the next one is asked then.
+        if !child::succeeds(&mut apt.command("apt-get", &["update", "--quiet"])) {
+            continue;
+        }
+        read.push(suite);
+        let table = child::output(&mut apt.command("apt-cache", &["madison", package]), "apt-cache madison")?;
+        if let Some(exact) = first_version(&table, version) {
+            return apt.fetch(place, package, exact);
+        }
+    }
+    ensure!(!read.is_empty(), "cannot read any package list of {mirror}");
+    bail!("none of {} has {package} {version}*", read.join(", "))
+}
+
+/// Unpacks the folder `inside` of a package into `to`, leaving out the first `depth` parts of each name.
+pub(super) fn unpack(package: &Path, inside: &str, depth: usize, to: &Path) -> Result<()> {
+    let mut archive = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(package)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start dpkg-deb")?;
+    let pipe = archive.stdout.take().context("dpkg-deb has no output")?;
+    let tar = Command::new("tar")
+        .args(["--extract", "--no-same-owner", &format!("--strip-components={depth}"), "--directory"])
+        .arg(to)
+        .arg(inside)
+        .stdin(pipe)
+        .status()
+        .context("cannot start tar")?;
+    let archive = archive.wait().context("cannot wait for dpkg-deb")?;
+    ensure!(tar.success() && archive.success(), "cannot unpack {inside} out of {}", package.display());
+    Ok(())
+}
+
+/// The mirror that this machine uses for Debian itself: near, and reachable where others may not be.
+fn mirror(place: &Place) -> Result<String> {
+    let format = "$(ORIGIN)|$(LABEL)|$(REPO_URI)";
+    let mut apt = child::command("apt-get", &place.top);
+    apt.args(["indextargets", "--format", format, "Created-By: Packages"]);
+    let targets = child::output(&mut apt, "asking apt for its mirrors")?;
+    // The security archive has the same origin but another label, and other suites. A machine whose lists
+    // were never read reports no origin at all; then the mirror's name is all there is.
+    let rows = || targets.lines().filter_map(|line| line.rsplit_once('|'));
+    let known = rows().find(|(source, _)| *source == "Debian|Debian");
+    let unread =
+        || rows().find(|(source, uri)| *source == "|" && uri.trim_end_matches('/').ends_with("/debian"));
+    let (_, mirror) = known.or_else(unread).context("apt has no mirror of Debian")?;
+    Ok(mirror.to_owned())
+}
+
+/// The first version in the table of `apt-cache madison` (newest first) that starts with `version`.
+fn first_version<'a>(table: &'a str, version: &str) -> Option<&'a str> {
+    let rows = table.lines().filter_map(|line| line.split('|').nth(1));
+    rows.map(str::trim).find(|candidate| candidate.starts_with(version))
+}
+
+/// An apt that knows one suite and keeps everything in one folder of the cache.
+struct Apt {
+    folder: PathBuf,
+}
+
+impl Apt {
+    fn new(place: &Place, mirror: &str, suite: &str) -> Result<Apt> {
+        let folder = place.cache.join("debian").join(suite);
+        let create = |dir: PathBuf| {
+            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))
+        };
+        create(folder.join("lists/partial"))?;
+        create(folder.join("cache/archives/partial"))?;
+        let write = |name: &str, text: &str| {
+            let file = folder.join(name);
+            fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+        };
+        write("sources.list", &format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
+        // With an empty status nothing is installed, so nothing of this machine gets into the answers.
+        write("status", "")?;
+        Ok(Apt { folder })
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = child::command(program, &self.folder);
+        let mut set = |key: &str, value: &std::ffi::OsStr| {
+            let mut option = std::ffi::OsString::from(format!("-o{key}="));
+            option.push(value);
+            command.arg(option);
+        };
+        set("Dir::Etc::SourceList", self.folder.join("sources.list").as_os_str());
+        set("Dir::Etc::SourceParts", "/dev/null".as_ref());
+        set("Dir::Etc::Preferences", "/dev/null".as_ref());
+        set("Dir::Etc::PreferencesParts", "/dev/null".as_ref());
+        set("Dir::State", self.folder.as_os_str());
+        set("Dir::State::Lists", self.folder.join("lists").as_os_str());
+        set("Dir::State::Status", self.folder.join("status").as_os_str());
+        set("Dir::Cache", self.folder.join("cache").as_os_str());
+        // The machine's own hooks after an update look at its own lists, and may need root.
+        set("APT::Update::Post-Invoke-Success", "".as_ref());
+        // Root's apt would download as the user `_apt`, who may not enter a cache in root's home.
+        set("APT::Sandbox::User", "".as_ref());
+        set("Acquire::Languages", "none".as_ref());
+        set("Acquire::http::Timeout", "20".as_ref());
+        set("Acquire::Retries", "1".as_ref());
+        // A list that could not be read is a warning otherwise, and the old one would be taken for new.
+        set("APT::Update::Error-Mode", "any".as_ref());
+        command.args(args);
+        command
+    }
+
+    /// `apt-get download` writes into the folder it runs in; the package moves on only when it is whole.
+    fn fetch(&self, place: &Place, package: &str, version: &str) -> Result<PathBuf> {
+        println!("setup: downloading {package} {version}");
+        let download = self.folder.join("download");
+        let _ = fs::remove_dir_all(&download);
+        fs::create_dir_all(&download).with_context(|| format!("cannot create {}", download.display()))?;
+        let mut apt = self.command("apt-get", &["download", "--quiet", &format!("{package}={version}")]);
+        child::run(apt.current_dir(&download).stdout(Stdio::null()), "downloading the package")?;
+        let entry = fs::read_dir(&download)
+            .with_context(|| format!("cannot read {}", download.display()))?
+            .next()
+            .context("apt-get download left no file")?
+            .with_context(|| format!("cannot read {}", download.display()))?;
+        let kept = folder(place);
+        fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
+        let file = kept.join(entry.file_name());
+        fs::rename(entry.path(), &file).with_context(|| format!("cannot move to {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_version;
+
+    #[test]
+    fn first_version_takes_the_release_and_not_a_longer_number() {
+        let table = " rust-src | 1.95.01+dfsg1-1 | mirror sid/main amd64 Packages\n \
+                     rust-src | 1.95.0+dfsg1-2~bpo13+1 | mirror sid/main amd64 Packages\n";
+        assert_eq!(first_version(table, "1.95.0+"), Some("1.95.0+dfsg1-2~bpo13+1"));
+        assert_eq!(first_version(table, "1.96.0+"), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask test`: every test that this machine can run, and a table of what ran and what did not.
+//!
+//! A suite is a child process; here is only which suites there are, in which order, and when one of them
+//! cannot run. Counts come out of [`output`], the table out of [`table`].
+
+mod output;
+mod packages;
+mod table;
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::child::{self, Exit};
+use crate::place::Place;
+use crate::{build, test::output::Reader, test::table::Row};
+
+/// The environment's promise: `kernel` says that this machine can run the real-kernel suite, so that not
+/// running it is an error there. A pipeline without it could stop testing the kernel half unnoticed.
+const PROMISE: &str = "VEDETTE_TEST_REQUIRE";
+
+/// How long each fuzz target runs here, in seconds: enough to replay its corpus and to catch what is shallow.
+const FUZZ_SECONDS: u32 = 20;
+
+/// What the user typed.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run only the tests whose name contains this text (suites that take no filter are left out)
+    filter: Option<String>,
+}
+
+/// Sets up, runs everything and ends with the table.
+pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
+    packages::ensure(place)?;
+    let daemon = build::release(place)?;
+    let filter = args.filter.as_deref();
+    let mut rows = vec![unit(place, filter)?, kernel(place, &daemon, filter)?];
+    if filter.is_none() {
+        rows.push(rules(place, &daemon)?);
+        rows.extend(fuzz(place)?);
+    }
+    print!("{}", table::render(&rows));
+    if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
+}
+
+/// Everything that needs no root and no kernel object of its own.
+fn unit(place: &Place, filter: Option<&str>) -> Result<Row> {
+    let mut cargo = child::cargo(&place.top);
+    cargo.args(["test", "--workspace", "--exclude", "sensor-ebpf", "--exclude", "sensor-tests"]);
+    libtest(&mut cargo, place, filter);
+    suite("unit tests", &mut cargo, Reader::libtest())
+}
+
+/// The daemon against the kernel that runs here.
+fn kernel(place: &Place, daemon: &Path, filter: Option<&str>) -> Result<Row> {
+    const NAME: &str = "real-kernel tests";
+    let promised = std::env::var_os(PROMISE).as_deref() == Some(OsStr::new("kernel"));
+    if !rustix::process::geteuid().is_root() {
+        let why = "loading kernel programs needs root";
+        if promised {
+            return Ok(Row::broken(NAME, format!("{PROMISE}=kernel promises this suite, but {why}")));
+        }
+        return Ok(Row::skipped(NAME, why));
+    }
+    let mut cargo = child::cargo(&place.top);
+    cargo.args(["test", "--package", "sensor-tests"]).env("VEDETTE_BIN", daemon);
+    libtest(&mut cargo, place, filter);
+    let row = suite(NAME, &mut cargo, Reader::libtest())?;
+    if promised && filter.is_none() && row.passed + row.failed == 0 {
+        return Ok(Row::broken(NAME, format!("{PROMISE}=kernel promises this suite, but no test of it ran")));
+    }
+    Ok(row)
+}
+
+/// The `tests:` beside every built-in rule.
+fn rules(place: &Place, daemon: &Path) -> Result<Row> {
+    let mut command = child::command(daemon, &place.top);
+    suite("rule tests", command.args(["rules", "test"]), Reader::summary())
+}
+
+/// A short run of every fuzz target, where the repository has some.
+fn fuzz(place: &Place) -> Result<Vec<Row>> {
+    const NAME: &str = "fuzz targets";
+    if !place.top.join("fuzz/Cargo.toml").is_file() {
+        return Ok(Vec::new());
+    }
+    let cargo = || {
+        let mut cargo = child::cargo(&place.top);
+        // Coverage needs unstable compiler flags, and the pinned compiler is a stable one.
+        cargo.arg("fuzz").env("RUSTC_BOOTSTRAP", "1");
+        cargo
+    };
+    if !child::succeeds(cargo().arg("--version")) {
+        return Ok(vec![Row::skipped(NAME, "cargo-fuzz is not installed (`cargo install cargo-fuzz`)")]);
+    }
+    let mut row = Row::new(NAME);
+    let start = Instant::now();
+    for target in child::output(cargo().arg("list"), "listing the fuzz targets")?.lines() {
+        // Without a sanitizer: safe Rust has little to sanitise, and the standard library is not rebuilt.
+        let mut run = cargo();
+        run.args(["run", "--sanitizer", "none", target, "--", &format!("-max_total_time={FUZZ_SECONDS}")]);
+        let status = child::lines(&mut run, |line| println!("{line}"))?;
+        if status.success() {
+            row.passed += 1;
+        } else {
+            row.failed += 1;
+            row.failures.push(target.to_owned());
+        }
+    }
+    row.seconds = start.elapsed().as_secs_f64();
+    Ok(vec![row])
+}
+
+/// The arguments that every `cargo test` here has.
+fn libtest(cargo: &mut Command, place: &Place, filter: Option<&str>) {
+    cargo.args(["--quiet", "--no-fail-fast", "--target-dir"]).arg(&place.target);
+    // A test that passes has its output thrown away otherwise, and with it the line why it was skipped.
+    cargo.args(["--", "--show-output", "--format=pretty"]).args(filter);
+}
+
+/// Runs one suite, shows what it says, and counts.
+fn suite(name: &'static str, command: &mut Command, mut reader: Reader) -> Result<Row> {
+    println!("\n== {name}");
+    let start = Instant::now();
+    let status = child::lines(command, |line| {
+        if reader.line(line) {
+            println!("{line}");
+        }
+    })?;
+    let mut row = reader.finish(name);
+    row.seconds = start.elapsed().as_secs_f64();
+    if !status.success() && row.failed == 0 {
+        // It did not build, or a test binary died before it could say its result.
+        row.failed = 1;
+        row.failures.push(format!("the suite itself ({status})"));
+    } else if status.success() && !reader.counted() {
+        row.failed = 1;
+        row.failures.push("the suite said no result".to_owned());
+    }
+    Ok(row)
+}

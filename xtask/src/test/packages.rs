@@ -1,0 +1,143 @@
+//! Installs the distribution packages that the tests use, on Debian and Ubuntu as root; else names them.
+//!
+//! A missing package is never an error here: the tests that need it skip themselves and say so.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::child;
+use crate::place::Place;
+
+/// A package of the distribution.
+struct Package {
+    name: &'static str,
+    /// The program by which it is recognised where there is no dpkg.
+    program: &'static str,
+    /// What the tests do with it.
+    why: &'static str,
+}
+
+/// All of them, with Debian's names.
+const PACKAGES: [Package; 5] = [
+    Package {
+        name: "containerd",
+        program: "containerd",
+        why: "containers with identity, metadata and events",
+    },
+    Package { name: "runc", program: "runc", why: "starts the containers" },
+    Package { name: "busybox-static", program: "busybox", why: "the programs inside the test image" },
+    Package { name: "umoci", program: "umoci", why: "builds the test image without a registry" },
+    Package { name: "skopeo", program: "skopeo", why: "gives the test image its name and its digest" },
+];
+
+/// Debian's hook that is asked before a service is started; 101 means no.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// What the hook contains while packages are installed. It is recognised by its text, so that one that was
+/// left behind by a killed run is removed by the next.
+const POLICY_TEXT: &str = "#!/bin/sh\n# Written by `cargo xtask test` while it installs packages; safe to remove.\n\
+                           exit 101\n";
+
+/// Installs or names what is missing, and is silent where nothing is.
+pub(super) fn ensure(place: &Place) -> Result<()> {
+    let debian = Path::new("/etc/debian_version").is_file();
+    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !is_installed(package, debian)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = debian && rustix::process::geteuid().is_root();
+    for package in &missing {
+        let verb = if install { "installing" } else { "missing" };
+        println!("setup: {verb} the package {} ({})", package.name, package.why);
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    if !install {
+        let hint = if debian { "as root: apt-get install " } else { "install the equivalents of " };
+        println!("setup: tests that need them are skipped; {hint}{}", names.join(" "));
+        return Ok(());
+    }
+    if let Err(error) = apt_install(place, &names) {
+        println!("setup: {error:#}; tests that need these packages are skipped");
+    }
+    Ok(())
+}
+
+fn is_installed(package: &Package, debian: bool) -> bool {
+    if debian {
+        let mut query = Command::new("dpkg-query");
+        query.args(["--show", "--showformat", "${db:Status-Status}", package.name]);
+        return query.output().is_ok_and(|output| output.stdout == b"installed");
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(package.program).is_file())
+}
+
+fn apt_install(place: &Place, names: &[&str]) -> Result<()> {
+    let _policy = Policy::refuse_services()?;
+    let apt = |args: &[&str]| {
+        let mut apt = child::command("apt-get", &place.top);
+        // Another apt may be at work, such as the daily update; two minutes are more than it holds the lock.
+        apt.args(args)
+            .args(["--quiet", "-oDPkg::Lock::Timeout=120"])
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        apt
+    };
+    let install = || {
+        let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
+        let mut log = Vec::new();
+        let status = child::lines(install.args(names), |line| log.push(line.to_owned()))?;
+        Ok::<_, anyhow::Error>((status, log))
+    };
+    // Lists that were never read know no package, and old ones name files that the mirror no longer has. In
+    // both cases the first attempt fails within a second.
+    let (mut status, mut log) = install()?;
+    if !status.success() {
+        println!("setup: reading the package lists");
+        child::run(apt(&["update"]).stdout(std::process::Stdio::null()), "apt-get update")?;
+        (status, log) = install()?;
+    }
+    if !status.success() {
+        for line in log {
+            println!("{line}");
+        }
+    }
+    anyhow::ensure!(status.success(), "apt-get install failed ({status})");
+    Ok(())
+}
+
+/// Keeps packages from starting their services, for as long as it lives: the tests start their own, and
+/// this is somebody's machine.
+struct Policy {
+    ours: bool,
+}
+
+impl Policy {
+    fn refuse_services() -> Result<Policy> {
+        let leftover = fs::read_to_string(POLICY).is_ok_and(|text| text == POLICY_TEXT);
+        let new = OpenOptions::new().write(true).create_new(true).mode(0o755).open(POLICY);
+        match new {
+            Ok(mut file) => {
+                file.write_all(POLICY_TEXT.as_bytes()).with_context(|| format!("cannot write {POLICY}"))?;
+                Ok(Policy { ours: true })
+            }
+            // Where the machine has a policy of its own, that one holds.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(Policy { ours: leftover }),
+            Err(error) => Err(error).with_context(|| format!("cannot create {POLICY}")),
+        }
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            println!("setup: cannot remove {POLICY}: {error}");
+        }
+    }
+}
