@@ -1,19 +1,18 @@
 //! The only place that writes to the ring: records are put together in per-CPU scratch memory, counted, and sent.
 
 mod append;
+mod header;
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{
-        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_output, bpf_ringbuf_query,
-    },
+    helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
-use sensor_common::{Counters, Header, KINDS, Kind, RingState, Settings, valid};
+use sensor_common::{Counters, Header, KINDS, Kind, RingState, Settings};
 
 pub(crate) use self::append::append_with;
-use crate::kernel::{Task, knob, offset};
+use crate::kernel::{Task, knob};
 
 /// Texts begin in the first half of the scratch memory and are shorter than that, so none runs over its end. (The largest
 /// record has 15 KiB, the kernel's limit for a value of a per-CPU map is 32 KiB.)
@@ -105,7 +104,7 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
     header.kind = kind as u16;
-    if write_header(header, task).is_none() {
+    if header::write_header(header, task).is_none() {
         counters.failed += 1;
         return -1;
     }
@@ -119,51 +118,6 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     }
     state.nest = slot + 1;
     slot as i32
-}
-
-#[inline(always)]
-fn write_header(header: &mut Header, task: Task) -> Option<()> {
-    // SAFETY: no arguments.
-    let (ts, cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id()) };
-    let cred = task.field(offset!(task_cred))?;
-    header.flags = 0;
-    header.ts = ts;
-    header.start = task.start()?;
-    header.result = 0;
-    header.cpu = cpu as u16;
-    header.syscall = Header::NO_SYSCALL;
-    header.tgid = task.tgid()?;
-    header.tid = task.tid()?;
-    header.ppid = task.parent()?.tgid()?;
-    header.valid = 0;
-    header.uid = cred.load(offset!(cred_uid))?;
-    header.euid = cred.load(offset!(cred_euid))?;
-    header.gid = cred.load(offset!(cred_gid))?;
-    header.egid = cred.load(offset!(cred_egid))?;
-    let comm: [u64; 2] = [task.field_value(offset!(task_comm))?, task.field_value(offset!(task_comm) + 8)?];
-    // SAFETY: the name lies 8-aligned in the scratch memory; two words instead of a loop over bytes.
-    unsafe {
-        let to = (&raw mut header.comm).cast::<u64>();
-        to.write(comm[0]);
-        to.add(1).write(comm[1]);
-    }
-    if let Some(loginuid) = task.field_value(offset!(task_loginuid)) {
-        header.loginuid = loginuid;
-        header.valid |= valid::LOGINUID;
-    }
-    if let Some(mnt_ns) = task.namespace(offset!(nsproxy_mnt), offset!(mnt_ns_inum)) {
-        header.mnt_ns = mnt_ns;
-        header.valid |= valid::MNT_NS;
-    }
-    if let Some(caps) = cred.load(offset!(cred_cap_effective)) {
-        header.cap_effective = caps;
-        header.valid |= valid::CAPS;
-    }
-    if let Some(cgroup) = task.cgroup() {
-        header.cgroup = cgroup;
-        header.valid |= valid::CGROUP;
-    }
-    Some(())
 }
 
 /// Sends the record of a slot, if it was filled, counts what became of it, and gives the slot back.
