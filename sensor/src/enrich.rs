@@ -7,7 +7,7 @@ mod process;
 pub mod scan;
 mod users;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use hashbrown::HashMap;
 use sensor_common::{
@@ -27,6 +27,9 @@ use crate::{
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
 const PENDING_ARGS: usize = 256;
+
+/// Processes whose end is remembered: the two exit records that a race can make come right after each other.
+const ENDED: usize = 32;
 
 /// How the enricher gets at what no record said. Does I/O, so it is asked only where a table has no answer.
 pub trait Lookup {
@@ -75,6 +78,7 @@ pub struct Enricher<L> {
     cgroups: Cgroups,
     users: Users,
     pending_args: HashMap<ProcessKey, Pieces>,
+    ended: VecDeque<ProcessKey>,
     /// Nanoseconds between the start of 1970 and that of the boot clock.
     epoch: u64,
     number: u64,
@@ -96,6 +100,7 @@ impl<L: Lookup> Enricher<L> {
             cgroups: Cgroups::default(),
             users,
             pending_args: HashMap::new(),
+            ended: VecDeque::new(),
             epoch,
             number: 0,
             counts: EnrichCounts::default(),
@@ -376,10 +381,16 @@ impl<L: Lookup> Enricher<L> {
     }
 
     fn exit(&mut self, header: &Header, body: ProcExit) -> Option<Event> {
-        let process = self.process(header);
-        if self.processes.remove(process.key).is_none() {
+        let key = ProcessKey { pid: header.tgid, start: header.start };
+        if self.ended.contains(&key) {
             self.counts.duplicate_exits += 1;
             return None;
+        }
+        let process = self.process(header);
+        self.processes.remove(key);
+        self.ended.push_back(key);
+        if self.ended.len() > ENDED {
+            self.ended.pop_front();
         }
         let detail = Detail::Exit(Exit { status: body.status, lifetime: body.lifetime });
         Some(self.event_of(header, Kind::ProcExit, process, detail))

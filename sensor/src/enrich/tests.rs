@@ -1,1 +1,220 @@
 //! Whole streams through the stage.
+
+use sensor_common::{CgroupDir, FileOpen, Net, NetAddr, syscalls};
+
+use super::*;
+use crate::{
+    decode::{NetTexts, OpenTexts, decode},
+    event::{EventType, Peer, SocketAddr},
+};
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const TICK: u64 = process::TICK;
+
+/// Feeds records as bytes, as the pipeline does.
+struct Stream {
+    enricher: Enricher<Machine>,
+}
+
+/// A machine whose `/proc` holds what a test puts there.
+#[derive(Default)]
+struct Machine {
+    processes: HashMap<u32, Vec<u8>>,
+}
+
+impl Lookup for Machine {
+    fn process(&mut self, pid: u32) -> Option<Vec<u8>> {
+        self.processes.get(&pid).cloned()
+    }
+
+    fn cgroup(&mut self, _pid: u32, key: u64) -> Option<String> {
+        (key == 99).then(|| format!("/docker/{ID}"))
+    }
+}
+
+fn header(pid: u32, start: u64) -> Header {
+    Header { tgid: pid, tid: pid, start, ts: start + 1, valid: valid::CGROUP, ..Header::default() }
+}
+
+fn exec_record(header: Header, ppid: u32, parent_start: u64, exe: &str, args: &[u8]) -> Vec<u8> {
+    let text = |bytes| RawText { bytes, flags: 0 };
+    let texts = ExecTexts { exe: text(exe.as_bytes()), args: text(args), ..ExecTexts::default() };
+    let body = ProcExec { parent_start, args_len: args.len() as u32, ..ProcExec::default() };
+    RawEvent { header: Header { ppid, ..header }, body: RawBody::Exec(body, texts) }.encode()
+}
+
+impl Stream {
+    fn new() -> Self {
+        let users = Users::from_names(&[(0, "root".to_owned())].into(), &[].into());
+        Self { enricher: Enricher::new(Machine::default(), users, 1_000_000, 1 << 24) }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Option<Event> {
+        self.enricher.enrich(decode(bytes).unwrap())
+    }
+
+    fn fork(&mut self, parent: (u32, u64), child: (u32, u64)) -> Event {
+        let body = ProcFork {
+            child_tgid: child.0,
+            child_start: child.1,
+            parent_tgid: parent.0,
+            parent_start: parent.1,
+            ..ProcFork::default()
+        };
+        let record = RawEvent { header: header(parent.0, parent.1), body: RawBody::Fork(body) };
+        self.take(&record.encode()).unwrap()
+    }
+
+    fn exec(&mut self, (pid, start): (u32, u64), exe: &str, args: &[u8]) -> Event {
+        self.take(&exec_record(header(pid, start), 0, 0, exe, args)).unwrap()
+    }
+
+    fn exit(&mut self, (pid, start): (u32, u64)) -> Option<Event> {
+        self.take(&RawEvent { header: header(pid, start), body: RawBody::Exit(ProcExit::default()) }.encode())
+    }
+
+    fn open(&mut self, header: Header, path: &str) -> Event {
+        let texts = OpenTexts { path: RawText { bytes: path.as_bytes(), flags: 0 }, ..OpenTexts::default() };
+        self.take(&RawEvent { header, body: RawBody::Open(FileOpen::default(), texts) }.encode()).unwrap()
+    }
+}
+
+fn lineage(event: &Event) -> Vec<String> {
+    event.process.ancestors().map(|process| process.exe.to_string()).collect()
+}
+
+#[test]
+fn ancestry_is_that_of_creation_and_outlives_the_creators() {
+    let mut stream = Stream::new();
+    stream.exec((1, 10), "/sbin/init", b"init\0");
+    stream.fork((1, 10), (2, 20));
+    stream.exec((2, 20), "/bin/sh", b"sh\0");
+    stream.fork((2, 20), (3, 30));
+    let forked = stream.open(header(3, 30), "/x");
+    assert_eq!((forked.process.exe.to_string(), lineage(&forked)), ("/bin/sh".into(), vec!["/bin/sh".into(), "/sbin/init".into()]));
+    stream.exec((3, 30), "/bin/curl", b"curl\0-s\0");
+    assert!(stream.exit((2, 20)).is_some());
+    let orphan = stream.open(Header { ppid: 1, ..header(3, 30) }, "/x");
+    assert_eq!(lineage(&orphan), ["/bin/sh", "/sbin/init"]);
+    assert_eq!((orphan.process.ppid, orphan.task.ppid), (2, 1));
+    assert_eq!(orphan.process.args.iter().collect::<Vec<_>>(), [&b"curl"[..], b"-s"]);
+}
+
+#[test]
+fn a_reused_pid_inherits_nothing() {
+    let mut stream = Stream::new();
+    stream.exec((7, 10), "/bin/old", b"old\0");
+    let event = stream.open(header(7, 5_000_000_000), "/x");
+    assert!(event.process.partial && event.process.exe.is_empty());
+    assert_eq!(stream.enricher.counts().unknown_processes, 1);
+}
+
+#[test]
+fn the_second_exit_of_a_process_is_no_event() {
+    let mut stream = Stream::new();
+    stream.exec((7, 10), "/bin/x", b"x\0");
+    assert!(stream.exit((7, 10)).is_some());
+    assert!(stream.exit((7, 10)).is_none());
+    assert_eq!((stream.enricher.processes().len(), stream.enricher.counts().duplicate_exits), (0, 1));
+}
+
+#[test]
+fn arguments_come_together_from_pieces_and_a_lost_piece_shows() {
+    let piece = |offset: u32, bytes: &[u8]| {
+        let body = ProcArgs { offset, ..ProcArgs::default() };
+        RawEvent { header: header(7, 10), body: RawBody::Args(body, RawText { bytes, flags: 0 }) }.encode()
+    };
+    let exec = |len: u32| {
+        let record = exec_record(header(7, 10), 0, 0, "/bin/x", b"");
+        let mut raw = decode(&record).unwrap();
+        if let RawBody::Exec(body, _) = &mut raw.body {
+            body.args_len = len;
+        }
+        raw.encode()
+    };
+    let mut stream = Stream::new();
+    assert!(stream.take(&piece(0, b"x\0lo")).is_none());
+    assert!(stream.take(&piece(4, b"ng\0")).is_none());
+    let event = stream.take(&exec(7)).unwrap();
+    assert_eq!(event.process.args.iter().collect::<Vec<_>>(), [&b"x"[..], b"long"]);
+    assert!(!event.process.args.is_truncated());
+    // The piece in the middle is missing: what follows it is not glued on.
+    stream.take(&piece(0, b"x\0lo"));
+    stream.take(&piece(8, b"zz\0"));
+    let event = stream.take(&exec(11)).unwrap();
+    assert_eq!((event.process.args.as_bytes(), event.process.args.is_truncated()), (&b"x\0lo"[..], true));
+    assert_eq!(stream.enricher.counts().lost_args, 1);
+}
+
+#[test]
+fn a_snapshot_fills_what_was_lost_and_leaves_what_is_known() {
+    let snapshot = |pid: u32, start: u64, exe: &str| {
+        exec_record(Header { flags: flags::SNAPSHOT, ..header(pid, start) }, 1, 0, exe, b"a\0")
+    };
+    let mut stream = Stream::new();
+    assert!(stream.take(&snapshot(1, 0, "/sbin/init")).is_none());
+    assert!(stream.take(&snapshot(7, 3 * TICK, "/bin/seven")).is_none());
+    // The record knows the nanosecond, `/proc` the tick.
+    let event = stream.open(header(7, 3 * TICK + 77), "/x");
+    assert_eq!((event.process.exe.to_string(), event.process.key.start), ("/bin/seven".into(), 3 * TICK + 77));
+    assert_eq!(lineage(&event), ["/sbin/init"]);
+    // An exec was lost: the next snapshot puts it right and keeps the exact start and the creator.
+    stream.take(&snapshot(7, 3 * TICK, "/bin/other"));
+    let event = stream.open(header(7, 3 * TICK + 77), "/x");
+    assert_eq!((event.process.exe.to_string(), lineage(&event)), ("/bin/other".into(), vec!["/sbin/init".into()]));
+    // A process that nobody announced is read from `/proc`.
+    stream.enricher.lookup().processes.insert(9, snapshot(9, 5 * TICK, "/bin/nine"));
+    let event = stream.open(header(9, 5 * TICK + 1), "/x");
+    assert_eq!((event.process.exe.to_string(), event.process.partial), ("/bin/nine".into(), false));
+    assert_eq!(stream.enricher.counts().healed_processes, 1);
+    assert_eq!(stream.enricher.retain_processes(|pid| pid == 1), 2);
+}
+
+#[test]
+fn the_control_group_names_the_container() {
+    let mut stream = Stream::new();
+    let path = format!("/docker/{ID}");
+    let text = RawText { bytes: path.as_bytes(), flags: 0 };
+    let group = CgroupDir { id: 5, ..CgroupDir::default() };
+    let dir = |body| RawEvent { header: Header::default(), body }.encode();
+    assert!(stream.take(&dir(RawBody::CgroupMkdir(group, text))).is_none());
+    let container = |event: Event| event.container.map(|container| container.id.to_string());
+    let within = |key: u64| Header { cgroup: key, ..header(7, 10) };
+    assert_eq!(container(stream.open(within(5), "/x")).as_deref(), Some("0123456789ab"));
+    stream.take(&dir(RawBody::CgroupRmdir(group, text)));
+    assert_eq!(container(stream.open(within(5), "/x")), None);
+    assert_eq!(stream.enricher.counts().unknown_cgroups, 1);
+    assert_eq!(container(stream.open(within(99), "/x")).as_deref(), Some("0123456789ab"), "looked up");
+}
+
+#[test]
+fn clone_parent_makes_a_sibling() {
+    let mut stream = Stream::new();
+    stream.exec((1, 10), "/sbin/init", b"init\0");
+    stream.fork((1, 10), (2, 20));
+    stream.exec((2, 20), "/bin/sh", b"sh\0");
+    let body = ProcFork { child_tgid: 3, child_start: 30, parent_tgid: 1, parent_start: 10, ..ProcFork::default() };
+    stream.take(&RawEvent { header: header(2, 20), body: RawBody::Fork(body) }.encode()).unwrap();
+    let event = stream.open(header(3, 30), "/x");
+    assert_eq!((event.process.exe.to_string(), event.process.ppid, lineage(&event)), ("/bin/sh".into(), 1, vec!["/sbin/init".into()]));
+}
+
+#[test]
+fn a_socket_record_gets_its_type_time_and_names() {
+    let mut stream = Stream::new();
+    let remote = NetAddr { addr: [10; 16], port: 443, family: 2 };
+    let body = Net { remote, ..Net::default() };
+    let header = Header {
+        valid: valid::REMOTE,
+        syscall: syscalls::ACCEPT4 as u16,
+        result: -11,
+        ..header(7, 10)
+    };
+    let record = RawEvent { header, body: RawBody::Net(Kind::NetAccept, body, NetTexts::default()) };
+    let event = stream.take(&record.encode()).unwrap();
+    assert_eq!((event.event_type, event.time, event.failed()), (EventType::Accept4, 1_000_011, true));
+    assert_eq!(event.task.user.as_deref(), Some("root"));
+    let Detail::Socket(socket) = event.detail else { panic!("not a socket") };
+    assert_eq!(socket.remote, SocketAddr::Ip(Peer { ip: [10, 10, 10, 10].into(), port: 443 }));
+    assert_eq!((socket.local, socket.server), (SocketAddr::None, true));
+}

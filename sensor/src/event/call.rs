@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sensor_common::Kind;
 use serde::{Serialize, Serializer};
 
 /// Family of an event type.
@@ -130,6 +131,23 @@ event_types! {
 }
 
 impl EventType {
+    /// The kind of record that these events come from; `None` for types that the sensor does not see, or makes itself.
+    #[must_use]
+    pub const fn kind(self) -> Option<Kind> {
+        Some(match self {
+            Self::Execve | Self::Execveat => Kind::ProcExec,
+            Self::Fork | Self::Vfork | Self::Clone | Self::Clone3 => Kind::ProcFork,
+            Self::Procexit => Kind::ProcExit,
+            Self::Open | Self::Openat | Self::Openat2 | Self::Creat | Self::OpenByHandleAt => Kind::FileOpen,
+            Self::Connect => Kind::NetConnect,
+            Self::Accept | Self::Accept4 => Kind::NetAccept,
+            Self::Bind => Kind::NetBind,
+            Self::Listen => Kind::NetListen,
+            Self::Sendto | Self::Sendmsg | Self::Sendmmsg => Kind::NetSend,
+            _ => return None,
+        })
+    }
+
     /// The type of this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -159,5 +177,8 @@ mod tests {
             assert_eq!(EventType::from_name(event_type.name()), Some(*event_type));
         }
         assert_eq!(EventType::from_name("clone4"), None);
+        for event_type in EventType::ALL.iter().filter(|event_type| **event_type != EventType::Loss) {
+            assert_eq!(event_type.is_seen(), event_type.kind().is_some(), "{event_type}");
+        }
     }
 }
