@@ -15,4 +15,5 @@ pub mod event;
 pub mod pipeline;
 pub mod probe;
 pub mod recording;
+pub mod rule;
 pub mod sink;

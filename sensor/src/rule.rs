@@ -1,0 +1,32 @@
+//! Rules: YAML in the language of Falco's rule files into a program that says which rules an event matches. It knows
+//! the event, and nothing of how it was seen or what is done about it.
+//!
+//! ```text
+//! text → yaml (tree with places) → document (items) → load (definitions in force) → compile (graph) → engine
+//! ```
+
+pub mod builtin;
+mod check;
+mod compile;
+mod diagnostic;
+mod document;
+mod engine;
+pub mod field;
+mod load;
+mod program;
+mod set;
+mod syntax;
+mod template;
+pub mod testing;
+mod types;
+mod value;
+mod yaml;
+
+pub(crate) use self::diagnostic::Diagnostics;
+pub use self::{
+    diagnostic::{Diagnostic, Related, Severity, Source},
+    document::{Priority, Reaction, Response},
+    engine::{Engine, Filter, Match},
+    set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
+    types::TypeSet,
+};

@@ -1,0 +1,106 @@
+//! One comparison, compiled: a source of values and a test of one value. It knows the event only through the field
+//! table.
+
+mod computed;
+mod test;
+
+pub(crate) use self::{
+    computed::Computed,
+    test::{Test, TestError},
+};
+use super::{
+    field::Reading,
+    syntax::{Each, Op},
+    value::{Out, Slot, Value},
+};
+use crate::event::Event;
+
+/// Where the values come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Field(Reading),
+    Computed(Computed),
+}
+
+/// What they are compared with.
+#[derive(Debug)]
+pub(crate) enum Against {
+    Test(Test),
+    /// Values of the same event.
+    Values(Op, Computed),
+    /// Several tests, of which one or all must hold.
+    Each(Each, Vec<Test>),
+}
+
+/// One comparison.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) source: Source,
+    pub(crate) against: Against,
+    /// `!=`: true where there is a value and the test is false.
+    pub(crate) negated: bool,
+    /// Number of the buffer in which the source may render a text.
+    pub(crate) slot: u32,
+    /// As a rule would write it, lists and macros resolved: the same text is the same check.
+    pub(crate) text: String,
+}
+
+impl Check {
+    /// Whether it holds. A missing value makes it false, whatever the operator.
+    pub(crate) fn holds(&self, event: &Event, slot: &mut Slot, generation: u64) -> bool {
+        match (&self.source, &self.against) {
+            (Source::Field(reading), Against::Test(test)) if !self.negated => {
+                let mut visit = |value: Value<'_>| test.holds(value);
+                reading.read(event, &mut Out::new(slot, generation, &mut visit))
+            }
+            (Source::Field(reading), _) if self.negated && reading.field.ends => {
+                // Both ends must differ: true where there is an end, and none that is equal.
+                let mut present = false;
+                let mut visit = |value: Value<'_>| {
+                    present = true;
+                    self.value_holds(event, value)
+                };
+                let equal = reading.read(event, &mut Out::new(slot, generation, &mut visit));
+                present && !equal
+            }
+            (Source::Field(reading), _) => {
+                let mut visit = |value: Value<'_>| self.value_holds(event, value) != self.negated;
+                reading.read(event, &mut Out::new(slot, generation, &mut visit))
+            }
+            (Source::Computed(computed), _) => computed
+                .values(event)
+                .iter()
+                .any(|value| self.value_holds(event, value.borrow()) != self.negated),
+        }
+    }
+
+    fn value_holds(&self, event: &Event, value: Value<'_>) -> bool {
+        match &self.against {
+            Against::Test(test) => test.holds(value),
+            Against::Each(Each::AllOf, tests) => tests.iter().all(|test| test.holds(value)),
+            Against::Each(Each::OneOf | Each::AnyOf, tests) => tests.iter().any(|test| test.holds(value)),
+            Against::Values(op, computed) => {
+                computed.values(event).iter().any(|other| test::compare(*op, value, other.borrow()))
+            }
+        }
+    }
+
+    /// Rough nanoseconds, to order checks by: what is cheap goes first.
+    pub(crate) fn cost(&self) -> u32 {
+        let source = match &self.source {
+            Source::Field(reading) => match reading.name() {
+                "proc.cmdline" | "proc.args" | "proc.pcmdline" | "proc.env" | "evt.args" | "evt.info" => 12,
+                name if name.starts_with("proc.a") => 10,
+                "proc.sname" | "proc.vpgid.name" => 8,
+                _ => 3,
+            },
+            Source::Computed(_) => 200,
+        };
+        let against = match &self.against {
+            Against::Test(test) => test.cost(),
+            Against::Each(_, tests) => tests.iter().map(Test::cost).sum(),
+            Against::Values(..) => 200,
+        };
+        source + against
+    }
+}

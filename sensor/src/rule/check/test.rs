@@ -1,0 +1,379 @@
+//! The test of one value. Texts are compared as bytes; words of flags are compared bit by bit, without writing them.
+
+use std::{io::Write, net::IpAddr};
+
+use hashbrown::HashSet;
+use ipnet::IpNet;
+use memchr::memmem::Finder;
+use regex::bytes::{Regex, RegexBuilder};
+use rustc_hash::FxBuildHasher;
+use thiserror::Error;
+
+use crate::{
+    event::flags::{self, Flag},
+    rule::{
+        syntax::Op,
+        value::{Flags, Value},
+    },
+};
+
+/// Past this a compiled regular expression is refused, so that no rule can eat the memory.
+const REGEX_BYTES: usize = 1 << 20;
+
+/// A number as rules write it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    Whole(i64),
+    Fraction(f64),
+}
+
+impl Number {
+    /// Decimal or `0x…`; with a fraction or an exponent it is a fraction, unless it is whole.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            return u64::from_str_radix(hex, 16).ok().map(|number| Self::Whole(number.cast_signed()));
+        }
+        if let Ok(number) = text.parse::<i64>() {
+            return Some(Self::Whole(number));
+        }
+        if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-')) {
+            return None;
+        }
+        let number: f64 = text.parse().ok()?;
+        // Whole numbers up to 2^53 are exact.
+        let whole = number.fract() == 0.0 && number.abs() < 9e15;
+        number.is_finite().then_some(if whole { Self::Whole(number as i64) } else { Self::Fraction(number) })
+    }
+
+    fn holds(self, op: Op, value: i64) -> bool {
+        let order = match self {
+            Self::Whole(number) => value.cmp(&number),
+            Self::Fraction(number) => (value as f64).total_cmp(&number),
+        };
+        match op {
+            Op::Lt => order.is_lt(),
+            Op::Le => order.is_le(),
+            Op::Gt => order.is_gt(),
+            Op::Ge => order.is_ge(),
+            _ => order.is_eq(),
+        }
+    }
+}
+
+type ByteSet = HashSet<Box<[u8]>, FxBuildHasher>;
+
+/// What is asked of a value.
+#[derive(Debug)]
+pub(crate) enum Test {
+    Exists,
+    Number(Op, Number),
+    Numbers(Vec<Number>),
+    Bools {
+        yes: bool,
+        no: bool,
+    },
+    Nets(Vec<IpNet>),
+    Equal(Box<[u8]>),
+    Set(ByteSet),
+    Contains(Box<Finder<'static>>, FlagTests),
+    ContainsAnyCase(Box<[u8]>),
+    Starts(Box<[u8]>),
+    Ends(Box<[u8]>),
+    /// Directories of which one holds the path.
+    Paths(ByteSet),
+    Regex(Box<Regex>),
+}
+
+/// For each table of flags, the flags whose name holds the text that is looked for.
+#[derive(Debug, Default)]
+pub(crate) struct FlagTests(Vec<(&'static [Flag], Vec<(u64, u64)>)>);
+
+/// Every table that a field may show.
+const TABLES: [&[Flag]; 4] = [flags::OPEN, flags::CLONE, flags::MODE, flags::CAPABILITIES];
+
+impl FlagTests {
+    fn new(part: &str) -> Self {
+        // Text that spans two names cannot be told from the bits: it is compared as text.
+        if part.contains(['|', ' ']) || part == "0" || part.is_empty() {
+            return Self::default();
+        }
+        let masks = |table: &[Flag]| {
+            let named = table.iter().filter(|flag| flag.name.contains(part));
+            named.map(|flag| (flag.mask, flag.value)).collect()
+        };
+        Self(TABLES.into_iter().map(|table| (table, masks(table))).collect())
+    }
+
+    fn holds(&self, flags: Flags) -> Option<bool> {
+        let (_, tests) = self.0.iter().find(|(table, _)| std::ptr::eq(*table, flags.table))?;
+        Some(tests.iter().any(|(mask, value)| flags.word & mask == *value))
+    }
+}
+
+/// Why a value cannot be compared so.
+#[derive(Debug, Error)]
+pub(crate) enum TestError {
+    #[error("`{0}` is not a number")]
+    Number(String),
+    #[error("`{0}` is not `true` or `false`")]
+    Bool(String),
+    #[error("`{0}` is not an IP address")]
+    Address(String),
+    #[error("`{0}` is not a network")]
+    Network(String),
+    #[error("`{0}` is not hexadecimal")]
+    Hex(String),
+    #[error("not a regular expression: {0}")]
+    Regex(String),
+}
+
+impl Test {
+    pub(crate) fn number(op: Op, text: &str) -> Result<Self, TestError> {
+        let number = Number::parse(text).ok_or_else(|| TestError::Number(text.to_owned()))?;
+        Ok(Self::Number(op, number))
+    }
+
+    pub(crate) fn numbers<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Self, TestError> {
+        let number = |text: &str| Number::parse(text).ok_or_else(|| TestError::Number(text.to_owned()));
+        texts.map(number).collect::<Result<_, _>>().map(Self::Numbers)
+    }
+
+    pub(crate) fn bools<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Self, TestError> {
+        let (mut yes, mut no) = (false, false);
+        for text in texts {
+            match text {
+                "true" | "True" | "TRUE" | "1" => yes = true,
+                "false" | "False" | "FALSE" | "0" => no = true,
+                other => return Err(TestError::Bool(other.to_owned())),
+            }
+        }
+        Ok(Self::Bools { yes, no })
+    }
+
+    pub(crate) fn addresses<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Self, TestError> {
+        // An address that is written as a network is one: the first implementation takes both.
+        let address = |text: &str| net(text).ok_or_else(|| TestError::Address(text.to_owned()));
+        texts.map(address).collect::<Result<_, _>>().map(Self::Nets)
+    }
+
+    pub(crate) fn networks<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Self, TestError> {
+        let network = |text: &str| net(text).ok_or_else(|| TestError::Network(text.to_owned()));
+        texts.map(network).collect::<Result<_, _>>().map(Self::Nets)
+    }
+
+    pub(crate) fn set<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let mut texts: Vec<Box<[u8]>> = texts.map(|text| text.as_bytes().into()).collect();
+        match texts.pop() {
+            Some(one) if texts.is_empty() => Self::Equal(one),
+            last => Self::Set(texts.into_iter().chain(last).collect()),
+        }
+    }
+
+    pub(crate) fn paths<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        Self::Paths(texts.map(|text| text.trim_end_matches('/').as_bytes().into()).collect())
+    }
+
+    /// The test of a text with one word.
+    pub(crate) fn text(op: Op, word: &str) -> Result<Self, TestError> {
+        let bytes = || word.as_bytes().into();
+        Ok(match op {
+            Op::Contains => Self::Contains(Box::new(Finder::new(word).into_owned()), FlagTests::new(word)),
+            Op::Bcontains => {
+                Self::Contains(Box::new(Finder::new(&hex(word)?).into_owned()), FlagTests::default())
+            }
+            Op::Icontains => Self::ContainsAnyCase(word.to_ascii_lowercase().into_bytes().into()),
+            Op::Startswith => Self::Starts(bytes()),
+            Op::Bstartswith => Self::Starts(hex(word)?.into()),
+            Op::Endswith => Self::Ends(bytes()),
+            Op::Glob => Self::regex(&glob(word), false)?,
+            Op::Iglob => Self::regex(&glob(word), true)?,
+            // The whole text must match, as in the language's first implementation.
+            Op::Regex => Self::regex(&format!("^(?:{word})$"), false)?,
+            _ => Self::Equal(bytes()),
+        })
+    }
+
+    fn regex(pattern: &str, any_case: bool) -> Result<Self, TestError> {
+        let built = RegexBuilder::new(pattern)
+            .case_insensitive(any_case)
+            .size_limit(REGEX_BYTES)
+            .dfa_size_limit(REGEX_BYTES)
+            .build();
+        match built {
+            Ok(regex) => Ok(Self::Regex(Box::new(regex))),
+            Err(error) => {
+                let said = error.to_string();
+                Err(TestError::Regex(
+                    said.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+                ))
+            }
+        }
+    }
+
+    /// Whether the value passes.
+    pub(crate) fn holds(&self, value: Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Exists, _) => true,
+            (Self::Number(op, number), value) => value.number().is_some_and(|value| number.holds(*op, value)),
+            (Self::Numbers(numbers), value) => {
+                value.number().is_some_and(|value| numbers.iter().any(|number| number.holds(Op::Eq, value)))
+            }
+            (Self::Bools { yes, no }, Value::Bool(value)) => {
+                if value {
+                    *yes
+                } else {
+                    *no
+                }
+            }
+            (Self::Nets(nets), Value::Ip(ip)) => nets.iter().any(|net| net.contains(&ip)),
+            (Self::Bools { .. } | Self::Nets(_), _) => false,
+            (_, Value::Bytes(bytes)) => self.bytes_hold(bytes),
+            (_, Value::Flags(flags)) => self.flags_hold(flags),
+            (_, Value::Number(number)) => {
+                let mut buffer = [0; 20];
+                let mut rest = buffer.as_mut_slice();
+                // Twenty bytes hold every 64-bit number and its sign.
+                let _ = write!(rest, "{number}");
+                let free = rest.len();
+                self.bytes_hold(buffer.get(..20 - free).unwrap_or_default())
+            }
+            (_, value) => {
+                let mut text = Vec::new();
+                value.write(&mut text);
+                self.bytes_hold(&text)
+            }
+        }
+    }
+
+    fn flags_hold(&self, flags: Flags) -> bool {
+        match self {
+            Self::Equal(text) => flags.is(text),
+            Self::Set(texts) => texts.iter().any(|text| flags.is(text)),
+            Self::Contains(_, tests) if let Some(holds) = tests.holds(flags) => holds,
+            _ => {
+                let mut text = Vec::new();
+                Value::Flags(flags).write(&mut text);
+                self.bytes_hold(&text)
+            }
+        }
+    }
+
+    fn bytes_hold(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Equal(text) => bytes == &**text,
+            Self::Set(texts) => texts.contains(bytes),
+            Self::Contains(finder, _) => finder.find(bytes).is_some(),
+            Self::ContainsAnyCase(part) => {
+                part.is_empty() || bytes.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+            }
+            Self::Starts(text) => bytes.starts_with(text),
+            Self::Ends(text) => bytes.ends_with(text),
+            Self::Paths(paths) => {
+                let parents = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+                paths.contains(bytes)
+                    || parents.filter_map(|at| bytes.get(..at)).any(|parent| paths.contains(parent))
+            }
+            Self::Regex(regex) => regex.is_match(bytes),
+            Self::Exists => true,
+            Self::Number(..) | Self::Numbers(_) | Self::Bools { .. } | Self::Nets(_) => false,
+        }
+    }
+
+    /// Rough nanoseconds.
+    pub(crate) fn cost(&self) -> u32 {
+        match self {
+            Self::Exists | Self::Number(..) | Self::Bools { .. } => 1,
+            Self::Equal(_) | Self::Starts(_) | Self::Ends(_) => 2,
+            Self::Numbers(list) => list.len() as u32,
+            Self::Nets(list) => 2 * list.len() as u32,
+            Self::Set(_) => 5,
+            Self::Contains(..) => 15,
+            Self::Paths(_) => 30,
+            Self::ContainsAnyCase(_) => 60,
+            Self::Regex(_) => 100,
+        }
+    }
+}
+
+/// Compares two values of an event.
+pub(crate) fn compare(op: Op, left: Value<'_>, right: Value<'_>) -> bool {
+    if let (Some(left), Some(right)) = (left.number(), right.number())
+        && matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge | Op::Eq | Op::Ne | Op::In | Op::Intersects)
+    {
+        return Number::Whole(right).holds(op, left);
+    }
+    let (mut text, mut other) = (Vec::new(), Vec::new());
+    left.write(&mut text);
+    right.write(&mut other);
+    match op {
+        Op::Lt => text < other,
+        Op::Le => text <= other,
+        Op::Gt => text > other,
+        Op::Ge => text >= other,
+        Op::Contains | Op::Bcontains => Finder::new(&other).find(&text).is_some(),
+        Op::Icontains => Test::ContainsAnyCase(other.to_ascii_lowercase().into()).bytes_hold(&text),
+        Op::Startswith | Op::Bstartswith => text.starts_with(&other),
+        Op::Endswith => text.ends_with(&other),
+        Op::Pmatch => Test::paths(std::str::from_utf8(&other).into_iter()).bytes_hold(&text),
+        // Patterns are compiled at load: one that an event brings is compared as it is.
+        _ => text == other,
+    }
+}
+
+fn net(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn hex(text: &str) -> Result<Vec<u8>, TestError> {
+    let error = || TestError::Hex(text.to_owned());
+    if text.is_empty() || text.len() % 2 == 1 || !text.is_ascii() {
+        return Err(error());
+    }
+    let byte = |pair: &[u8]| {
+        std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or_else(error)
+    };
+    text.as_bytes().chunks(2).map(byte).collect()
+}
+
+/// A shell pattern (`*`, `?`, `[…]`, `\`) as a regular expression over bytes.
+fn glob(pattern: &str) -> String {
+    let mut out = String::from("(?s)^");
+    let mut rest = pattern.chars();
+    let literal = |c: char, out: &mut String| out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+    while let Some(c) = rest.next() {
+        match c {
+            '*' => out.push_str("(?-u:.*)"),
+            '?' => out.push('.'),
+            '\\' => literal(rest.next().unwrap_or('\\'), &mut out),
+            '[' => {
+                let class: String = rest
+                    .clone()
+                    .enumerate()
+                    .take_while(|(at, c)| *c != ']' || *at == 0)
+                    .map(|(_, c)| c)
+                    .collect();
+                if rest.clone().nth(class.chars().count()).is_none() {
+                    out.push_str("\\[");
+                    continue;
+                }
+                let inner = class.strip_prefix(['!', '^']);
+                out.push_str(if inner.is_some() { "[^" } else { "[" });
+                for c in inner.unwrap_or(&class).chars() {
+                    if matches!(c, '[' | ']' | '\\' | '^' | '&' | '~') {
+                        out.push('\\');
+                    }
+                    out.push(c);
+                }
+                out.push(']');
+                rest.nth(class.chars().count());
+            }
+            other => literal(other, &mut out),
+        }
+    }
+    out.push('$');
+    out
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,180 @@
+//! Definitions into a program: macros and lists are resolved, every part is typed against the field table, exceptions
+//! become conditions.
+
+mod check;
+mod exception;
+mod resolve;
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    diagnostic::{Diagnostics, Span, nearest},
+    field::{Reading, Unknown},
+    load::{Definitions, RuleDef},
+    program::{Builder, FALSE, NodeId},
+    syntax::{self, Expr, Word},
+    yaml::Located,
+};
+
+/// Where a condition stands: what it may use depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context {
+    /// Place in the load order.
+    pub(super) order: usize,
+}
+
+/// A macro on the way from text to node.
+#[derive(Debug)]
+enum Macro {
+    Parsed(Expr),
+    /// Its text could not be read; that is reported.
+    Unreadable,
+    Compiled(NodeId),
+    /// It has errors; they are reported.
+    Wrong,
+}
+
+pub(super) struct Compiler<'d, 'f, 's> {
+    definitions: &'d Definitions,
+    pub(super) found: &'f mut Diagnostics<'s>,
+    pub(super) program: Builder,
+    macros: HashMap<&'d str, Macro>,
+    /// Macros that are being compiled, outermost first.
+    open: Vec<&'d str>,
+    lists: HashMap<&'d str, Vec<Word>>,
+    slots: HashMap<Reading, u32>,
+    reported: HashSet<String>,
+    /// Whether an unknown field was met since it was cleared.
+    unknown: bool,
+}
+
+impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
+    /// Reads the text of every macro, also of those that no rule uses.
+    pub(super) fn new(definitions: &'d Definitions, found: &'f mut Diagnostics<'s>) -> Self {
+        let mut macros = HashMap::new();
+        for (name, definition) in &definitions.macros {
+            let state = match syntax::parse(&definition.condition) {
+                Ok(expr) => Macro::Parsed(expr),
+                Err(error) => {
+                    found.error(error.span, error.message).hint = error.hint;
+                    Macro::Unreadable
+                }
+            };
+            macros.insert(name.as_str(), state);
+        }
+        Self {
+            definitions,
+            found,
+            program: Builder::default(),
+            macros,
+            open: Vec::new(),
+            lists: HashMap::new(),
+            slots: HashMap::new(),
+            reported: HashSet::new(),
+            unknown: false,
+        }
+    }
+
+    /// Number of buffers that the program needs.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots.len() as u32 + 1
+    }
+
+    /// A rule's condition with its exceptions; `None` where the rule is skipped or has errors.
+    pub(super) fn rule(&mut self, rule: &'d RuleDef) -> Option<NodeId> {
+        self.unknown = false;
+        let mark = self.found.mark();
+        let cx = Context { order: rule.order.last };
+        let condition = self.condition(&rule.condition, cx);
+        let exceptions = self.exceptions(rule, cx);
+        if rule.skip_unknown && self.unknown {
+            self.found.roll_back(mark);
+            self.macros.retain(|_, state| !matches!(state, Macro::Wrong));
+            self.restore_macros();
+            let message = format!("rule `{}` is skipped: it uses a field that is not known", rule.name.text);
+            self.found.warning(rule.name.span, message);
+            return None;
+        }
+        let (condition, exceptions) = (condition?, exceptions?);
+        let excepted = self.program.or(exceptions);
+        let not_excepted = self.program.not(excepted);
+        Some(self.program.and([condition, not_excepted]))
+    }
+
+    /// Parses again the macros whose errors were rolled back, so that another user of them reports those errors.
+    fn restore_macros(&mut self) {
+        for (name, definition) in &self.definitions.macros {
+            if !self.macros.contains_key(name.as_str())
+                && let Ok(expr) = syntax::parse(&definition.condition)
+            {
+                self.macros.insert(name.as_str(), Macro::Parsed(expr));
+            }
+        }
+    }
+
+    /// A condition; `None` where it has errors.
+    pub(super) fn condition(&mut self, text: &Located, cx: Context) -> Option<NodeId> {
+        match syntax::parse(text) {
+            Ok(expr) => {
+                let errors = self.found.errors();
+                let node = self.expr(&expr, cx);
+                (self.found.errors() == errors).then_some(node)
+            }
+            Err(error) => {
+                self.found.error(error.span, error.message).hint = error.hint;
+                None
+            }
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr, cx: Context) -> NodeId {
+        match expr {
+            Expr::And(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| self.expr(part, cx)).collect();
+                self.program.and(parts)
+            }
+            Expr::Or(parts) => {
+                let parts: Vec<_> = parts.iter().map(|part| self.expr(part, cx)).collect();
+                self.program.or(parts)
+            }
+            Expr::Not(inner) => {
+                let inner = self.expr(inner, cx);
+                self.program.not(inner)
+            }
+            Expr::Macro(word) => self.macro_node(word, cx).unwrap_or(FALSE),
+            Expr::Check(check) => self.check(check).unwrap_or(FALSE),
+        }
+    }
+
+    /// The field of this name, or an error with the nearest one.
+    pub(super) fn reading(&mut self, name: &str, arg: Option<&str>, span: Span) -> Option<Reading> {
+        match Reading::resolve(name, arg) {
+            Ok(reading) => Some(reading),
+            Err(Unknown::Field { near }) => {
+                self.unknown = true;
+                let hint = near.map(|near| format!("did you mean `{near}`?"));
+                self.found.error(span, format!("there is no field `{name}`")).hint = hint;
+                None
+            }
+            Err(Unknown::Argument { message, near }) => {
+                self.unknown = true;
+                self.found.error(span, message).hint = near.map(|near| format!("did you mean `{near}`?"));
+                None
+            }
+        }
+    }
+
+    fn slot(&mut self, reading: &Reading) -> u32 {
+        // Slot 0 is for checks that render nothing of their own.
+        let next = self.slots.len() as u32 + 1;
+        *self.slots.entry(reading.clone()).or_insert(next)
+    }
+
+    /// Names of macros and lists near an unknown one.
+    fn near_macro(&self, name: &str) -> Option<String> {
+        if let Some(near) = nearest(name, self.definitions.macros.keys().map(String::as_str)) {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        self.definitions.lists.contains_key(name).then(|| format!("`{name}` is a list: use it behind `in`"))
+    }
+}

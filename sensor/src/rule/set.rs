@@ -1,0 +1,297 @@
+//! A set of rules, compiled, that never changes: what is loaded, what it wants to see, and what it cannot see.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use serde::Serialize;
+use serde_json::Map;
+
+use super::{
+    Diagnostic, Diagnostics, Priority, Reaction, Source,
+    compile::Compiler,
+    document::Tests,
+    load::{Definitions, RuleDef},
+    program::{FALSE, NodeId, Program},
+    syntax,
+    template::Template,
+    types::TypeSet,
+};
+use crate::event::{Event, EventType};
+
+/// Switches rules on or off after everything is loaded; later ones win.
+#[derive(Clone, Debug)]
+pub struct Toggle {
+    /// On or off.
+    pub enable: bool,
+    /// Which rules.
+    pub rules: Choice,
+}
+
+/// Some of the rules.
+#[derive(Clone, Debug)]
+pub enum Choice {
+    /// By name; `*` stands for any text.
+    Name(String),
+    /// By tag.
+    Tag(String),
+}
+
+/// How a set is loaded.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Rules below this priority are not loaded.
+    pub minimum_priority: Option<Priority>,
+    /// Which rules to switch on or off.
+    pub toggles: Vec<Toggle>,
+    /// Whether an event stops at the first rule that matches.
+    pub first_match: bool,
+}
+
+/// What is known of a loaded rule.
+#[derive(Debug, Serialize)]
+pub struct RuleInfo {
+    /// Place in the set.
+    pub index: usize,
+    /// Name.
+    pub name: String,
+    /// What it is for.
+    pub desc: String,
+    /// How urgent its alerts are.
+    pub priority: Priority,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Where its events come from: always `syscall`.
+    pub source: &'static str,
+    /// What to do when it matches.
+    pub reaction: Reaction,
+    /// The event types on which it can match.
+    pub types: TypeSet,
+    /// Name of the file that defines it.
+    pub file: String,
+    #[serde(skip)]
+    template: Template,
+    #[serde(skip)]
+    pub(crate) tests: Tests,
+    #[serde(skip)]
+    pub(crate) node: NodeId,
+}
+
+impl RuleInfo {
+    /// The alert's line and its `output_fields`.
+    #[must_use]
+    pub fn render(&self, event: &Event) -> (String, Map<String, serde_json::Value>) {
+        self.template.render(event)
+    }
+}
+
+/// A rule that cannot see some of what it asks for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Blind {
+    /// Its name.
+    pub rule: String,
+    /// The event types that it names and that the sensor does not produce.
+    pub types: TypeSet,
+    /// Whether it cannot match at all.
+    pub entirely: bool,
+}
+
+/// Rules, compiled.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<RuleInfo>>,
+    blind: Vec<Blind>,
+    pub(crate) program: Program,
+    /// For each event type, by its number: the rules that can match and their conditions for that type.
+    by_type: Vec<Vec<(u32, NodeId)>>,
+    pub(crate) first_match: bool,
+}
+
+impl RuleSet {
+    /// Compiles sources in their order. Every problem of every source is reported; with an error there is no set.
+    #[must_use]
+    pub fn compile(sources: &[Source], options: &Options) -> (Option<Self>, Vec<Diagnostic>) {
+        let mut found = Diagnostics::new(sources);
+        let mut definitions = Definitions::read(sources, &mut found);
+        toggle(&mut definitions.rules, options);
+        let set = Self::build(&definitions, sources, options, &mut found);
+        let usable = found.errors() == 0;
+        (usable.then_some(set), found.finish())
+    }
+
+    fn build(
+        definitions: &Definitions,
+        sources: &[Source],
+        options: &Options,
+        found: &mut Diagnostics<'_>,
+    ) -> Self {
+        let mut rules = Vec::new();
+        let mut blind = Vec::new();
+        let mut compiler = Compiler::new(definitions, found);
+        for rule in &definitions.rules {
+            let node = compiler.rule(rule);
+            let template = Template::compile(&rule.output, compiler.found);
+            not_yet(rule, compiler.found);
+            let Some(node) = node.filter(|_| rule.enabled) else { continue };
+            if options.minimum_priority.is_some_and(|minimum| rule.priority < minimum) {
+                continue;
+            }
+            let types = compiler.program.types(node);
+            let unseen = compiler.program.named_types(node).intersection(TypeSet::seen().complement());
+            if !unseen.is_empty() {
+                let entirely = types.intersection(TypeSet::seen()).is_empty();
+                blind.push(Blind { rule: rule.name.text.clone(), types: unseen, entirely });
+                say_blind(rule, unseen, entirely, compiler.found);
+            }
+            let file = sources.get(rule.name.span.file as usize).map_or("", |source| &source.name);
+            rules.push(Arc::new(RuleInfo {
+                index: rules.len(),
+                name: rule.name.text.clone(),
+                desc: rule.desc.clone(),
+                priority: rule.priority,
+                tags: rule.tags.clone(),
+                source: "syscall",
+                reaction: rule.reaction,
+                types,
+                file: file.to_owned(),
+                template,
+                tests: rule.tests.clone(),
+                node,
+            }));
+        }
+        unused(definitions, compiler.found);
+        let mut by_type = vec![Vec::new(); EventType::ALL.len()];
+        for (event_type, rows) in EventType::ALL.iter().zip(&mut by_type) {
+            if !event_type.is_seen() {
+                continue;
+            }
+            let mut done = HashMap::new();
+            for rule in &rules {
+                let special = compiler.program.specialise(rule.node, *event_type, &mut done);
+                if special != FALSE {
+                    rows.push((rule.index as u32, special));
+                }
+            }
+        }
+        let slots = compiler.slots();
+        let program = compiler.program.finish(slots);
+        Self { rules, blind, program, by_type, first_match: options.first_match }
+    }
+
+    /// The rules, in the order in which they were defined.
+    #[must_use]
+    pub fn rules(&self) -> &[Arc<RuleInfo>] {
+        &self.rules
+    }
+
+    /// The event types on which at least one rule can match.
+    #[must_use]
+    pub fn wanted_types(&self) -> TypeSet {
+        self.rules
+            .iter()
+            .fold(TypeSet::NONE, |types, rule| types.union(rule.types))
+            .intersection(TypeSet::seen())
+    }
+
+    /// The rules that name event types which the sensor does not produce.
+    #[must_use]
+    pub fn blind(&self) -> &[Blind] {
+        &self.blind
+    }
+
+    /// Number of distinct checks of all rules.
+    #[must_use]
+    pub const fn checks(&self) -> usize {
+        self.program.checks()
+    }
+
+    /// The rules that can match an event of this type.
+    pub(crate) fn candidates(&self, event_type: EventType) -> &[(u32, NodeId)] {
+        self.by_type.get(event_type as usize).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn toggle(rules: &mut [RuleDef], options: &Options) {
+    for rule in rules {
+        for Toggle { enable, rules: choice } in &options.toggles {
+            let chosen = match choice {
+                Choice::Name(pattern) => fits(pattern, &rule.name.text),
+                Choice::Tag(tag) => rule.tags.contains(tag),
+            };
+            if chosen {
+                rule.enabled = *enable;
+            }
+        }
+    }
+}
+
+/// Whether the text fits a pattern in which `*` stands for any text.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = rest.get(at + part.len()..).unwrap_or_default();
+    }
+    true
+}
+
+/// What a rule asks for and this engine does not do is an error: a threshold that is ignored would flood, a sequence
+/// that is ignored would alert on its first step.
+fn not_yet(rule: &RuleDef, found: &mut Diagnostics<'_>) {
+    let spans = [
+        ("count", rule.count.as_ref().map(|(_, span)| *span)),
+        ("sequence", rule.sequence.as_ref().map(|(_, span)| *span)),
+        ("suppress", rule.suppress.as_ref().map(|(_, span)| *span)),
+    ];
+    for (key, span) in spans {
+        if let Some(span) = span {
+            let message =
+                format!("rule `{}` uses `{key}`, which this version does not execute", rule.name.text);
+            found.error(span, message);
+        }
+    }
+}
+
+fn say_blind(rule: &RuleDef, unseen: TypeSet, entirely: bool, found: &mut Diagnostics<'_>) {
+    let names: Vec<_> = unseen.iter().map(EventType::name).collect();
+    let names = names.join(", ");
+    let name = &rule.name.text;
+    if entirely {
+        found.warning(rule.name.span, format!("rule `{name}` is blind: the sensor does not see {names}"));
+    } else {
+        found.notice(
+            rule.name.span,
+            format!("rule `{name}` is blind on {names}: the sensor does not see them"),
+        );
+    }
+}
+
+/// Says which macros nothing uses: most often a name that was mistyped, or one that a local file shall use.
+fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
+    let mut used: HashSet<String> = HashSet::new();
+    let conditions = definitions
+        .macros
+        .values()
+        .map(|definition| &definition.condition)
+        .chain(definitions.rules.iter().map(|rule| &rule.condition));
+    for condition in conditions {
+        used.extend(syntax::names(condition));
+    }
+    let mut unused: Vec<_> = definitions.macros.values().filter(|it| !used.contains(&it.name.text)).collect();
+    unused.sort_by_key(|definition| definition.order.first);
+    for definition in unused {
+        found.notice(definition.name.span, format!("macro `{}` is not used", definition.name.text));
+    }
+}
+
+#[cfg(test)]
+mod tests;

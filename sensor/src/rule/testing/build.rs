@@ -1,0 +1,586 @@
+//! Flat maps of fields into events. What is set is read back through the field table: an event that cannot say what
+//! its author wrote is an error, never a test that passes for the wrong reason.
+
+use std::{net::IpAddr, sync::Arc};
+
+use crate::{
+    event::{
+        Args, Comm, Container, Detail, Event, EventType, ExeFile, Exec, Exit, File, Fork, Layer, Loss, Open,
+        Peer, Process, ProcessKey, Runtime, Socket, SocketAddr, Task, Text, errno_name, flags,
+    },
+    rule::{
+        diagnostic::Span,
+        document::duration,
+        field::{Reading, Unknown},
+        yaml::Node,
+    },
+};
+
+/// What is wrong, and where.
+pub(super) struct Problem {
+    pub(super) span: Span,
+    pub(super) message: String,
+}
+
+type Built<T> = Result<T, Problem>;
+
+fn problem<T>(span: Span, message: impl Into<String>) -> Built<T> {
+    Err(Problem { span, message: message.into() })
+}
+
+/// The moment of the first event: 2026-01-01, an hour after boot.
+const START: u64 = 1_767_225_600_000_000_000;
+const BOOT: u64 = 3_600_000_000_000;
+
+/// The events of one test.
+pub(super) fn scenario(node: &Node) -> Built<Vec<Event>> {
+    let nodes = node.list().unwrap_or(std::slice::from_ref(node));
+    let mut elapsed = 0;
+    let mut events = Vec::with_capacity(nodes.len());
+    for (number, node) in (1..).zip(nodes) {
+        let Some(map) = node.map() else {
+            return problem(node.span, format!("an event is a mapping of fields, this is {}", node.kind()));
+        };
+        let mut pairs = Vec::with_capacity(map.len());
+        for (key, value) in map {
+            let (Some(name), Some(text)) = (key.text(), text(value)) else {
+                return problem(value.span, "a field's value is a text or a list of texts");
+            };
+            if name == "after" {
+                let Some(after) = duration(&text) else { return problem(value.span, "not a duration") };
+                elapsed += after.as_nanos() as u64;
+            } else {
+                pairs.push(Pair { name, text, list: value.list(), span: key.span });
+            }
+        }
+        events.push(event(&pairs, node.span, number, elapsed)?);
+    }
+    Ok(events)
+}
+
+fn text(node: &Node) -> Option<String> {
+    match node.list() {
+        Some(list) => list.iter().map(Node::text).collect::<Option<Vec<_>>>().map(|words| words.join(" ")),
+        None => node.text().map(str::to_owned),
+    }
+}
+
+struct Pair<'n> {
+    name: &'n str,
+    text: String,
+    list: Option<&'n [Node]>,
+    span: Span,
+}
+
+impl Pair<'_> {
+    fn number<T: std::str::FromStr>(&self) -> Built<T> {
+        self.text
+            .parse()
+            .or_else(|_| problem(self.span, format!("`{}` is not a number that fits", self.text)))
+    }
+
+    fn bool(&self) -> Built<bool> {
+        self.text.parse().or_else(|_| problem(self.span, "this must be `true` or `false`"))
+    }
+
+    fn ip(&self) -> Built<IpAddr> {
+        self.text.parse().or_else(|_| problem(self.span, format!("`{}` is not an address", self.text)))
+    }
+
+    fn args(&self) -> Args {
+        match self.list {
+            Some(list) => Args::from_list(list.iter().filter_map(Node::text)),
+            None => Args::from_list(self.text.split_whitespace()),
+        }
+    }
+
+    fn flags(&self, table: &[flags::Flag]) -> Built<u64> {
+        let mut word = 0;
+        for name in self.text.split(['|', ' ']).filter(|name| !name.is_empty()) {
+            let Some(flag) = table.iter().find(|flag| flag.name == name) else {
+                return problem(self.span, format!("there is no flag `{name}`"));
+            };
+            word |= flag.value;
+        }
+        Ok(word)
+    }
+
+    /// The name and the number in brackets behind it.
+    fn indexed(&self) -> Built<Option<(&str, usize)>> {
+        let Some((name, index)) = self.name.split_once('[') else { return Ok(None) };
+        match index.trim_end_matches(']').parse() {
+            Ok(index @ 1..=32) => Ok(Some((name, index))),
+            _ => problem(self.span, "an ancestor is a number from 1 to 32"),
+        }
+    }
+}
+
+/// An event in the making.
+struct Draft {
+    event: Event,
+    process: Process,
+    /// Nearest first.
+    ancestors: Vec<Process>,
+}
+
+fn event(pairs: &[Pair<'_>], span: Span, number: u64, elapsed: u64) -> Built<Event> {
+    let Some(kind) = pairs.iter().find(|pair| pair.name == "evt.type") else {
+        return problem(span, "an event needs an `evt.type`");
+    };
+    let Some(event_type) = EventType::from_name(&kind.text) else {
+        return problem(kind.span, format!("there is no event type `{}`", kind.text));
+    };
+    let Some(detail) = detail(event_type) else {
+        return problem(kind.span, format!("the sensor does not see `{}`", kind.text));
+    };
+    let mut draft = Draft {
+        event: Event {
+            event_type,
+            number,
+            time: START + elapsed,
+            boot_time: BOOT + elapsed,
+            cpu: 0,
+            result: 0,
+            compat: false,
+            task: Task { pid: 1000, tid: 1000, ppid: 999, ..Task::default() },
+            process: Arc::default(),
+            container: None,
+            detail,
+        },
+        process: Process { key: ProcessKey { pid: 1000, start: BOOT - 1 }, ppid: 999, ..Process::default() },
+        ancestors: Vec::new(),
+    };
+    // A command line comes before the parts of it that are given by themselves.
+    let rank = |pair: &&Pair<'_>| match pair.name {
+        "proc.cmdline" | "proc.pcmdline" => 0,
+        "proc.args" => 1,
+        name if name.starts_with("proc.acmdline") => 0,
+        "fd.name" => 1,
+        _ => 2,
+    };
+    let mut ordered: Vec<_> = pairs.iter().collect();
+    ordered.sort_by_key(rank);
+    for pair in ordered {
+        draft.set(pair)?;
+    }
+    let event = draft.finish();
+    for pair in pairs {
+        read_back(pair, &event)?;
+    }
+    Ok(event)
+}
+
+/// An empty detail of the right family; `None` for what the sensor does not see.
+fn detail(event_type: EventType) -> Option<Detail> {
+    Some(match event_type {
+        EventType::Execve | EventType::Execveat => Detail::Exec(Exec::default()),
+        EventType::Fork | EventType::Vfork | EventType::Clone | EventType::Clone3 => {
+            Detail::Fork(Fork::default())
+        }
+        EventType::Procexit => Detail::Exit(Exit::default()),
+        EventType::Loss => Detail::Loss(Loss::default()),
+        EventType::Open
+        | EventType::Openat
+        | EventType::Openat2
+        | EventType::Creat
+        | EventType::OpenByHandleAt => {
+            Detail::Open(Open { file: Some(File::default()), dirfd: -100, ..Open::default() })
+        }
+        _ if event_type.is_seen() => {
+            let server = matches!(event_type, EventType::Accept | EventType::Accept4 | EventType::Listen);
+            Detail::Socket(Socket { fd: 3, family: 2, socket_type: 1, server, ..Socket::default() })
+        }
+        _ => return None,
+    })
+}
+
+/// What the event says of a field must be what was written.
+fn read_back(pair: &Pair<'_>, event: &Event) -> Built<()> {
+    let (name, arg) = match pair.name.split_once('[') {
+        Some((name, arg)) => (name, Some(arg.trim_end_matches(']'))),
+        None => (pair.name, None),
+    };
+    let reading = match Reading::resolve(name, arg) {
+        Ok(reading) => reading,
+        Err(Unknown::Field { near }) => {
+            let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            return problem(pair.span, format!("there is no field `{name}`{near}"));
+        }
+        Err(Unknown::Argument { message, .. }) => return problem(pair.span, message),
+    };
+    let mut said = Vec::new();
+    let known = reading.write(event, &mut said);
+    let said = String::from_utf8_lossy(&said);
+    let same = known && (said == pair.text || said.trim_end_matches('/') == pair.text.trim_end_matches('/'));
+    if same {
+        return Ok(());
+    }
+    let said = if known { format!("`{said}`") } else { "missing".to_owned() };
+    problem(pair.span, format!("no such event: with the other fields, `{}` is {said}", pair.name))
+}
+
+impl Draft {
+    fn ancestor(&mut self, index: usize) -> Option<&mut Process> {
+        while self.ancestors.len() < index {
+            let pid = 999_u32.saturating_sub(self.ancestors.len() as u32);
+            self.ancestors.push(Process { key: ProcessKey { pid, start: 1 }, ..Process::default() });
+        }
+        self.ancestors.get_mut(index - 1)
+    }
+
+    fn set(&mut self, pair: &Pair<'_>) -> Built<()> {
+        if let Some((name, index)) = pair.indexed().or_else(|problem| {
+            // Brackets that hold a name, as in `proc.env[PATH]`, are for the class to understand.
+            if pair.name.starts_with("proc.a") { Err(problem) } else { Ok(None) }
+        })? && name.starts_with("proc.a")
+        {
+            return self.set_ancestor(name, index, pair);
+        }
+        match pair.name.split_once('.').map(|(class, _)| class) {
+            Some("evt") => self.set_event(pair),
+            Some("proc" | "thread" | "user" | "group") => self.set_process(pair),
+            Some("container" | "k8s") => self.set_container(pair),
+            Some("fd") => match &mut self.event.detail {
+                Detail::Open(_) => self.set_file(pair),
+                Detail::Socket(_) => self.set_socket(pair),
+                _ => problem(pair.span, "an event of this type has no descriptor"),
+            },
+            _ => unsettable(pair),
+        }
+    }
+
+    fn set_ancestor(&mut self, name: &str, index: usize, pair: &Pair<'_>) -> Built<()> {
+        let Some(process) = self.ancestor(index) else { return Ok(()) };
+        match name {
+            "proc.aname" => process.comm = Comm::from(pair.text.as_bytes()),
+            "proc.aexepath" => process.exe = pair.text.as_str().into(),
+            "proc.apid" => process.key.pid = pair.number()?,
+            "proc.aexe" => process.args = first_replaced(&process.args, &pair.text),
+            "proc.acmdline" => {
+                process.args = pair.args();
+                process.comm = comm_of(&process.args);
+            }
+            _ => return unsettable(pair),
+        }
+        Ok(())
+    }
+
+    fn set_event(&mut self, pair: &Pair<'_>) -> Built<()> {
+        let event = &mut self.event;
+        match (pair.name, &mut event.detail) {
+            ("evt.type" | "evt.dir" | "evt.failed", _) => {}
+            ("evt.num", _) => event.number = pair.number()?,
+            ("evt.time" | "evt.rawtime", _) => event.time = pair.number()?,
+            ("evt.rawres", _) => event.result = pair.number()?,
+            ("evt.res", _) if pair.text == "SUCCESS" => event.result = 0,
+            ("evt.res", _) => match (1..600).find(|errno| errno_name(*errno) == Some(&pair.text)) {
+                Some(errno) => event.result = -i64::from(errno),
+                None => return problem(pair.span, format!("there is no error `{}`", pair.text)),
+            },
+            ("evt.arg.flags", Detail::Open(open)) => open.flags = pair.flags(flags::OPEN)? as u32,
+            ("evt.arg.mode", Detail::Open(open)) => open.mode = pair.flags(flags::MODE)? as u32,
+            ("evt.arg.name", Detail::Open(open)) => open.name = Some(pair.text.as_str().into()),
+            ("evt.is_open_write", Detail::Open(open)) => open.flags |= u32::from(pair.bool()?),
+            ("evt.is_open_read", Detail::Open(open)) => {
+                // Opening for nothing but writing is how an open does not read.
+                if !pair.bool()? {
+                    open.flags |= 1;
+                } else if open.flags & 3 == 1 {
+                    open.flags += 1;
+                }
+            }
+            ("evt.is_open_exec", Detail::Open(open)) => {
+                if pair.bool()? {
+                    (open.created, open.mode) = (true, open.mode | 0o755);
+                }
+            }
+            ("evt.arg.filename", Detail::Exec(exec)) => exec.filename = pair.text.as_str().into(),
+            ("evt.arg.flags", Detail::Fork(fork)) => fork.flags = pair.flags(flags::CLONE)?,
+            ("evt.arg.status", Detail::Exit(exit)) => exit.status = pair.number()?,
+            ("evt.arg.size" | "evt.arg.backlog", Detail::Socket(socket)) => socket.arg = pair.number()?,
+            _ => return unsettable(pair),
+        }
+        Ok(())
+    }
+
+    fn set_process(&mut self, pair: &Pair<'_>) -> Built<()> {
+        let (task, process) = (&mut self.event.task, &mut self.process);
+        let name = || Some(Arc::from(pair.text.as_str()));
+        match pair.name {
+            "proc.name" => task.comm = Comm::from(pair.text.as_bytes()),
+            "proc.exepath" => process.exe = pair.text.as_str().into(),
+            "proc.exe" => process.args = first_replaced(&process.args, &pair.text),
+            "proc.cmdline" => {
+                process.args = pair.args();
+                task.comm = comm_of(&process.args);
+            }
+            "proc.args" => {
+                let first = process.args.iter().next().unwrap_or_default().to_vec();
+                let rest = pair.args();
+                let all = std::iter::once(first.as_slice()).chain(rest.iter());
+                process.args = Args::from_list(all);
+            }
+            "proc.cwd" => process.cwd = pair.text.as_str().into(),
+            "proc.env" => process.env = Some(pair.args()),
+            "proc.tty" => process.tty = Some(pair.number()?),
+            "proc.pid" => {
+                (task.pid, task.tid) = (pair.number()?, pair.number()?);
+                process.key.pid = task.pid;
+            }
+            "thread.tid" => task.tid = pair.number()?,
+            "proc.ppid" => (task.ppid, process.ppid) = (pair.number()?, pair.number()?),
+            "proc.vpid" => process.vpid = Some(pair.number()?),
+            "proc.vpgid" => process.vpgid = Some(pair.number()?),
+            "proc.sid" => process.sid = pair.number()?,
+            "proc.pgid" => process.pgid = pair.number()?,
+            "proc.is_exe_upper_layer" => exe_file(process).file.layer = layer(pair.bool()?, Layer::Upper),
+            "proc.is_exe_lower_layer" => exe_file(process).file.layer = layer(pair.bool()?, Layer::Lower),
+            "proc.is_exe_from_memfd" => exe_file(process).memfd = pair.bool()?,
+            "proc.is_exe_writable" => {
+                exe_file(process).file.mode = 0o755;
+                exe_file(process).file.uid = if pair.bool()? { task.euid } else { task.euid.wrapping_add(1) };
+            }
+            "proc.exe_ino.ctime" => exe_file(process).ctime = pair.number()?,
+            "proc.exe_ino.mtime" => exe_file(process).mtime = pair.number()?,
+            "proc.duration" => {
+                process.key.start = self.event.boot_time.saturating_sub(pair.number()?);
+                if let Detail::Exit(exit) = &mut self.event.detail {
+                    exit.lifetime = pair.number()?;
+                }
+            }
+            "proc.aname" | "proc.aexepath" | "proc.acmdline" | "proc.apid" | "proc.aexe" => {
+                return self.set_ancestor(pair.name, 1, pair);
+            }
+            "proc.pname" => return self.set_ancestor("proc.aname", 1, pair),
+            "proc.pexepath" => return self.set_ancestor("proc.aexepath", 1, pair),
+            "proc.pexe" => return self.set_ancestor("proc.aexe", 1, pair),
+            "proc.pcmdline" => return self.set_ancestor("proc.acmdline", 1, pair),
+            "proc.sname" => {
+                let index = self.ancestors.len() + 1;
+                let Some(leader) = self.ancestor(index) else { return Ok(()) };
+                leader.comm = Comm::from(pair.text.as_bytes());
+                self.process.sid = leader.key.pid;
+            }
+            "user.uid" => (task.uid, task.euid) = (pair.number()?, pair.number()?),
+            "user.name" => task.user = name(),
+            "user.loginuid" => task.loginuid = (pair.text != "-1").then(|| pair.number()).transpose()?,
+            "user.loginname" => task.login_user = name(),
+            "group.gid" => (task.gid, task.egid) = (pair.number()?, pair.number()?),
+            "group.name" => task.group = name(),
+            "thread.cap_effective" => task.cap_effective = Some(pair.flags(flags::CAPABILITIES)?),
+            "thread.cap_permitted" => process.cap_permitted = Some(pair.flags(flags::CAPABILITIES)?),
+            "thread.cap_inheritable" => process.cap_inheritable = Some(pair.flags(flags::CAPABILITIES)?),
+            _ => return unsettable(pair),
+        }
+        Ok(())
+    }
+
+    fn set_container(&mut self, pair: &Pair<'_>) -> Built<()> {
+        if pair.name == "container.id" && pair.text == "host" {
+            return Ok(());
+        }
+        let old = self.event.container.take();
+        let mut container = old.map_or_else(
+            || Container {
+                id: "0123456789ab".into(),
+                full_id: "0123456789ab".into(),
+                runtime: Runtime::Containerd,
+                cgroup: "/".into(),
+                pod_uid: None,
+            },
+            Arc::unwrap_or_clone,
+        );
+        match pair.name {
+            "container.id" => {
+                (container.id, container.full_id) = (pair.text.as_str().into(), pair.text.as_str().into())
+            }
+            "container.full_id" => container.full_id = pair.text.as_str().into(),
+            "container.type" => {
+                container.runtime = match pair.text.as_str() {
+                    "containerd" => Runtime::Containerd,
+                    "cri-o" => Runtime::CriO,
+                    "docker" => Runtime::Docker,
+                    "podman" => Runtime::Podman,
+                    _ => return problem(pair.span, format!("there is no runtime `{}`", pair.text)),
+                }
+            }
+            "k8s.pod.uid" | "k8s.pod.id" => container.pod_uid = Some(pair.text.as_str().into()),
+            _ => return unsettable(pair),
+        }
+        self.event.container = Some(Arc::new(container));
+        Ok(())
+    }
+
+    fn set_file(&mut self, pair: &Pair<'_>) -> Built<()> {
+        let Detail::Open(open) = &mut self.event.detail else { return unsettable(pair) };
+        match pair.name {
+            "fd.name" => open.path = pair.text.as_str().into(),
+            "fd.nameraw" => open.name = Some(pair.text.as_str().into()),
+            "fd.num" => self.event.result = pair.number()?,
+            "fd.directory" | "fd.filename" => {}
+            "fd.typechar" if pair.text == "d" => open.file.get_or_insert_default().mode = 0o040_755,
+            "fd.type" if pair.text == "directory" => open.file.get_or_insert_default().mode = 0o040_755,
+            "fd.typechar" | "fd.type" => {}
+            "fd.ino" => open.file.get_or_insert_default().ino = pair.number()?,
+            "fd.dev" => open.file.get_or_insert_default().dev = pair.number()?,
+            "fd.is_upper_layer" => {
+                open.file.get_or_insert_default().layer = layer(pair.bool()?, Layer::Upper)
+            }
+            "fd.is_lower_layer" => {
+                open.file.get_or_insert_default().layer = layer(pair.bool()?, Layer::Lower)
+            }
+            _ => return unsettable(pair),
+        }
+        Ok(())
+    }
+
+    fn set_socket(&mut self, pair: &Pair<'_>) -> Built<()> {
+        let event_type = self.event.event_type;
+        let Detail::Socket(socket) = &mut self.event.detail else { return unsettable(pair) };
+        let waits = matches!(event_type, EventType::Bind | EventType::Listen);
+        let serves = socket.server || waits;
+        let (server, client) = if serves {
+            (&mut socket.local, &mut socket.remote)
+        } else {
+            (&mut socket.remote, &mut socket.local)
+        };
+        match pair.name {
+            "fd.name" if pair.text.starts_with(['/', '@']) => {
+                *server = SocketAddr::Unix(Text::from(pair.text.as_str()));
+                socket.family = 1;
+            }
+            "fd.name" => {
+                let (from, to) = match pair.text.split_once("->") {
+                    Some((from, to)) => (Some(from), to),
+                    None => (None, pair.text.as_str()),
+                };
+                *server = SocketAddr::Ip(end(to, pair.span)?);
+                if let Some(from) = from {
+                    *client = SocketAddr::Ip(end(from, pair.span)?);
+                }
+            }
+            "fd.sip" | "fd.snet" => {
+                let ip = pair.ip()?;
+                with_peer(server, |peer| peer.ip = ip);
+            }
+            "fd.cip" | "fd.cnet" => {
+                let ip = pair.ip()?;
+                with_peer(client, |peer| peer.ip = ip);
+            }
+            "fd.sport" => {
+                let port = pair.number()?;
+                with_peer(server, |peer| peer.port = port);
+            }
+            "fd.cport" => {
+                let port = pair.number()?;
+                with_peer(client, |peer| peer.port = port);
+            }
+            "fd.lip" => {
+                let ip = pair.ip()?;
+                with_peer(&mut socket.local, |peer| peer.ip = ip);
+            }
+            "fd.rip" => {
+                let ip = pair.ip()?;
+                with_peer(&mut socket.remote, |peer| peer.ip = ip);
+            }
+            "fd.lport" => {
+                let port = pair.number()?;
+                with_peer(&mut socket.local, |peer| peer.port = port);
+            }
+            "fd.rport" => {
+                let port = pair.number()?;
+                with_peer(&mut socket.remote, |peer| peer.port = port);
+            }
+            "fd.num" => socket.fd = pair.number()?,
+            "fd.l4proto" => {
+                (socket.socket_type, socket.protocol) = match pair.text.as_str() {
+                    "tcp" => (1, 6),
+                    "udp" => (2, 17),
+                    "icmp" => (3, 1),
+                    _ => (3, 255),
+                }
+            }
+            "fd.typechar" | "fd.type" => {
+                socket.family = match pair.text.as_str() {
+                    "4" | "ipv4" => 2,
+                    "6" | "ipv6" => 10,
+                    _ => 1,
+                }
+            }
+            "fd.is_server" | "fd.connected" | "fd.sockfamily" => {}
+            _ => return unsettable(pair),
+        }
+        if socket.family == 2 && matches!(socket.remote, SocketAddr::Ip(Peer { ip: IpAddr::V6(_), .. })) {
+            socket.family = 10;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Event {
+        let Self { mut event, mut process, ancestors } = self;
+        if process.args.is_empty() {
+            process.args = Args::from_list([event.task.comm.as_bytes()]);
+        }
+        process.comm = event.task.comm;
+        let mut parent: Option<Arc<Process>> = None;
+        for mut ancestor in ancestors.into_iter().rev() {
+            ancestor.depth = parent.as_ref().map_or(0, |parent| parent.depth + 1);
+            ancestor.parent = parent.take();
+            parent = Some(Arc::new(ancestor));
+        }
+        process.depth = parent.as_ref().map_or(0, |parent| parent.depth + 1);
+        process.parent = parent;
+        if let Detail::Open(open) = &mut event.detail
+            && event.result < 0
+        {
+            open.file = None;
+        }
+        event.process = Arc::new(process);
+        event
+    }
+}
+
+fn unsettable<T>(pair: &Pair<'_>) -> Built<T> {
+    match Reading::resolve(pair.name.split('[').next().unwrap_or_default(), None) {
+        Err(Unknown::Field { near }) => {
+            let near = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            problem(pair.span, format!("there is no field `{}`{near}", pair.name))
+        }
+        _ => problem(pair.span, format!("a test cannot set `{}` of such an event", pair.name)),
+    }
+}
+
+fn comm_of(args: &Args) -> Comm {
+    let first = args.iter().next().unwrap_or_default();
+    Comm::from(first.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+}
+
+fn first_replaced(args: &Args, first: &str) -> Args {
+    Args::from_list(std::iter::once(first.as_bytes()).chain(args.iter().skip(1)))
+}
+
+fn exe_file(process: &mut Process) -> &mut ExeFile {
+    process.exe_file.get_or_insert_default()
+}
+
+const fn layer(is: bool, layer: Layer) -> Layer {
+    if is { layer } else { Layer::Other }
+}
+
+/// The address and port to be changed; none yet is zero.
+fn with_peer(address: &mut SocketAddr, change: impl FnOnce(&mut Peer)) {
+    let mut peer = match address {
+        SocketAddr::Ip(peer) => *peer,
+        _ => Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 },
+    };
+    change(&mut peer);
+    *address = SocketAddr::Ip(peer);
+}
+
+/// `address:port`, as `fd.name` writes it: the port stands behind the last colon.
+fn end(text: &str, span: Span) -> Built<Peer> {
+    let parsed = text
+        .rsplit_once(':')
+        .and_then(|(ip, port)| Some(Peer { ip: ip.parse().ok()?, port: port.parse().ok()? }));
+    parsed.ok_or(Problem { span, message: format!("`{text}` is not `address:port`") })
+}
