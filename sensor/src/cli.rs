@@ -3,15 +3,19 @@
 mod doctor;
 mod events;
 mod record;
+mod reference;
+mod replay;
+pub mod rules;
 mod run;
 mod signals;
+mod sources;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::Config, pipeline::PipelineError, probe::ProbeError};
+use crate::{config::Config, pipeline::PipelineError, probe::ProbeError, rule::Filter};
 
 /// The check or the job failed.
 pub const EXIT_FAILED: u8 = 1;
@@ -30,12 +34,21 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Watch this machine and report what the rules match
+    Run(run::RunArgs),
     /// Show events as they happen, one line each
     Events(events::EventsArgs),
     /// Write the events of this machine to a file
     Record(record::RecordArgs),
+    /// Play a recording through the rules
+    Replay(replay::ReplayArgs),
+    /// Check, list, test and explain rules
+    Rules(rules::RulesArgs),
     /// Say what this kernel and these privileges allow, and what not
     Doctor(doctor::DoctorArgs),
+    /// Write the reference pages out of the code's tables
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
     /// Print the version
     Version,
 }
@@ -77,9 +90,13 @@ impl Cli {
     /// What the user has to be told; see [`exit_code`].
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Run(args) => run::run(&args),
             Command::Events(args) => events::run(&args),
             Command::Record(args) => record::run(&args),
+            Command::Replay(args) => replay::run(&args),
+            Command::Rules(args) => rules::run(args),
             Command::Doctor(args) => doctor::run(&args),
+            Command::Reference(args) => reference::run(&args),
             Command::Version => {
                 println!(
                     "vedette {} (records of version {})",
@@ -107,6 +124,21 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     } else {
         EXIT_FAILED
     })
+}
+
+/// A condition that the user typed; an empty one is none.
+fn filter(condition: &str) -> anyhow::Result<Option<Filter>> {
+    if condition.is_empty() {
+        return Ok(None);
+    }
+    let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    match Filter::compile(condition) {
+        Ok(filter) => Ok(Some(filter)),
+        Err(found) => {
+            found.iter().for_each(|diagnostic| eprintln!("{}", diagnostic.render(colour)));
+            Err(anyhow::anyhow!("the condition has errors").context(Usage))
+        }
+    }
 }
 
 /// Whether an error only says that the reader of our output went away, which is no failure of ours.

@@ -5,6 +5,7 @@
 //! terminal, a disk, a socket) sits behind
 //! [`crate::sink::Queue`].
 
+mod alerting;
 mod live;
 mod replay;
 mod stats;
@@ -16,6 +17,7 @@ use thiserror::Error;
 use zerocopy::FromBytes;
 
 pub use self::{
+    alerting::{Alerting, Reload, kinds},
     live::{Live, epoch},
     replay::replay,
     stats::Stats,
@@ -79,12 +81,17 @@ pub trait Consumer {
         Ok(())
     }
 
-    /// About once a second.
+    /// About once a second, and at the end. The consumer adds its own accounts.
     ///
     /// # Errors
     /// Where the consumer cannot go on.
-    fn tick(&mut self, _stats: &Stats) -> Result<(), PipelineError> {
+    fn tick(&mut self, _stats: &mut Stats) -> Result<(), PipelineError> {
         Ok(())
+    }
+
+    /// The kinds of records that the consumer needs from now on; `None`: as at the start.
+    fn wanted(&self) -> Option<Vec<Kind>> {
+        None
     }
 }
 
@@ -161,11 +168,11 @@ impl<L: Lookup> Stage<L> {
         consumer.event(event)
     }
 
-    fn stats(&mut self) -> &Stats {
+    fn stats(&mut self) -> &mut Stats {
         self.stats.enrich = self.enricher.counts();
         self.stats.processes = self.enricher.processes().len();
         self.stats.process_bytes = self.enricher.processes().bytes();
-        &self.stats
+        &mut self.stats
     }
 }
 

@@ -128,7 +128,6 @@ pub struct Probe {
     /// Keeps programs and links alive.
     ebpf: Ebpf,
     /// The kernel empties the dispatch table when its last descriptor is closed.
-    #[allow(dead_code, reason = "held for its descriptor")]
     calls: ProgramArray<aya::maps::MapData>,
     counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
     report: Report,
@@ -176,6 +175,14 @@ impl Probe {
                 tracing::trace!(name, %error, "not unloaded");
             }
         }
+    }
+
+    /// Attaches the hooks that `options` want and that are not attached yet; a hook once attached stays.
+    ///
+    /// # Errors
+    /// Where the dispatcher of system calls cannot be attached. Another hook that cannot is reported as blind.
+    pub fn attach_more(&mut self, options: &Options) -> Result<(), ProbeError> {
+        load::attach_more(self, options)
     }
 
     /// Asks the programs for extras, or to stop sending them.

@@ -8,7 +8,7 @@ mod terminal;
 use std::io;
 
 pub use self::{
-    alert::{Alert, Verdict, timestamp},
+    alert::{Alert, timestamp},
     queue::{Queue, QueueCounts, Work},
     terminal::{Lines, event_line},
 };

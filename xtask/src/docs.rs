@@ -13,6 +13,9 @@ use crate::build;
 use crate::child::{self, Exit};
 use crate::place::Place;
 
+/// Where the pages are.
+pub(crate) const PAGES: &str = "deploy/reference";
+
 /// What the user typed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -24,7 +27,7 @@ pub(crate) struct Args {
 /// Builds, then writes or compares.
 pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     let daemon = build::release(place)?;
-    let docs = place.top.join("docs");
+    let docs = place.top.join(PAGES);
     if args.check { check(place, &daemon, &docs) } else { write(place, &daemon, &docs).map(drop) }
 }
 
@@ -38,7 +41,7 @@ pub(crate) fn check(place: &Place, daemon: &Path, docs: &Path) -> Result<()> {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(Exit::new(1, format!("stale in docs/: {}: run `cargo xtask docs`", stale.join(", "))).into())
+    Err(Exit::new(1, format!("stale in {PAGES}: {}: run `cargo xtask docs`", stale.join(", "))).into())
 }
 
 /// Has the daemon write its pages into `dir` and returns what is there, by relative name.

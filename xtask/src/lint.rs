@@ -33,7 +33,7 @@ pub(crate) fn command(place: &Place) -> Result<()> {
     let daemon = build::release(place);
     check("clippy", clippy(place));
     check("documentation", documentation(place));
-    let pages = daemon.and_then(|daemon| docs::check(place, &daemon, &place.top.join("docs")));
+    let pages = daemon.and_then(|daemon| docs::check(place, &daemon, &place.top.join(docs::PAGES)));
     check("generated pages", pages);
     if failed == 0 {
         return Ok(());

@@ -36,7 +36,7 @@ enum Command {
     Test(test::Args),
     /// Check format, clippy, documentation and the repository's own rules of text
     Lint,
-    /// Write the generated reference pages into `docs/`
+    /// Write the generated reference pages in `deploy/reference/`
     Docs(docs::Args),
     /// Build, then run the benchmarks
     Bench(bench::Args),

@@ -11,6 +11,7 @@ use crate::{
     event::Event,
     pipeline::{Consumer, Live, PipelineError},
     probe::Options,
+    rule::Filter,
     sink::{Lines, Queue, Sink, Work},
 };
 
@@ -85,6 +86,7 @@ const QUEUE: usize = 65_536;
 /// Prints events until it is told to stop or nobody reads them any more.
 pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load()?;
+    let filter = super::filter(args.filter.as_deref().unwrap_or_default())?;
     let asked = signals::listen()?;
     let mut live =
         Live::start(&args.live.options(&config), config.processes.limit_bytes, asked.stop.clone())?;
@@ -94,7 +96,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
         Work::Item(event) => lines.event(&event),
         Work::Idle => lines.flush(),
     })?;
-    let mut view = View { queue };
+    let mut view = View { filter, queue };
     args.live.stop_after(&asked);
     let stats = match live.run(&mut view) {
         Ok(stats) => stats,
@@ -108,16 +110,20 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     eprintln!("{} events, {} lost, {} not shown", stats.events, stats.lost, stats.queue.dropped);
-    super::run::write_stats(&config.stats_file, &stats)?;
+    stats.write(&config.stats_file)?;
     Ok(ExitCode::SUCCESS)
 }
 
 struct View {
+    filter: Option<Filter>,
     queue: Queue<Event>,
 }
 
 impl Consumer for View {
     fn event(&mut self, event: Event) -> Result<(), PipelineError> {
+        if self.filter.as_mut().is_some_and(|filter| !filter.matches(&event)) {
+            return Ok(());
+        }
         self.queue.offer(event).map_err(|error| PipelineError::Stage { stage: "output", error })
     }
 }

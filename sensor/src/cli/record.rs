@@ -14,7 +14,7 @@ use clap::Args;
 use super::{Common, events::LiveArgs, signals};
 use crate::{
     event::Event,
-    pipeline::{Consumer, Live, PipelineError},
+    pipeline::{Consumer, Live, PipelineError, Stats},
     recording::{Note, Writer},
     sink::{Queue, Work},
 };
@@ -59,7 +59,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the disk was too slow: {} blocks are missing from the recording", counts.dropped);
     }
     eprintln!("{} records, {} lost", stats.received, stats.lost);
-    super::run::write_stats(&config.stats_file, &stats)?;
+    stats.write(&config.stats_file)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,7 +97,7 @@ impl Consumer for Recorder {
         Ok(())
     }
 
-    fn tick(&mut self, _stats: &crate::pipeline::Stats) -> Result<(), PipelineError> {
+    fn tick(&mut self, _stats: &mut Stats) -> Result<(), PipelineError> {
         self.flush()
     }
 }

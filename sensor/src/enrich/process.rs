@@ -17,7 +17,7 @@ const SHORT_DEPTH: u16 = 48;
 /// Argument bytes kept near the limit.
 const SHORT_ARGS: usize = 512;
 /// `/proc` gives start times in ticks of this many nanoseconds (`USER_HZ` is 100 on every Linux of today).
-pub const TICK: u64 = 10_000_000;
+pub(super) const TICK: u64 = 10_000_000;
 
 /// Every process that is alive, as far as the sensor knows.
 #[derive(Debug)]

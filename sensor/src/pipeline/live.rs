@@ -38,6 +38,7 @@ pub struct Live {
     ring: Ring,
     stage: Stage<Scanner>,
     stop: Arc<AtomicBool>,
+    options: Options,
     /// What the kernel's counters said when they were last looked at.
     counted: Vec<(sensor_common::Kind, Counts)>,
 }
@@ -57,7 +58,7 @@ impl Live {
         let scanner = Scanner::new(probe::legacy_controller().as_deref());
         let stage = Stage::new(Enricher::new(scanner, Users::read("/etc"), epoch(), process_bytes));
         let counted = probe.counts()?;
-        Ok(Self { probe, ring, stage, stop, counted })
+        Ok(Self { probe, ring, stage, stop, options: options.clone(), counted })
     }
 
     /// What the kernel half could attach.
@@ -153,7 +154,12 @@ impl Live {
                 self.reconcile(consumer)?;
             }
         }
-        consumer.tick(self.stage.stats())
+        consumer.tick(self.stage.stats())?;
+        if let Some(kinds) = consumer.wanted() {
+            self.options.kinds = kinds;
+            self.probe.attach_more(&self.options)?;
+        }
+        Ok(())
     }
 
     /// Control groups and processes that were there before the first record.

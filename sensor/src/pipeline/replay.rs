@@ -33,9 +33,8 @@ pub fn replay<R: BufRead>(
                 if torn {
                     tracing::warn!("the recording ends in the middle of a record");
                 }
-                let stats = stage.stats().clone();
-                consumer.tick(&stats)?;
-                return Ok(stats);
+                consumer.tick(stage.stats())?;
+                return Ok(stage.stats().clone());
             }
         }
     }

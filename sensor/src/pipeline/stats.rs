@@ -1,6 +1,6 @@
 //! The accounts of a run: what was seen, what became of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::Serialize;
 
@@ -37,4 +37,19 @@ pub struct Stats {
     pub processes: usize,
     /// Bytes of process images in use.
     pub process_bytes: usize,
+}
+
+impl Stats {
+    /// Writes the accounts as JSON; a reader never sees half a file. An empty path writes nothing.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        if path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let partial = path.with_extension("partial");
+        fs::write(&partial, serde_json::to_vec(self)?)?;
+        fs::rename(partial, path)
+    }
 }

@@ -27,6 +27,13 @@ pub struct Options {
     pub disabled_hooks: Vec<String>,
 }
 
+impl Options {
+    fn wants(&self, hook: &Hook) -> bool {
+        let disabled = self.disabled_hooks.iter().any(|stem| stem == hook.stem);
+        hook.essential || (self.kinds.contains(&hook.kind) && !disabled)
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self { ring_bytes: 8 << 20, kinds: Kind::ALL.to_vec(), disabled_hooks: Vec::new() }
@@ -83,16 +90,37 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let mut loader =
         Loader { ebpf: &mut ebpf, btf: &btf, own_btf: &own_btf, calls: &mut calls, dispatches: false };
     for hook in HOOKS {
-        let wanted = hook.essential
-            || (options.kinds.contains(&hook.kind)
-                && !options.disabled_hooks.iter().any(|stem| stem == hook.stem));
-        let state = if wanted { loader.attach(hook)? } else { not_wanted(hook) };
-        report.hooks.push(state);
+        report.hooks.push(if options.wants(hook) { loader.attach(hook)? } else { not_wanted(hook) });
     }
     if loader.dispatches {
         loader.attach_dispatcher()?;
     }
     Ok((Probe { ebpf, calls, counters, report }, ring))
+}
+
+/// Attaches the hooks that `options` want and that are not attached yet. None is detached.
+pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), ProbeError> {
+    let missing = |report: &HookReport| report.chosen.is_none();
+    let wanted =
+        HOOKS.iter().zip(&probe.report.hooks).any(|(hook, report)| options.wants(hook) && missing(report));
+    if !wanted {
+        return Ok(());
+    }
+    let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
+    let own_btf = Btf::of_kernel()?;
+    let dispatched = |(hook, report): (&Hook, &HookReport)| {
+        let via = hook.variants.iter().find(|variant| Some(variant.program) == report.chosen);
+        via.is_some_and(|variant| matches!(variant.via, Via::Syscalls(_)))
+    };
+    let attached = HOOKS.iter().zip(&probe.report.hooks).any(dispatched);
+    let Probe { ebpf, calls, report, .. } = probe;
+    let mut loader = Loader { ebpf, btf: &btf, own_btf: &own_btf, calls, dispatches: false };
+    for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
+        if options.wants(hook) && missing(report) {
+            *report = loader.attach(hook)?;
+        }
+    }
+    if loader.dispatches && !attached { loader.attach_dispatcher() } else { Ok(()) }
 }
 
 /// Changes what the programs add to their records.

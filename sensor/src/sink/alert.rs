@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::event::{Container, Event, Loss, Process};
+use crate::{
+    event::{Container, Event, Loss, Process},
+    rule::RuleInfo,
+};
 
 /// A rule that matched an event.
 #[derive(Clone, Debug, Serialize)]
@@ -18,7 +21,7 @@ pub struct Alert {
     /// When the event happened, RFC 3339 in UTC with nanoseconds.
     pub time: String,
     /// Name of the rule.
-    pub rule: Arc<str>,
+    pub rule: String,
     /// `Emergency` … `Debug`.
     pub priority: &'static str,
     /// Kind of events that the rule is about.
@@ -30,7 +33,7 @@ pub struct Alert {
     /// Name of the machine.
     pub hostname: Arc<str>,
     /// The rule's tags.
-    pub tags: Arc<[Box<str>]>,
+    pub tags: Vec<String>,
     /// Which event.
     pub event: AlertEvent,
     /// Who did it.
@@ -76,28 +79,28 @@ pub struct Ancestor {
     pub exe: String,
 }
 
-/// What a rule says of an event.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// Name of the rule.
-    pub rule: Arc<str>,
-    /// Its priority.
-    pub priority: &'static str,
-    /// Its tags.
-    pub tags: Arc<[Box<str>]>,
-    /// Its sentence, filled in.
-    pub output: String,
-    /// The fields of the sentence.
-    pub output_fields: Map<String, Value>,
-}
-
 /// Ancestors that an alert carries.
 const ANCESTORS: usize = 32;
 
 impl Alert {
     /// Puts an alert together. `loss`: what was lost since the previous one.
     #[must_use]
-    pub fn new(event: &Event, verdict: Verdict, hostname: &Arc<str>, loss: Option<Loss>) -> Self {
+    pub fn new(event: &Event, rule: &RuleInfo, hostname: &Arc<str>, loss: Option<Loss>) -> Self {
+        let (output, output_fields) = rule.render(event);
+        Self {
+            rule: rule.name.clone(),
+            priority: rule.priority.name(),
+            // Folded YAML leaves a line break at the end.
+            output: output.trim_end().to_owned(),
+            output_fields,
+            tags: rule.tags.clone(),
+            ..Self::of_sensor(event, hostname, loss)
+        }
+    }
+
+    /// An alert of the sensor itself; the caller fills in what it says.
+    #[must_use]
+    pub fn of_sensor(event: &Event, hostname: &Arc<str>, loss: Option<Loss>) -> Self {
         let ancestors = event.process.ancestors().take(ANCESTORS).map(|process| Ancestor {
             pid: process.key.pid,
             comm: process.comm.to_str_lossy().into_owned(),
@@ -106,13 +109,13 @@ impl Alert {
         Self {
             uuid: Uuid::new_v4(),
             time: timestamp(event.time),
-            rule: verdict.rule,
-            priority: verdict.priority,
+            rule: String::new(),
+            priority: "Error",
             source: "syscall",
-            output: verdict.output,
-            output_fields: verdict.output_fields,
+            output: String::new(),
+            output_fields: Map::new(),
             hostname: Arc::clone(hostname),
-            tags: verdict.tags,
+            tags: Vec::new(),
             event: AlertEvent {
                 event_type: event.event_type.name(),
                 number: event.number,

@@ -16,7 +16,7 @@ const RUST_LINES: usize = 400;
 /// The same for the kernel half, where every line is read against the verifier.
 const KERNEL_LINES: usize = 200;
 
-/// The longest README, in lines: past it, it is a manual, and belongs into `docs/`.
+/// The longest README, in lines: past it, it is a manual, and belongs elsewhere.
 const README_LINES: usize = 250;
 
 /// Files that may be longer, and why.
