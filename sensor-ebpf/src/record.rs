@@ -148,11 +148,12 @@ fn send(base: *mut u8, kind: u32, state: &mut RingState) -> bool {
     let header = unsafe { &mut *base.cast::<Header>() };
     header.seq = state.seq;
     state.seq = state.seq.wrapping_add(1);
-    // SAFETY: a map and a flag.
-    if kind >= u32::from(Kind::FileOpen.number())
-        && unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) } > u64::from(knob!(ring_headroom))
-    {
-        return false;
+    if kind >= u32::from(Kind::FileOpen.number()) {
+        // SAFETY: a map and a flag.
+        let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
+        if waiting > u64::from(knob!(ring_headroom)) {
+            return false;
+        }
     }
     // A wakeup costs 5 µs here, so only the first record after a quiet spell pays for one: the daemon then looks by itself
     // for as long as records keep coming.

@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod convert;
+mod lifecycle;
 mod process;
 pub mod scan;
 mod users;
@@ -10,9 +11,7 @@ mod users;
 use std::{collections::VecDeque, sync::Arc};
 
 use hashbrown::HashMap;
-use sensor_common::{
-    ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS, flags, valid,
-};
+use sensor_common::{Header, Kind, flags, valid};
 use serde::Serialize;
 
 pub use self::{
@@ -21,8 +20,8 @@ pub use self::{
     users::Users,
 };
 use crate::{
-    decode::{ExecTexts, RawBody, RawEvent, RawText},
-    event::{Args, Comm, Container, Detail, Event, Exit, Fork, Process, ProcessKey, Task},
+    decode::{RawBody, RawEvent},
+    event::{Comm, Container, Detail, Event, Process, ProcessKey, Task},
 };
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
@@ -270,130 +269,6 @@ impl<L: Lookup> Enricher<L> {
             ..Process::default()
         };
         self.processes.insert(process, false)
-    }
-
-    /// Reads a process from `/proc` into the table.
-    fn heal(&mut self, pid: u32) -> bool {
-        let Some(bytes) = self.lookup.process(pid) else { return false };
-        let Ok(RawEvent { header, body: RawBody::Exec(body, texts) }) = crate::decode::decode(&bytes) else {
-            return false;
-        };
-        self.take_snapshot(&header, &body, &texts);
-        true
-    }
-
-    /// A process as `/proc` shows it: taken where the table has none or only a part of it, or an older image.
-    fn take_snapshot(&mut self, header: &Header, body: &ProcExec, texts: &ExecTexts<'_>) {
-        let key = ProcessKey { pid: header.tgid, start: header.start };
-        let parent = self.processes.by_pid(header.ppid).cloned();
-        let image = Process { parent, ..convert::image(header, body, texts, Args::default(), None) };
-        let image = Process { args: Args::from_raw(texts.args.bytes, body.args_len), ..image };
-        let known = self
-            .processes
-            .by_pid(key.pid)
-            .filter(|known| known.key.start / process::TICK == key.start / process::TICK);
-        match known {
-            Some(known) if !known.partial && known.exe == image.exe && known.args == image.args => {}
-            Some(known) => {
-                // The exact start time and the creator are kept: `/proc` knows neither.
-                let (key, parent) = (known.key, known.parent.clone().or_else(|| image.parent.clone()));
-                self.processes.insert(Process { key, parent, ..image }, false);
-            }
-            None => {
-                self.processes.insert(image, true);
-            }
-        }
-    }
-
-    fn take_piece(&mut self, header: &Header, body: ProcArgs, piece: RawText<'_>) {
-        let key = ProcessKey { pid: header.tgid, start: header.start };
-        if self.pending_args.len() >= PENDING_ARGS && !self.pending_args.contains_key(&key) {
-            self.pending_args.clear();
-        }
-        let pieces = self.pending_args.entry(key).or_default();
-        let list = if body.stream == STREAM_ARGS { &mut pieces.args } else { &mut pieces.env };
-        if body.offset == 0 {
-            list.clear();
-        }
-        // A piece behind a lost one would join what does not belong together.
-        if list.len() == body.offset as usize && list.len() + piece.bytes.len() <= ARGS_MAX {
-            list.extend_from_slice(piece.bytes);
-        }
-    }
-
-    fn exec(&mut self, header: &Header, body: ProcExec, texts: ExecTexts<'_>) -> Event {
-        let key = ProcessKey { pid: header.tgid, start: header.start };
-        let detail = convert::exec(header, &texts);
-        if header.result < 0 {
-            return self.event(header, Kind::ProcExec, detail);
-        }
-        let pieces = self.pending_args.remove(&key).unwrap_or_default();
-        let args = if pieces.args.is_empty() { texts.args.bytes.to_vec() } else { pieces.args };
-        if args.len() < (body.args_len as usize).min(ARGS_MAX) {
-            self.counts.lost_args += 1;
-        }
-        let args = Args::from_raw(args, body.args_len);
-        let env = (!pieces.env.is_empty()).then(|| Args::from_raw(pieces.env, body.env_len));
-        let known = self.processes.get(key).cloned();
-        let parent = match known {
-            Some(known) => known.parent.clone(),
-            None => self.parent(header.ppid, body.parent_start),
-        };
-        let ppid = parent.as_ref().map_or(header.ppid, |parent| parent.key.pid);
-        let image = convert::image(header, &body, &texts, args, env);
-        let process = self.processes.insert(Process { parent, ppid, ..image }, false);
-        self.event_of(header, Kind::ProcExec, process, detail)
-    }
-
-    fn parent(&mut self, pid: u32, start: u64) -> Option<Arc<Process>> {
-        let key = ProcessKey { pid, start };
-        if self.processes.get(key).is_none() {
-            self.heal(pid);
-        }
-        self.processes.get(key).cloned()
-    }
-
-    fn fork(&mut self, header: &Header, body: ProcFork) -> Event {
-        let caller = self.process(header);
-        let child = ProcessKey { pid: body.child_tgid, start: body.child_start };
-        let parent_key = ProcessKey { pid: body.parent_tgid, start: body.parent_start };
-        // With `CLONE_PARENT` the caller is a sibling: the image is its, the parent is not.
-        let parent = if parent_key == caller.key {
-            Some(Arc::clone(&caller))
-        } else {
-            self.parent(parent_key.pid, parent_key.start)
-        };
-        let vpid = (header.valid & valid::VPID != 0).then_some(body.child_vpid);
-        let image = Process {
-            key: child,
-            parent,
-            ppid: body.parent_tgid,
-            vpid,
-            vppid: vpid.and(caller.vpid),
-            comm: Comm::new(header.comm),
-            uid: header.uid,
-            loginuid: convert::loginuid(header),
-            ..(*caller).clone()
-        };
-        self.processes.insert(image, false);
-        let detail = Detail::Fork(Fork { child, child_vpid: vpid, flags: body.clone_flags });
-        self.event_of(header, Kind::ProcFork, caller, detail)
-    }
-
-    fn exit(&mut self, header: &Header, body: ProcExit) -> Option<Event> {
-        let key = ProcessKey { pid: header.tgid, start: header.start };
-        if self.ended.contains(&key) {
-            self.counts.duplicate_exits += 1;
-            return None;
-        }
-        let process = self.process(header);
-        self.processes.remove(key);
-        self.ended.push_back(key);
-        if self.ended.len() > ENDED {
-            self.ended.pop_front();
-        }
-        let detail = Detail::Exit(Exit { status: body.status, lifetime: body.lifetime });
-        Some(self.event_of(header, Kind::ProcExit, process, detail))
     }
 }
 

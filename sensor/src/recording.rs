@@ -1,7 +1,7 @@
 //! Streams of records in files: what `vedette record` writes and `vedette replay` reads.
 //!
 //! A line of JSON ([`Preamble`]), then frames: a little-endian `u32` with the length, and that many bytes. A frame is a
-//! record as the kernel wrote it or, where [`NOTE`] is set in the length, a [`Note`] as JSON. Everything that the stages
+//! record as the kernel wrote it or, where the highest bit of the length is set, a [`Note`] as JSON. Everything that the stages
 //! behind it need is in the file: processes and control groups that were there before come first, as snapshot records.
 
 use std::{
@@ -181,7 +181,7 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// Where the file cannot be read or is damaged.
-    pub fn next(&mut self) -> Result<Frame<'_>, RecordingError> {
+    pub fn next_frame(&mut self) -> Result<Frame<'_>, RecordingError> {
         let mut head = [0; 4];
         match fill(&mut self.input, &mut head)? {
             4 => {}
@@ -236,15 +236,15 @@ mod tests {
         let bytes = writer.finish().unwrap();
         let mut reader = Reader::new(&bytes[..]).unwrap();
         assert_eq!(reader.preamble(), &preamble());
-        assert_eq!(reader.next().unwrap(), Frame::Record(b"first"));
-        let Frame::Note(read) = reader.next().unwrap() else { panic!("no note") };
+        assert_eq!(reader.next_frame().unwrap(), Frame::Record(b"first"));
+        let Frame::Note(read) = reader.next_frame().unwrap() else { panic!("no note") };
         assert_eq!(read.lost_kinds().collect::<Vec<_>>(), [(Kind::FileOpen, 3, 0)]);
-        assert_eq!(reader.next().unwrap(), Frame::Record(b""));
-        assert_eq!(reader.next().unwrap(), Frame::End { torn: false });
+        assert_eq!(reader.next_frame().unwrap(), Frame::Record(b""));
+        assert_eq!(reader.next_frame().unwrap(), Frame::End { torn: false });
         let mut reader = Reader::new(&bytes[..bytes.len() - 2]).unwrap();
-        assert_eq!(reader.next().unwrap(), Frame::Record(b"first"));
-        reader.next().unwrap();
-        assert_eq!(reader.next().unwrap(), Frame::End { torn: true });
+        assert_eq!(reader.next_frame().unwrap(), Frame::Record(b"first"));
+        reader.next_frame().unwrap();
+        assert_eq!(reader.next_frame().unwrap(), Frame::End { torn: true });
     }
 
     #[test]
@@ -256,6 +256,6 @@ mod tests {
         let mut bytes = Writer::new(Vec::new(), &preamble()).unwrap().finish().unwrap();
         bytes.extend((FRAME_LIMIT + 1).to_le_bytes());
         let mut reader = Reader::new(&bytes[..]).unwrap();
-        assert!(matches!(reader.next(), Err(RecordingError::Frame { number: 1, .. })));
+        assert!(matches!(reader.next_frame(), Err(RecordingError::Frame { number: 1, .. })));
     }
 }

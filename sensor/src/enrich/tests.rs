@@ -1,10 +1,10 @@
 //! Whole streams through the stage.
 
-use sensor_common::{CgroupDir, FileOpen, Net, NetAddr, syscalls};
+use sensor_common::{CgroupDir, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, syscalls};
 
 use super::*;
 use crate::{
-    decode::{NetTexts, OpenTexts, decode},
+    decode::{ExecTexts, NetTexts, OpenTexts, RawText, decode},
     event::{EventType, Peer, SocketAddr},
 };
 

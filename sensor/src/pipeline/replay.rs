@@ -22,7 +22,7 @@ pub fn replay<R: BufRead>(
     let users = Users::from_names(&preamble.users, &preamble.groups);
     let mut stage = Stage::new(Enricher::new(NoLookup, users, preamble.epoch, process_bytes));
     loop {
-        match reader.next()? {
+        match reader.next_frame()? {
             Frame::Record(bytes) if is_snapshot(bytes) => {
                 stage.stats.snapshots += 1;
                 stage.feed(bytes, consumer)?;
