@@ -17,7 +17,8 @@ const CLONE_FILES: u64 = 0x400;
 #[btf_tracepoint(function = "sched_process_fork")]
 fn proc_fork(ctx: BtfTracePointContext) -> i32 {
     let child = Task(Ptr(ctx.arg::<*const u8>(1)));
-    if child.tid() != child.tgid() {
+    // Numbers, not options: those are compared with what lies in an empty one ("R1 !read_ok" on 5.10).
+    if child.tid().unwrap_or(0) != child.tgid().unwrap_or(0) {
         filtered(Kind::ProcFork);
         return 0;
     }
@@ -50,7 +51,8 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
 /// `flag` where both tasks have the same of something.
 #[inline(always)]
 fn shared(task: Task, child: Task, member: u32, flag: u64) -> u64 {
-    let (ours, theirs): (Option<u64>, Option<u64>) = (task.field_value(member), child.field_value(member));
+    let (ours, theirs): (u64, u64) =
+        (task.field_value(member).unwrap_or(0), child.field_value(member).unwrap_or(0));
     if ours == theirs { flag } else { 0 }
 }
 
@@ -61,8 +63,8 @@ fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     let _ = ctx;
     let task = Task::current();
     let signal = task.field(offset!(task_signal));
-    let live: Option<u32> = signal.and_then(|signal| signal.load(offset!(signal_live)));
-    if live != Some(0) {
+    let live: u32 = signal.and_then(|signal| signal.load(offset!(signal_live))).unwrap_or(1);
+    if live != 0 {
         filtered(Kind::ProcExit);
         return 0;
     }
