@@ -3,6 +3,7 @@
 mod doctor;
 mod events;
 mod record;
+pub mod rules;
 mod run;
 mod signals;
 
@@ -34,6 +35,8 @@ enum Command {
     Events(events::EventsArgs),
     /// Write the events of this machine to a file
     Record(record::RecordArgs),
+    /// Check, list, test and explain rules
+    Rules(rules::RulesArgs),
     /// Say what this kernel and these privileges allow, and what not
     Doctor(doctor::DoctorArgs),
     /// Print the version
@@ -79,6 +82,7 @@ impl Cli {
         match self.command {
             Command::Events(args) => events::run(&args),
             Command::Record(args) => record::run(&args),
+            Command::Rules(args) => rules::run(args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Version => {
                 println!(

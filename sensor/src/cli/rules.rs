@@ -72,8 +72,13 @@ impl Files {
     /// Whether a finding is about what the user brought, and not about the built-in rules.
     fn concerns(&self, found: &Diagnostic) -> bool {
         let own = self.rules.is_empty() && self.files.is_empty();
-        own || found.severity == Severity::Error || !found.file.starts_with("rules/")
-            || self.rules.iter().chain(&self.files).any(|path| found.file.starts_with(&*path.to_string_lossy()))
+        own || found.severity == Severity::Error
+            || !found.file.starts_with("rules/")
+            || self
+                .rules
+                .iter()
+                .chain(&self.files)
+                .any(|path| found.file.starts_with(&*path.to_string_lossy()))
     }
 }
 
@@ -91,7 +96,8 @@ pub fn sources(builtin: bool, paths: &[impl AsRef<Path>]) -> anyhow::Result<Vec<
             sources.push(read(path)?);
             continue;
         }
-        let entries = std::fs::read_dir(path).with_context(|| format!("cannot read the directory {}", path.display()))?;
+        let entries = std::fs::read_dir(path)
+            .with_context(|| format!("cannot read the directory {}", path.display()))?;
         let mut files: Vec<_> = entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<Result<_, _>>()
@@ -179,7 +185,13 @@ fn list(files: &Files, out: &mut String) -> anyhow::Result<ExitCode> {
     let width = set.rules().iter().map(|rule| rule.name.chars().count()).max().unwrap_or(0);
     for rule in set.rules() {
         let response = rule.reaction.response.name();
-        writeln!(out, "{:width$}  {:13}  {response:14}  {}", rule.name, rule.priority.name(), rule.tags.join(" "))?;
+        writeln!(
+            out,
+            "{:width$}  {:13}  {response:14}  {}",
+            rule.name,
+            rule.priority.name(),
+            rule.tags.join(" ")
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -195,7 +207,13 @@ fn test(files: &Files, out: &mut String) -> anyhow::Result<ExitCode> {
         for rule in set.rules() {
             let of = || outcomes.iter().filter(|outcome| outcome.rule == rule.name);
             let passed = of().filter(|outcome| outcome.problem.is_none()).count();
-            let mark = if of().count() == 0 { "no tests" } else if passed == of().count() { "ok" } else { "FAILED" };
+            let mark = if of().count() == 0 {
+                "no tests"
+            } else if passed == of().count() {
+                "ok"
+            } else {
+                "FAILED"
+            };
             writeln!(out, "{:width$}  {passed:3} of {:3}  {mark}", rule.name, of().count())?;
         }
         for outcome in &outcomes {
@@ -236,7 +254,9 @@ fn fields(json: bool, out: &mut String) -> anyhow::Result<ExitCode> {
         let name = match field.arg {
             field::ArgKind::None => field.name.to_owned(),
             field::ArgKind::Index => format!("{}[n]", field.name),
-            field::ArgKind::Key | field::ArgKind::Name | field::ArgKind::EventArg => format!("{}[name]", field.name),
+            field::ArgKind::Key | field::ArgKind::Name | field::ArgKind::EventArg => {
+                format!("{}[name]", field.name)
+            }
         };
         let missing = if field.carried { "" } else { " (not known to this version: always missing)" };
         writeln!(out, "{name:40} {:8} {}{missing}", field.kind.name(), field.doc.trim())?;

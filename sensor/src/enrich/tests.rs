@@ -91,7 +91,10 @@ fn ancestry_is_that_of_creation_and_outlives_the_creators() {
     stream.exec((2, 20), "/bin/sh", b"sh\0");
     stream.fork((2, 20), (3, 30));
     let forked = stream.open(header(3, 30), "/x");
-    assert_eq!((forked.process.exe.to_string(), lineage(&forked)), ("/bin/sh".into(), vec!["/bin/sh".into(), "/sbin/init".into()]));
+    assert_eq!(
+        (forked.process.exe.to_string(), lineage(&forked)),
+        ("/bin/sh".into(), vec!["/bin/sh".into(), "/sbin/init".into()])
+    );
     stream.exec((3, 30), "/bin/curl", b"curl\0-s\0");
     assert!(stream.exit((2, 20)).is_some());
     let orphan = stream.open(Header { ppid: 1, ..header(3, 30) }, "/x");
@@ -156,12 +159,18 @@ fn a_snapshot_fills_what_was_lost_and_leaves_what_is_known() {
     assert!(stream.take(&snapshot(7, 3 * TICK, "/bin/seven")).is_none());
     // The record knows the nanosecond, `/proc` the tick.
     let event = stream.open(header(7, 3 * TICK + 77), "/x");
-    assert_eq!((event.process.exe.to_string(), event.process.key.start), ("/bin/seven".into(), 3 * TICK + 77));
+    assert_eq!(
+        (event.process.exe.to_string(), event.process.key.start),
+        ("/bin/seven".into(), 3 * TICK + 77)
+    );
     assert_eq!(lineage(&event), ["/sbin/init"]);
     // An exec was lost: the next snapshot puts it right and keeps the exact start and the creator.
     stream.take(&snapshot(7, 3 * TICK, "/bin/other"));
     let event = stream.open(header(7, 3 * TICK + 77), "/x");
-    assert_eq!((event.process.exe.to_string(), lineage(&event)), ("/bin/other".into(), vec!["/sbin/init".into()]));
+    assert_eq!(
+        (event.process.exe.to_string(), lineage(&event)),
+        ("/bin/other".into(), vec!["/sbin/init".into()])
+    );
     // A process that nobody announced is read from `/proc`.
     stream.enricher.lookup().processes.insert(9, snapshot(9, 5 * TICK, "/bin/nine"));
     let event = stream.open(header(9, 5 * TICK + 1), "/x");
@@ -193,10 +202,14 @@ fn clone_parent_makes_a_sibling() {
     stream.exec((1, 10), "/sbin/init", b"init\0");
     stream.fork((1, 10), (2, 20));
     stream.exec((2, 20), "/bin/sh", b"sh\0");
-    let body = ProcFork { child_tgid: 3, child_start: 30, parent_tgid: 1, parent_start: 10, ..ProcFork::default() };
+    let body =
+        ProcFork { child_tgid: 3, child_start: 30, parent_tgid: 1, parent_start: 10, ..ProcFork::default() };
     stream.take(&RawEvent { header: header(2, 20), body: RawBody::Fork(body) }.encode()).unwrap();
     let event = stream.open(header(3, 30), "/x");
-    assert_eq!((event.process.exe.to_string(), event.process.ppid, lineage(&event)), ("/bin/sh".into(), 1, vec!["/sbin/init".into()]));
+    assert_eq!(
+        (event.process.exe.to_string(), event.process.ppid, lineage(&event)),
+        ("/bin/sh".into(), 1, vec!["/sbin/init".into()])
+    );
 }
 
 #[test]
@@ -204,12 +217,8 @@ fn a_socket_record_gets_its_type_time_and_names() {
     let mut stream = Stream::new();
     let remote = NetAddr { addr: [10; 16], port: 443, family: 2 };
     let body = Net { remote, ..Net::default() };
-    let header = Header {
-        valid: valid::REMOTE,
-        syscall: syscalls::ACCEPT4 as u16,
-        result: -11,
-        ..header(7, 10)
-    };
+    let header =
+        Header { valid: valid::REMOTE, syscall: syscalls::ACCEPT4 as u16, result: -11, ..header(7, 10) };
     let record = RawEvent { header, body: RawBody::Net(Kind::NetAccept, body, NetTexts::default()) };
     let event = stream.take(&record.encode()).unwrap();
     assert_eq!((event.event_type, event.time, event.failed()), (EventType::Accept4, 1_000_011, true));
