@@ -10,7 +10,7 @@ use serde_json::Map;
 
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
-    compile::Compiler,
+    compile::{Compiler, Context},
     document::Tests,
     load::{Definitions, RuleDef},
     program::{FALSE, NodeId, Program},
@@ -132,7 +132,7 @@ impl RuleSet {
         for rule in &definitions.rules {
             let node = compiler.rule(rule);
             let template = Template::compile(&rule.output, compiler.found);
-            not_yet(rule, compiler.found);
+            not_yet(rule, &mut compiler);
             let Some(node) = node.filter(|_| rule.enabled) else { continue };
             if options.minimum_priority.is_some_and(|minimum| rule.priority < minimum) {
                 continue;
@@ -245,19 +245,18 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// What a rule asks for and this engine does not do is an error: a threshold that is ignored would flood, a sequence
-/// that is ignored would alert on its first step.
-fn not_yet(rule: &RuleDef, found: &mut Diagnostics<'_>) {
-    let spans = [
-        ("count", rule.count.as_ref().map(|(_, span)| *span)),
-        ("sequence", rule.sequence.as_ref().map(|(_, span)| *span)),
-        ("suppress", rule.suppress.as_ref().map(|(_, span)| *span)),
-    ];
-    for (key, span) in spans {
-        if let Some(span) = span {
-            let message =
-                format!("rule `{}` uses `{key}`, which this version does not execute", rule.name.text);
-            found.error(span, message);
+/// that is ignored would alert on its first step. What it names is checked all the same.
+fn not_yet(rule: &RuleDef, compiler: &mut Compiler<'_, '_, '_>) {
+    for temporal in &rule.temporal {
+        for word in &temporal.fields {
+            compiler.reading(&word.text, None, word.span);
         }
+        for step in &temporal.then {
+            compiler.condition(step, Context { order: rule.order.last });
+        }
+        let message =
+            format!("rule `{}` uses `{}`, which this version does not execute", rule.name.text, temporal.key);
+        compiler.found.error(temporal.span, message);
     }
 }
 
