@@ -293,4 +293,6 @@ fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
