@@ -11,6 +11,7 @@ use serde_json::Map;
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
     compile::{Compiler, Context},
+    dispatch::{self, Step},
     document::Tests,
     load::{Definitions, RuleDef},
     program::{FALSE, NodeId, Program},
@@ -103,8 +104,8 @@ pub struct RuleSet {
     rules: Vec<Arc<RuleInfo>>,
     blind: Vec<Blind>,
     pub(crate) program: Program,
-    /// For each event type, by its number: the rules that can match and their conditions for that type.
-    by_type: Vec<Vec<(u32, NodeId)>>,
+    /// For each event type, by its number: how to find the rules that match.
+    by_type: Vec<Vec<Step>>,
     pub(crate) first_match: bool,
 }
 
@@ -162,17 +163,19 @@ impl RuleSet {
         }
         unused(definitions, compiler.found);
         let mut by_type = vec![Vec::new(); EventType::ALL.len()];
-        for (event_type, rows) in EventType::ALL.iter().zip(&mut by_type) {
+        for (event_type, steps) in EventType::ALL.iter().zip(&mut by_type) {
             if !event_type.is_seen() {
                 continue;
             }
             let mut done = HashMap::new();
+            let mut candidates = Vec::new();
             for rule in &rules {
                 let special = compiler.program.specialise(rule.node, *event_type, &mut done);
                 if special != FALSE {
-                    rows.push((rule.index as u32, special));
+                    candidates.push((rule.index as u32, special));
                 }
             }
+            *steps = dispatch::steps(&candidates, &mut compiler.program);
         }
         let slots = compiler.slots();
         let program = compiler.program.finish(slots);
@@ -206,8 +209,8 @@ impl RuleSet {
         self.program.checks()
     }
 
-    /// The rules that can match an event of this type.
-    pub(crate) fn candidates(&self, event_type: EventType) -> &[(u32, NodeId)] {
+    /// How to find the rules that match an event of this type.
+    pub(crate) fn steps(&self, event_type: EventType) -> &[Step] {
         self.by_type.get(event_type as usize).map_or(&[], Vec::as_slice)
     }
 }
