@@ -9,6 +9,7 @@ pub mod builtin;
 mod check;
 mod compile;
 mod diagnostic;
+mod dispatch;
 mod document;
 mod engine;
 pub mod field;

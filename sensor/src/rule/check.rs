@@ -77,8 +77,8 @@ impl Check {
     fn value_holds(&self, event: &Event, value: Value<'_>) -> bool {
         match &self.against {
             Against::Test(test) => test.holds(value),
-            Against::Each(Each::AllOf, tests) => tests.iter().all(|test| test.holds(value)),
-            Against::Each(Each::OneOf | Each::AnyOf, tests) => tests.iter().any(|test| test.holds(value)),
+            Against::Each(Each::All, tests) => tests.iter().all(|test| test.holds(value)),
+            Against::Each(Each::One | Each::Any, tests) => tests.iter().any(|test| test.holds(value)),
             Against::Values(op, computed) => {
                 computed.values(event).iter().any(|other| test::compare(*op, value, other.borrow()))
             }

@@ -255,14 +255,23 @@ fn excerpt(text: &str, span: Range<usize>, line: usize) -> Excerpt {
     Excerpt { text: cut, line, span: from..to }
 }
 
-/// The candidate that `name` was most likely meant to be: at most a third of its letters differ.
+/// The candidate that `name` was most likely meant to be: at most a third of its letters differ, or it was cut short.
 pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let limit = (name.chars().count() / 3).clamp(1, 4);
     candidates
         .into_iter()
-        .filter(|candidate| candidate.len().abs_diff(name.len()) <= limit)
-        .map(|candidate| (distance(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter_map(|candidate| {
+            let cut = name.len() > 2 && candidate.starts_with(name);
+            let near = candidate.len().abs_diff(name.len()) <= limit;
+            let distance = if cut {
+                limit
+            } else if near {
+                distance(name, candidate)
+            } else {
+                usize::MAX
+            };
+            (distance <= limit).then_some((distance, candidate))
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }
@@ -301,6 +310,7 @@ mod tests {
         let names = ["proc.name", "proc.pname", "fd.name"];
         assert_eq!(nearest("proc.nmae", names), Some("proc.name"));
         assert_eq!(nearest("proc.aexepaht", ["proc.aexepath", "proc.exepath"]), Some("proc.aexepath"));
+        assert_eq!(nearest("warn", ["warning", "error"]), Some("warning"));
         assert_eq!(nearest("container.id", names), None);
         assert_eq!(distance("", "abc"), 3);
     }

@@ -2,8 +2,6 @@
 
 mod keys;
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 pub(crate) use self::keys::{Keys, duration};
@@ -122,27 +120,16 @@ pub struct Reaction {
     pub or: Option<Response>,
 }
 
-/// `count`: how often before it is an alert.
-#[derive(Clone, Debug)]
-pub(crate) struct Count {
-    pub(crate) at_least: u32,
-    pub(crate) within: Duration,
-    pub(crate) by: Vec<Word>,
-    pub(crate) distinct: Option<Word>,
-}
-
-/// `suppress`: how long the same alert is not repeated.
-#[derive(Clone, Debug)]
-pub(crate) struct Suppress {
-    pub(crate) by: Vec<Word>,
-    pub(crate) period: Duration,
-}
-
-/// `sequence`: what has to follow.
-#[derive(Clone, Debug)]
-pub(crate) struct Sequence {
-    pub(crate) by: Vec<Word>,
-    pub(crate) within: Duration,
+/// What `count`, `sequence` and `suppress` name. Their numbers and durations are checked when they are read; nothing is
+/// kept of them, because a rule that uses one of the three is refused.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Temporal {
+    /// `count`, `sequence` or `suppress`.
+    pub(crate) key: &'static str,
+    pub(crate) span: Span,
+    /// Fields.
+    pub(crate) fields: Vec<Word>,
+    /// Conditions of later steps.
     pub(crate) then: Vec<Located>,
 }
 
@@ -180,9 +167,7 @@ pub(crate) struct RuleItem {
     pub(crate) overrides: Vec<(String, Change, Span)>,
     pub(crate) skip_unknown: Option<bool>,
     pub(crate) reaction: Option<Reaction>,
-    pub(crate) count: Option<(Count, Span)>,
-    pub(crate) sequence: Option<(Sequence, Span)>,
-    pub(crate) suppress: Option<(Suppress, Span)>,
+    pub(crate) temporal: Vec<Temporal>,
     pub(crate) tests: Option<Tests>,
     /// The keys that are written, for `override`.
     pub(crate) keys: Vec<(String, Span)>,
@@ -369,9 +354,7 @@ fn rule(mut keys: Keys<'_, '_, '_>) -> Option<RuleItem> {
         ]),
         skip_unknown: keys.bool("skip-if-unknown-filter"),
         reaction: keys.reaction(),
-        count: keys.count(),
-        sequence: keys.sequence(),
-        suppress: keys.suppress(),
+        temporal: [keys.count(), keys.sequence(), keys.suppress()].into_iter().flatten().collect(),
         tests: keys.tests(),
         keys: keys.written(),
         name,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Diagnostic, Diagnostics, RuleInfo, RuleSet, Source,
     compile::{Compiler, Context},
+    dispatch::Step,
     load::Definitions,
     program::{Memory, NodeId, Program},
     yaml::Located,
@@ -48,16 +49,32 @@ impl Engine {
     /// Appends the rules that match: all of them in their order, or the first.
     pub fn evaluate(&mut self, event: &Event, matches: &mut Vec<Match>) {
         self.memory.next();
-        for (index, node) in self.set.candidates(event.event_type) {
-            if !self.set.program.holds(*node, event, &mut self.memory) {
-                continue;
+        let before = matches.len();
+        let steps = self.set.steps(event.event_type);
+        let mut at = 0;
+        while let Some(step) = steps.get(at) {
+            at += 1;
+            match *step {
+                Step::Guard(node, end) => {
+                    if !self.set.program.holds(node, event, &mut self.memory) {
+                        at = end as usize;
+                    }
+                }
+                Step::Rule(index, node) => {
+                    if self.set.program.holds(node, event, &mut self.memory)
+                        && let Some(rule) = self.set.rules().get(index as usize)
+                    {
+                        matches.push(Match { rule: Arc::clone(rule) });
+                    }
+                }
             }
-            if let Some(rule) = self.set.rules().get(*index as usize) {
-                matches.push(Match { rule: Arc::clone(rule) });
-            }
-            if self.first_match {
-                break;
-            }
+        }
+        // Guards have changed the order of the rules: what matched is put back into it.
+        if let Some(new) = matches.get_mut(before..) {
+            new.sort_unstable_by_key(|found| found.rule.index);
+        }
+        if self.first_match {
+            matches.truncate(before + 1);
         }
     }
 

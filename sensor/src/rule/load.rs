@@ -4,10 +4,9 @@
 use std::collections::HashMap;
 
 use super::{
-    diagnostic::{Diagnostics, Source, Span, nearest},
+    diagnostic::{Diagnostics, Source, nearest},
     document::{
-        self, Change, Count, Exception, Item, ListItem, MacroItem, Priority, Reaction, RuleItem, Sequence,
-        Suppress, Tests,
+        self, Change, Exception, Item, ListItem, MacroItem, Priority, Reaction, RuleItem, Temporal, Tests,
     },
     syntax::Word,
     yaml::{self, Located},
@@ -47,9 +46,7 @@ pub(crate) struct RuleDef {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) skip_unknown: bool,
     pub(crate) reaction: Reaction,
-    pub(crate) count: Option<(Count, Span)>,
-    pub(crate) sequence: Option<(Sequence, Span)>,
-    pub(crate) suppress: Option<(Suppress, Span)>,
+    pub(crate) temporal: Vec<Temporal>,
     pub(crate) tests: Tests,
 }
 
@@ -201,9 +198,7 @@ fn define(item: RuleItem, order: Order, found: &mut Diagnostics<'_>) -> Option<R
         exceptions: item.exceptions.unwrap_or_default(),
         skip_unknown: item.skip_unknown.unwrap_or(false),
         reaction: item.reaction.unwrap_or_default(),
-        count: item.count,
-        sequence: item.sequence,
-        suppress: item.suppress,
+        temporal: item.temporal,
         tests: item.tests.unwrap_or_default(),
     })
 }
@@ -297,9 +292,10 @@ fn override_keys(before: &mut RuleDef, item: RuleItem, found: &mut Diagnostics<'
                 before.skip_unknown = item.skip_unknown.unwrap_or(before.skip_unknown)
             }
             "response" => before.reaction = item.reaction.unwrap_or(before.reaction),
-            "count" => before.count = item.count.take(),
-            "sequence" => before.sequence = item.sequence.take(),
-            "suppress" => before.suppress = item.suppress.take(),
+            "count" | "sequence" | "suppress" => {
+                before.temporal.retain(|known| known.key != key);
+                before.temporal.extend(item.temporal.extract_if(.., |new| new.key == key));
+            }
             // `warn_evttypes` and `capture` change nothing here.
             _ => {}
         }

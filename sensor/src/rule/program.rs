@@ -164,6 +164,18 @@ impl Builder {
         self.intern(node, facts)
     }
 
+    /// The nodes of which all must hold for this one to hold.
+    pub(crate) fn conjuncts(&self, id: NodeId) -> Vec<NodeId> {
+        match self.node(id) {
+            Some(Node::And(parts)) => parts.to_vec(),
+            _ => vec![id],
+        }
+    }
+
+    pub(crate) fn cost(&self, id: NodeId) -> u32 {
+        self.facts(id).cost
+    }
+
     /// The types of which an event can make the node true.
     pub(crate) fn types(&self, id: NodeId) -> TypeSet {
         self.facts(id).may_true

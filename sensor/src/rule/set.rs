@@ -10,7 +10,8 @@ use serde_json::Map;
 
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
-    compile::Compiler,
+    compile::{Compiler, Context},
+    dispatch::{self, Step},
     document::Tests,
     load::{Definitions, RuleDef},
     program::{FALSE, NodeId, Program},
@@ -103,8 +104,8 @@ pub struct RuleSet {
     rules: Vec<Arc<RuleInfo>>,
     blind: Vec<Blind>,
     pub(crate) program: Program,
-    /// For each event type, by its number: the rules that can match and their conditions for that type.
-    by_type: Vec<Vec<(u32, NodeId)>>,
+    /// For each event type, by its number: how to find the rules that match.
+    by_type: Vec<Vec<Step>>,
     pub(crate) first_match: bool,
 }
 
@@ -132,7 +133,7 @@ impl RuleSet {
         for rule in &definitions.rules {
             let node = compiler.rule(rule);
             let template = Template::compile(&rule.output, compiler.found);
-            not_yet(rule, compiler.found);
+            not_yet(rule, &mut compiler);
             let Some(node) = node.filter(|_| rule.enabled) else { continue };
             if options.minimum_priority.is_some_and(|minimum| rule.priority < minimum) {
                 continue;
@@ -162,17 +163,19 @@ impl RuleSet {
         }
         unused(definitions, compiler.found);
         let mut by_type = vec![Vec::new(); EventType::ALL.len()];
-        for (event_type, rows) in EventType::ALL.iter().zip(&mut by_type) {
+        for (event_type, steps) in EventType::ALL.iter().zip(&mut by_type) {
             if !event_type.is_seen() {
                 continue;
             }
             let mut done = HashMap::new();
+            let mut candidates = Vec::new();
             for rule in &rules {
                 let special = compiler.program.specialise(rule.node, *event_type, &mut done);
                 if special != FALSE {
-                    rows.push((rule.index as u32, special));
+                    candidates.push((rule.index as u32, special));
                 }
             }
+            *steps = dispatch::steps(&candidates, &mut compiler.program);
         }
         let slots = compiler.slots();
         let program = compiler.program.finish(slots);
@@ -206,8 +209,8 @@ impl RuleSet {
         self.program.checks()
     }
 
-    /// The rules that can match an event of this type.
-    pub(crate) fn candidates(&self, event_type: EventType) -> &[(u32, NodeId)] {
+    /// How to find the rules that match an event of this type.
+    pub(crate) fn steps(&self, event_type: EventType) -> &[Step] {
         self.by_type.get(event_type as usize).map_or(&[], Vec::as_slice)
     }
 }
@@ -245,19 +248,18 @@ fn fits(pattern: &str, text: &str) -> bool {
 }
 
 /// What a rule asks for and this engine does not do is an error: a threshold that is ignored would flood, a sequence
-/// that is ignored would alert on its first step.
-fn not_yet(rule: &RuleDef, found: &mut Diagnostics<'_>) {
-    let spans = [
-        ("count", rule.count.as_ref().map(|(_, span)| *span)),
-        ("sequence", rule.sequence.as_ref().map(|(_, span)| *span)),
-        ("suppress", rule.suppress.as_ref().map(|(_, span)| *span)),
-    ];
-    for (key, span) in spans {
-        if let Some(span) = span {
-            let message =
-                format!("rule `{}` uses `{key}`, which this version does not execute", rule.name.text);
-            found.error(span, message);
+/// that is ignored would alert on its first step. What it names is checked all the same.
+fn not_yet(rule: &RuleDef, compiler: &mut Compiler<'_, '_, '_>) {
+    for temporal in &rule.temporal {
+        for word in &temporal.fields {
+            compiler.reading(&word.text, None, word.span);
         }
+        for step in &temporal.then {
+            compiler.condition(step, Context { order: rule.order.last });
+        }
+        let message =
+            format!("rule `{}` uses `{}`, which this version does not execute", rule.name.text, temporal.key);
+        compiler.found.error(temporal.span, message);
     }
 }
 
@@ -293,5 +295,7 @@ fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -116,7 +116,7 @@ words! {
 
 words! {
     /// Whether one value of a list has to hold, or all.
-    Each { OneOf "oneof", AnyOf "anyof", AllOf "allof" }
+    Each { One "oneof", Any "anyof", All "allof" }
 }
 
 words! {

@@ -86,7 +86,10 @@ pub(crate) enum Test {
 
 /// For each table of flags, the flags whose name holds the text that is looked for.
 #[derive(Debug, Default)]
-pub(crate) struct FlagTests(Vec<(&'static [Flag], Vec<(u64, u64)>)>);
+pub(crate) struct FlagTests(Vec<TableTests>);
+
+/// A table, and mask and value of the flags of it that count.
+type TableTests = (&'static [Flag], Vec<(u64, u64)>);
 
 /// Every table that a field may show.
 const TABLES: [&[Flag]; 4] = [flags::OPEN, flags::CLONE, flags::MODE, flags::CAPABILITIES];

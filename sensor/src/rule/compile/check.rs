@@ -166,8 +166,8 @@ impl Compiler<'_, '_, '_> {
                 let words = self.words(list)?;
                 // `!=` is tested as "not equal": not all of them is any that differs, and the other way round.
                 let each = match (op, each) {
-                    (Op::Ne, Each::AllOf) => Each::AnyOf,
-                    (Op::Ne, _) => Each::AllOf,
+                    (Op::Ne, Each::All) => Each::Any,
+                    (Op::Ne, _) => Each::All,
                     (_, each) => *each,
                 };
                 let tests = words

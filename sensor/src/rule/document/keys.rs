@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Change, Count, Exception, Reaction, Response, Sequence, Suppress, Tests};
+use super::{Change, Exception, Reaction, Response, Temporal, Tests};
 use crate::rule::{
     diagnostic::{Diagnostics, Source, Span, nearest},
     syntax::{Op, Word},
@@ -248,40 +248,40 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
         response
     }
 
-    pub(crate) fn count(&mut self) -> Option<(Count, Span)> {
+    pub(crate) fn count(&mut self) -> Option<Temporal> {
         let (map, span) = self.map("count")?;
         let mut keys = self.inner(map, span);
         keys.expect(&["at_least", "within", "by", "distinct"], "`count`");
         keys.required("at_least", "`count`")?;
         keys.required("within", "`count`")?;
         let word = keys.word("at_least")?;
-        let at_least = word.text.parse().ok().filter(|at_least| *at_least > 0);
-        if at_least.is_none() {
+        if word.text.parse::<u32>().ok().filter(|at_least| *at_least > 0).is_none() {
             keys.found.error(word.span, "`at_least` must be a number from 1");
         }
-        let by = keys.word_or_words("by").map(|(_, by)| by).unwrap_or_default();
-        let distinct = keys.word("distinct");
-        let within = keys.time("within")?;
-        Some((Count { at_least: at_least?, within, by, distinct }, span))
+        keys.time("within")?;
+        let mut fields = keys.word_or_words("by").map(|(_, by)| by).unwrap_or_default();
+        fields.extend(keys.word("distinct"));
+        Some(Temporal { key: "count", span, fields, then: Vec::new() })
     }
 
-    pub(crate) fn suppress(&mut self) -> Option<(Suppress, Span)> {
+    pub(crate) fn suppress(&mut self) -> Option<Temporal> {
         let (map, span) = self.map("suppress")?;
         let mut keys = self.inner(map, span);
         keys.expect(&["by", "for"], "`suppress`");
         keys.required("for", "`suppress`")?;
-        let by = keys.word_or_words("by").map(|(_, by)| by).unwrap_or_default();
-        Some((Suppress { by, period: keys.time("for")? }, span))
+        keys.time("for")?;
+        let fields = keys.word_or_words("by").map(|(_, by)| by).unwrap_or_default();
+        Some(Temporal { key: "suppress", span, fields, then: Vec::new() })
     }
 
-    pub(crate) fn sequence(&mut self) -> Option<(Sequence, Span)> {
+    pub(crate) fn sequence(&mut self) -> Option<Temporal> {
         let (map, span) = self.map("sequence")?;
         let mut keys = self.inner(map, span);
         keys.expect(&["by", "within", "then"], "`sequence`");
         for key in ["by", "within", "then"] {
             keys.required(key, "`sequence`")?;
         }
-        let (_, by) = keys.word_or_words("by")?;
+        let (_, fields) = keys.word_or_words("by")?;
         let list = keys.list("then")?;
         let then: Vec<_> = list
             .iter()
@@ -292,8 +292,8 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
             keys.found.error(span, "`then` must be a list of conditions");
             return None;
         }
-        let within = keys.time("within")?;
-        Some((Sequence { by, within, then }, span))
+        keys.time("within")?;
+        Some(Temporal { key: "sequence", span, fields, then })
     }
 
     pub(crate) fn tests(&mut self) -> Option<Tests> {

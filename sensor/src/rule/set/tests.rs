@@ -426,3 +426,37 @@ fn the_same_check_exists_once() {
         + &rule("b", "evt.type=execve and (proc.name in (x,y) or proc.pid > 1)");
     assert_eq!(load(&[&texts]).checks(), 3);
 }
+
+#[test]
+fn what_is_not_executed_is_refused_and_never_ignored() {
+    for (key, value, wrong) in [
+        ("count", "{at_least: 5, within: 1m, by: [container.id], distinct: fd.name}", 0),
+        ("count", "{at_least: 0, within: 1x, by: [container.ids]}", 2),
+        ("suppress", "{by: [container.id, proc.exepath], for: 10m}", 0),
+        ("suppress", "{by: [container.id]}", 1),
+        ("sequence", "{by: container.id, within: 30s, then: [evt.type = connect]}", 0),
+        ("sequence", "{by: container.id, within: 30s, then: [evt.tipe = connect]}", 1),
+    ] {
+        let text = rule("r", "evt.type = execve").replace("priority", &format!("{key}: {value}, priority"));
+        let all = found(&[&text]);
+        let refused = all.iter().any(|line| line.contains("does not execute"));
+        assert!(refused || wrong > 0, "{key}: {all:?}");
+        assert_eq!(all.len(), wrong + usize::from(refused), "{key}: {all:?}");
+    }
+}
+
+#[test]
+fn responses_are_read() {
+    let reaction = |value: &str| {
+        let text =
+            rule("r", "evt.type = execve").replace("priority", &format!("response: {value}, priority"));
+        let (set, found) = RuleSet::compile(&sources(&[&text]), &Options::default());
+        set.map(|set| set.rules()[0].reaction).ok_or(found.len())
+    };
+    use crate::rule::Response::{Block, Kill, KillContainer};
+    assert_eq!(reaction("kill"), Ok(Reaction { response: Kill, or: None }));
+    assert_eq!(reaction("kill-container"), Ok(Reaction { response: KillContainer, or: None }));
+    assert_eq!(reaction("{block: {or: kill}}"), Ok(Reaction { response: Block, or: Some(Kill) }));
+    assert_eq!(reaction("kil"), Err(1));
+    assert_eq!(reaction("{block: kill}"), Err(1));
+}
