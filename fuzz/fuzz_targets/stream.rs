@@ -1,0 +1,28 @@
+//! Any bytes as the frames of a recording, through decoding and enrichment: no panic, bounded memory.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sensor::{
+    event::Event,
+    pipeline::{Consumer, PipelineError, replay},
+    recording::{Preamble, Reader, Writer},
+    sink::event_line,
+};
+
+struct Lines;
+
+impl Consumer for Lines {
+    fn event(&mut self, event: Event) -> Result<(), PipelineError> {
+        std::hint::black_box((event_line(&event), serde_json::to_string(&event).is_ok()));
+        Ok(())
+    }
+}
+
+fuzz_target!(|frames: &[u8]| {
+    let preamble = Preamble { abi: 1, ..Preamble::default() };
+    let mut bytes = Writer::new(Vec::new(), &preamble).and_then(|writer| Ok(writer.finish()?)).unwrap_or_default();
+    bytes.extend_from_slice(frames);
+    if let Ok(reader) = Reader::new(&bytes[..]) {
+        let _ = replay(reader, 1 << 20, &mut Lines);
+    }
+});
