@@ -9,7 +9,7 @@ pub(crate) use self::{
     test::{Test, TestError},
 };
 use super::{
-    field::Reading,
+    field::{Reading, Type},
     syntax::{Each, Op},
     value::{Out, Slot, Value},
 };
@@ -83,6 +83,30 @@ impl Check {
                 computed.values(event).iter().any(|other| test::compare(*op, value, other.borrow()))
             }
         }
+    }
+
+    /// The text that a plain `contains` of a text field looks for.
+    pub(crate) fn part(&self) -> Option<&[u8]> {
+        match (&self.source, &self.against) {
+            (Source::Field(reading), Against::Test(test)) if reading.field.kind == Type::Text => test.part(),
+            _ => None,
+        }
+    }
+
+    /// One check for several `contains` of one field of which any will do.
+    pub(crate) fn any_of(checks: &[&Self]) -> Option<Self> {
+        let first = checks.first()?;
+        let Source::Field(reading) = &first.source else { return None };
+        let test = Test::contains_any(checks.iter().filter_map(|check| check.part()))?;
+        let mut texts: Vec<_> = checks.iter().map(|check| check.text.as_str()).collect();
+        texts.sort_unstable();
+        Some(Self {
+            source: Source::Field(reading.clone()),
+            against: Against::Test(test),
+            negated: false,
+            slot: first.slot,
+            text: texts.join(" or "),
+        })
     }
 
     /// Rough nanoseconds, to order checks by: what is cheap goes first.

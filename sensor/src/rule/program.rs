@@ -18,6 +18,9 @@ enum Node {
     Or(Box<[NodeId]>),
 }
 
+/// From so many texts on, one automaton is faster than looking for them one by one (measured on command lines).
+const WORTH_MERGING: usize = 6;
+
 /// What is known of a node before any event is seen.
 #[derive(Clone, Copy, Debug)]
 struct Facts {
@@ -126,7 +129,41 @@ impl Builder {
     }
 
     pub(crate) fn or(&mut self, parts: impl IntoIterator<Item = NodeId>) -> NodeId {
-        self.group(parts, false)
+        let mut flat = Vec::new();
+        for part in parts {
+            match self.node(part) {
+                Some(Node::Or(inner)) if part != FALSE => flat.extend(inner),
+                _ => flat.push(part),
+            }
+        }
+        let merged = self.merge_contains(flat);
+        self.group(merged, false)
+    }
+
+    /// Puts the `contains` checks of one field, where there are several, into one automaton.
+    fn merge_contains(&mut self, parts: Vec<NodeId>) -> Vec<NodeId> {
+        let mut by_slot: HashMap<u32, Vec<(NodeId, u32)>> = HashMap::new();
+        for part in &parts {
+            if let Some(Node::Check(at)) = self.node(*part)
+                && let Some(check) = self.checks.get(*at as usize)
+                && check.part().is_some()
+            {
+                by_slot.entry(check.slot).or_default().push((*part, *at));
+            }
+        }
+        by_slot.retain(|_, found| found.len() >= WORTH_MERGING);
+        let mut parts = parts;
+        for found in by_slot.into_values() {
+            let checks: Vec<_> = found.iter().filter_map(|(_, at)| self.checks.get(*at as usize)).collect();
+            let Some(merged) = Check::any_of(&checks) else { continue };
+            let on = found.iter().fold(TypeSet::NONE, |on, (id, _)| on.union(self.facts(*id).may_true));
+            parts.retain(|part| !found.iter().any(|(id, _)| id == part));
+            parts.push(match self.known(&merged.text) {
+                Some(known) => known,
+                None => self.check(merged, on),
+            });
+        }
+        parts
     }
 
     fn group(&mut self, parts: impl IntoIterator<Item = NodeId>, all: bool) -> NodeId {

@@ -2,6 +2,7 @@
 
 use std::{io::Write, net::IpAddr};
 
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use hashbrown::HashSet;
 use ipnet::IpNet;
 use memchr::memmem::Finder;
@@ -19,6 +20,9 @@ use crate::{
 
 /// Past this a compiled regular expression is refused, so that no rule can eat the memory.
 const REGEX_BYTES: usize = 1 << 20;
+
+/// Up to so many paths are compared one by one: past this, hashing every prefix of the path is cheaper.
+const FEW: usize = 16;
 
 /// A number as rules write it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +83,10 @@ pub(crate) enum Test {
     ContainsAnyCase(Box<[u8]>),
     Starts(Box<[u8]>),
     Ends(Box<[u8]>),
+    /// Several texts of which one is looked for.
+    ContainsAny(Box<AhoCorasick>),
+    /// Directories of which one holds the path: few, compared one by one.
+    FewPaths(Vec<Box<[u8]>>),
     /// Directories of which one holds the path.
     Paths(ByteSet),
     Regex(Box<Regex>),
@@ -173,7 +181,21 @@ impl Test {
     }
 
     pub(crate) fn paths<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
-        Self::Paths(texts.map(|text| text.trim_end_matches('/').as_bytes().into()).collect())
+        let paths: Vec<Box<[u8]>> = texts.map(|text| text.trim_end_matches('/').as_bytes().into()).collect();
+        if paths.len() <= FEW { Self::FewPaths(paths) } else { Self::Paths(paths.into_iter().collect()) }
+    }
+
+    /// One automaton for several texts of which any will do; `None` where it cannot be built.
+    pub(crate) fn contains_any<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Self> {
+        automaton(texts).map(Self::ContainsAny)
+    }
+
+    /// The text that `contains` looks for.
+    pub(crate) fn part(&self) -> Option<&[u8]> {
+        match self {
+            Self::Contains(finder, _) => Some(finder.needle()),
+            _ => None,
+        }
     }
 
     /// The test of a text with one word.
@@ -266,11 +288,13 @@ impl Test {
             Self::Equal(text) => bytes == &**text,
             Self::Set(texts) => texts.contains(bytes),
             Self::Contains(finder, _) => finder.find(bytes).is_some(),
-            Self::ContainsAnyCase(part) => {
-                part.is_empty() || bytes.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
-            }
+            Self::ContainsAnyCase(part) => contains_any_case(bytes, part),
             Self::Starts(text) => bytes.starts_with(text),
             Self::Ends(text) => bytes.ends_with(text),
+            Self::ContainsAny(automaton) => automaton.is_match(bytes),
+            Self::FewPaths(paths) => paths.iter().any(|path| {
+                bytes.strip_prefix(&**path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            }),
             Self::Paths(paths) => {
                 let parents = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
                 paths.contains(bytes)
@@ -291,7 +315,8 @@ impl Test {
             Self::Nets(list) => 2 * list.len() as u32,
             Self::Set(_) => 5,
             Self::Contains(..) => 15,
-            Self::Paths(_) => 30,
+            Self::FewPaths(list) => 2 * list.len() as u32,
+            Self::Paths(_) | Self::ContainsAny(_) => 30,
             Self::ContainsAnyCase(_) => 60,
             Self::Regex(_) => 100,
         }
@@ -321,6 +346,22 @@ pub(crate) fn compare(op: Op, left: Value<'_>, right: Value<'_>) -> bool {
         // Patterns are compiled at load: one that an event brings is compared as it is.
         _ => text == other,
     }
+}
+
+/// Whether the bytes hold the part, which is in lower case, in any case.
+fn contains_any_case(bytes: &[u8], part: &[u8]) -> bool {
+    let Some(first) = part.first() else { return true };
+    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), bytes)
+        .filter_map(|at| bytes.get(at..at + part.len()))
+        .any(|window| window.eq_ignore_ascii_case(part))
+}
+
+/// An automaton for texts of which any will do. The table of states is the fastest form and the largest: past a
+/// thousand bytes of text the library chooses for itself.
+fn automaton<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Box<AhoCorasick>> {
+    let texts: Vec<_> = texts.collect();
+    let small = texts.iter().map(|text| text.len()).sum::<usize>() <= 1000;
+    AhoCorasick::builder().kind(small.then_some(AhoCorasickKind::DFA)).build(texts).ok().map(Box::new)
 }
 
 fn net(text: &str) -> Option<IpNet> {

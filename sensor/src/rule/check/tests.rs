@@ -48,11 +48,15 @@ fn texts() {
 
 #[test]
 fn paths_are_matched_by_whole_parts() {
-    let test = Test::paths(["/etc/ssh", "/root/"].into_iter());
+    let few = Test::paths(["/etc/ssh", "/root/"].into_iter());
+    let names: Vec<String> = (0..50).map(|at| format!("/x/{at}")).collect();
+    let many = Test::paths(["/etc/ssh", "/root/"].into_iter().chain(names.iter().map(String::as_str)));
+    assert!(matches!((&few, &many), (Test::FewPaths(_), Test::Paths(_))));
     for (path, holds) in
         [("/etc/ssh", true), ("/etc/ssh/x/y", true), ("/etc/sshd", false), ("/root/a", true), ("/etc", false)]
     {
-        assert_eq!(test.holds(Value::Bytes(path.as_bytes())), holds, "{path}");
+        assert_eq!(few.holds(Value::Bytes(path.as_bytes())), holds, "{path}");
+        assert_eq!(many.holds(Value::Bytes(path.as_bytes())), holds, "{path}");
     }
     assert!(Test::paths(["/"].into_iter()).holds(Value::Bytes(b"/x")));
 }

@@ -1,12 +1,16 @@
 //! Flat maps of fields into events. What is set is read back through the field table: an event that cannot say what
 //! its author wrote is an error, never a test that passes for the wrong reason.
 
+mod object;
+mod subject;
+
 use std::{net::IpAddr, sync::Arc};
 
+use self::subject::{comm_of, first_replaced};
 use crate::{
     event::{
-        Args, Comm, Container, Detail, Event, EventType, ExeFile, Exec, Exit, File, Fork, Layer, Loss, Open,
-        Peer, Process, ProcessKey, Runtime, Socket, SocketAddr, Task, Text, errno_name, flags,
+        Args, Comm, Detail, Event, EventType, Exec, Exit, File, Fork, Layer, Loss, Open, Process, ProcessKey,
+        Socket, Task, errno_name, flags,
     },
     rule::{
         diagnostic::Span,
@@ -303,219 +307,6 @@ impl Draft {
         Ok(())
     }
 
-    fn set_process(&mut self, pair: &Pair<'_>) -> Built<()> {
-        let (task, process) = (&mut self.event.task, &mut self.process);
-        let name = || Some(Arc::from(pair.text.as_str()));
-        match pair.name {
-            "proc.name" => task.comm = Comm::from(pair.text.as_bytes()),
-            "proc.exepath" => process.exe = pair.text.as_str().into(),
-            "proc.exe" => process.args = first_replaced(&process.args, &pair.text),
-            "proc.cmdline" => {
-                process.args = pair.args();
-                task.comm = comm_of(&process.args);
-            }
-            "proc.args" => {
-                let first = process.args.iter().next().unwrap_or_default().to_vec();
-                let rest = pair.args();
-                let all = std::iter::once(first.as_slice()).chain(rest.iter());
-                process.args = Args::from_list(all);
-            }
-            "proc.cwd" => process.cwd = pair.text.as_str().into(),
-            "proc.env" => process.env = Some(pair.args()),
-            "proc.tty" => process.tty = Some(pair.number()?),
-            "proc.pid" => {
-                (task.pid, task.tid) = (pair.number()?, pair.number()?);
-                process.key.pid = task.pid;
-            }
-            "thread.tid" => task.tid = pair.number()?,
-            "proc.ppid" => (task.ppid, process.ppid) = (pair.number()?, pair.number()?),
-            "proc.vpid" => process.vpid = Some(pair.number()?),
-            "proc.vpgid" => process.vpgid = Some(pair.number()?),
-            "proc.sid" => process.sid = pair.number()?,
-            "proc.pgid" => process.pgid = pair.number()?,
-            "proc.is_exe_upper_layer" => exe_file(process).file.layer = layer(pair.bool()?, Layer::Upper),
-            "proc.is_exe_lower_layer" => exe_file(process).file.layer = layer(pair.bool()?, Layer::Lower),
-            "proc.is_exe_from_memfd" => exe_file(process).memfd = pair.bool()?,
-            "proc.is_exe_writable" => {
-                exe_file(process).file.mode = 0o755;
-                exe_file(process).file.uid = if pair.bool()? { task.euid } else { task.euid.wrapping_add(1) };
-            }
-            "proc.exe_ino.ctime" => exe_file(process).ctime = pair.number()?,
-            "proc.exe_ino.mtime" => exe_file(process).mtime = pair.number()?,
-            "proc.duration" => {
-                process.key.start = self.event.boot_time.saturating_sub(pair.number()?);
-                if let Detail::Exit(exit) = &mut self.event.detail {
-                    exit.lifetime = pair.number()?;
-                }
-            }
-            "proc.aname" | "proc.aexepath" | "proc.acmdline" | "proc.apid" | "proc.aexe" => {
-                return self.set_ancestor(pair.name, 1, pair);
-            }
-            "proc.pname" => return self.set_ancestor("proc.aname", 1, pair),
-            "proc.pexepath" => return self.set_ancestor("proc.aexepath", 1, pair),
-            "proc.pexe" => return self.set_ancestor("proc.aexe", 1, pair),
-            "proc.pcmdline" => return self.set_ancestor("proc.acmdline", 1, pair),
-            "proc.sname" => {
-                let index = self.ancestors.len() + 1;
-                let Some(leader) = self.ancestor(index) else { return Ok(()) };
-                leader.comm = Comm::from(pair.text.as_bytes());
-                self.process.sid = leader.key.pid;
-            }
-            "user.uid" => (task.uid, task.euid) = (pair.number()?, pair.number()?),
-            "user.name" => task.user = name(),
-            "user.loginuid" => task.loginuid = (pair.text != "-1").then(|| pair.number()).transpose()?,
-            "user.loginname" => task.login_user = name(),
-            "group.gid" => (task.gid, task.egid) = (pair.number()?, pair.number()?),
-            "group.name" => task.group = name(),
-            "thread.cap_effective" => task.cap_effective = Some(pair.flags(flags::CAPABILITIES)?),
-            "thread.cap_permitted" => process.cap_permitted = Some(pair.flags(flags::CAPABILITIES)?),
-            "thread.cap_inheritable" => process.cap_inheritable = Some(pair.flags(flags::CAPABILITIES)?),
-            _ => return unsettable(pair),
-        }
-        Ok(())
-    }
-
-    fn set_container(&mut self, pair: &Pair<'_>) -> Built<()> {
-        if pair.name == "container.id" && pair.text == "host" {
-            return Ok(());
-        }
-        let old = self.event.container.take();
-        let mut container = old.map_or_else(
-            || Container {
-                id: "0123456789ab".into(),
-                full_id: "0123456789ab".into(),
-                runtime: Runtime::Containerd,
-                cgroup: "/".into(),
-                pod_uid: None,
-            },
-            Arc::unwrap_or_clone,
-        );
-        match pair.name {
-            "container.id" => {
-                (container.id, container.full_id) = (pair.text.as_str().into(), pair.text.as_str().into())
-            }
-            "container.full_id" => container.full_id = pair.text.as_str().into(),
-            "container.type" => {
-                container.runtime = match pair.text.as_str() {
-                    "containerd" => Runtime::Containerd,
-                    "cri-o" => Runtime::CriO,
-                    "docker" => Runtime::Docker,
-                    "podman" => Runtime::Podman,
-                    _ => return problem(pair.span, format!("there is no runtime `{}`", pair.text)),
-                }
-            }
-            "k8s.pod.uid" | "k8s.pod.id" => container.pod_uid = Some(pair.text.as_str().into()),
-            _ => return unsettable(pair),
-        }
-        self.event.container = Some(Arc::new(container));
-        Ok(())
-    }
-
-    fn set_file(&mut self, pair: &Pair<'_>) -> Built<()> {
-        let Detail::Open(open) = &mut self.event.detail else { return unsettable(pair) };
-        match pair.name {
-            "fd.name" => open.path = pair.text.as_str().into(),
-            "fd.nameraw" => open.name = Some(pair.text.as_str().into()),
-            "fd.num" => self.event.result = pair.number()?,
-            "fd.directory" | "fd.filename" => {}
-            "fd.typechar" if pair.text == "d" => open.file.get_or_insert_default().mode = 0o040_755,
-            "fd.type" if pair.text == "directory" => open.file.get_or_insert_default().mode = 0o040_755,
-            "fd.typechar" | "fd.type" => {}
-            "fd.ino" => open.file.get_or_insert_default().ino = pair.number()?,
-            "fd.dev" => open.file.get_or_insert_default().dev = pair.number()?,
-            "fd.is_upper_layer" => {
-                open.file.get_or_insert_default().layer = layer(pair.bool()?, Layer::Upper)
-            }
-            "fd.is_lower_layer" => {
-                open.file.get_or_insert_default().layer = layer(pair.bool()?, Layer::Lower)
-            }
-            _ => return unsettable(pair),
-        }
-        Ok(())
-    }
-
-    fn set_socket(&mut self, pair: &Pair<'_>) -> Built<()> {
-        let event_type = self.event.event_type;
-        let Detail::Socket(socket) = &mut self.event.detail else { return unsettable(pair) };
-        let waits = matches!(event_type, EventType::Bind | EventType::Listen);
-        let serves = socket.server || waits;
-        let (server, client) = if serves {
-            (&mut socket.local, &mut socket.remote)
-        } else {
-            (&mut socket.remote, &mut socket.local)
-        };
-        match pair.name {
-            "fd.name" if pair.text.starts_with(['/', '@']) => {
-                *server = SocketAddr::Unix(Text::from(pair.text.as_str()));
-                socket.family = 1;
-            }
-            "fd.name" => {
-                let (from, to) = match pair.text.split_once("->") {
-                    Some((from, to)) => (Some(from), to),
-                    None => (None, pair.text.as_str()),
-                };
-                *server = SocketAddr::Ip(end(to, pair.span)?);
-                if let Some(from) = from {
-                    *client = SocketAddr::Ip(end(from, pair.span)?);
-                }
-            }
-            "fd.sip" | "fd.snet" => {
-                let ip = pair.ip()?;
-                with_peer(server, |peer| peer.ip = ip);
-            }
-            "fd.cip" | "fd.cnet" => {
-                let ip = pair.ip()?;
-                with_peer(client, |peer| peer.ip = ip);
-            }
-            "fd.sport" => {
-                let port = pair.number()?;
-                with_peer(server, |peer| peer.port = port);
-            }
-            "fd.cport" => {
-                let port = pair.number()?;
-                with_peer(client, |peer| peer.port = port);
-            }
-            "fd.lip" => {
-                let ip = pair.ip()?;
-                with_peer(&mut socket.local, |peer| peer.ip = ip);
-            }
-            "fd.rip" => {
-                let ip = pair.ip()?;
-                with_peer(&mut socket.remote, |peer| peer.ip = ip);
-            }
-            "fd.lport" => {
-                let port = pair.number()?;
-                with_peer(&mut socket.local, |peer| peer.port = port);
-            }
-            "fd.rport" => {
-                let port = pair.number()?;
-                with_peer(&mut socket.remote, |peer| peer.port = port);
-            }
-            "fd.num" => socket.fd = pair.number()?,
-            "fd.l4proto" => {
-                (socket.socket_type, socket.protocol) = match pair.text.as_str() {
-                    "tcp" => (1, 6),
-                    "udp" => (2, 17),
-                    "icmp" => (3, 1),
-                    _ => (3, 255),
-                }
-            }
-            "fd.typechar" | "fd.type" => {
-                socket.family = match pair.text.as_str() {
-                    "4" | "ipv4" => 2,
-                    "6" | "ipv6" => 10,
-                    _ => 1,
-                }
-            }
-            "fd.is_server" | "fd.connected" | "fd.sockfamily" => {}
-            _ => return unsettable(pair),
-        }
-        if socket.family == 2 && matches!(socket.remote, SocketAddr::Ip(Peer { ip: IpAddr::V6(_), .. })) {
-            socket.family = 10;
-        }
-        Ok(())
-    }
-
     fn finish(self) -> Event {
         let Self { mut event, mut process, ancestors } = self;
         if process.args.is_empty() {
@@ -550,37 +341,6 @@ fn unsettable<T>(pair: &Pair<'_>) -> Built<T> {
     }
 }
 
-fn comm_of(args: &Args) -> Comm {
-    let first = args.iter().next().unwrap_or_default();
-    Comm::from(first.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
-}
-
-fn first_replaced(args: &Args, first: &str) -> Args {
-    Args::from_list(std::iter::once(first.as_bytes()).chain(args.iter().skip(1)))
-}
-
-fn exe_file(process: &mut Process) -> &mut ExeFile {
-    process.exe_file.get_or_insert_default()
-}
-
 const fn layer(is: bool, layer: Layer) -> Layer {
     if is { layer } else { Layer::Other }
-}
-
-/// The address and port to be changed; none yet is zero.
-fn with_peer(address: &mut SocketAddr, change: impl FnOnce(&mut Peer)) {
-    let mut peer = match address {
-        SocketAddr::Ip(peer) => *peer,
-        _ => Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 },
-    };
-    change(&mut peer);
-    *address = SocketAddr::Ip(peer);
-}
-
-/// `address:port`, as `fd.name` writes it: the port stands behind the last colon.
-fn end(text: &str, span: Span) -> Built<Peer> {
-    let parsed = text
-        .rsplit_once(':')
-        .and_then(|(ip, port)| Some(Peer { ip: ip.parse().ok()?, port: port.parse().ok()? }));
-    parsed.ok_or(Problem { span, message: format!("`{text}` is not `address:port`") })
 }
