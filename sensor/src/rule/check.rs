@@ -2,6 +2,7 @@
 //! table.
 
 mod computed;
+mod pattern;
 mod test;
 
 pub(crate) use self::{

@@ -1,5 +1,7 @@
 //! The arguments of events, by event type, under the names and in the order in which other tools give them.
 
+mod unseen;
+
 use std::io::Write;
 
 use super::{Arg, event::result_name, process, socket};
@@ -284,61 +286,6 @@ const fn table(event_type: EventType) -> &'static [Argument] {
     }
 }
 
-/// The arguments of the event types that the sensor does not see yet: rules may name them, and are blind.
-const fn unseen(event_type: EventType) -> &'static [&'static str] {
-    match event_type {
-        EventType::Socket => &["fd", "domain", "type", "proto", "flags"],
-        EventType::Recvfrom => &["res", "data", "tuple", "fd", "size"],
-        EventType::Recvmsg => &["res", "size", "data", "tuple", "msgcontrol", "fd"],
-        EventType::Unlink | EventType::Rmdir | EventType::Chroot => &["res", "path"],
-        EventType::Unlinkat => &["res", "dirfd", "name", "flags"],
-        EventType::Rename => &["res", "oldpath", "newpath"],
-        EventType::Renameat => &["res", "olddirfd", "oldpath", "newdirfd", "newpath"],
-        EventType::Renameat2 => &["res", "olddirfd", "oldpath", "newdirfd", "newpath", "flags"],
-        EventType::Mkdir => &["res", "path", "mode"],
-        EventType::Mkdirat => &["res", "dirfd", "path", "mode"],
-        EventType::Link => &["res", "oldpath", "newpath"],
-        EventType::Linkat => &["res", "olddir", "oldpath", "newdir", "newpath", "flags"],
-        EventType::Symlink => &["res", "target", "linkpath"],
-        EventType::Symlinkat => &["res", "target", "linkdirfd", "linkpath"],
-        EventType::Chmod => &["res", "filename", "mode"],
-        EventType::Fchmod => &["res", "fd", "mode"],
-        EventType::Fchmodat => &["res", "dirfd", "filename", "mode"],
-        EventType::Fchmodat2 => &["res", "dirfd", "filename", "mode", "flags"],
-        EventType::Chown | EventType::Lchown => &["res", "path", "uid", "gid"],
-        EventType::Fchown => &["res", "fd", "uid", "gid"],
-        EventType::Fchownat => &["res", "dirfd", "pathname", "uid", "gid", "flags"],
-        EventType::Dup => &["res", "oldfd"],
-        EventType::Dup2 => &["res", "oldfd", "newfd"],
-        EventType::Dup3 => &["res", "oldfd", "newfd", "flags"],
-        EventType::Ptrace => &["res", "addr", "data", "request", "pid"],
-        EventType::ProcessVmReadv | EventType::ProcessVmWritev => &["res", "pid", "data"],
-        EventType::InitModule => &["res", "img", "length", "uargs"],
-        EventType::FinitModule => &["res", "fd", "uargs", "flags"],
-        EventType::DeleteModule => &["res", "name", "flags"],
-        EventType::Setns => &["res", "fd", "nstype"],
-        EventType::Unshare | EventType::Userfaultfd => &["res", "flags"],
-        EventType::Setuid => &["res", "uid"],
-        EventType::Setgid => &["res", "gid"],
-        EventType::Setresuid => &["res", "ruid", "euid", "suid"],
-        EventType::Setreuid => &["res", "ruid", "euid"],
-        EventType::Capset => &["res", "cap_inheritable", "cap_permitted", "cap_effective"],
-        EventType::Mount => &["res", "dev", "dir", "type", "flags"],
-        EventType::Umount => &["res", "name"],
-        EventType::Umount2 => &["res", "name", "flags"],
-        EventType::Bpf => &["fd", "cmd"],
-        EventType::MemfdCreate => &["fd", "name", "flags"],
-        EventType::IoUringSetup => &["res", "entries", "sq_entries", "cq_entries", "flags"],
-        EventType::Prctl => &["res", "option", "arg2_str", "arg2_int"],
-        EventType::Kill => &["res", "pid", "sig"],
-        EventType::Mknod => &["res", "path", "mode", "dev"],
-        EventType::Mknodat => &["res", "dirfd", "path", "mode", "dev"],
-        EventType::PidfdGetfd => &["fd", "pid_fd", "target_fd", "flags"],
-        EventType::Mprotect => &["res", "addr", "length", "prot"],
-        _ => &[],
-    }
-}
-
 /// The reader of this argument (a name, or a place from 0) for every event type, by the type's number.
 pub(crate) fn arguments(arg: &str) -> Box<[Option<&'static Argument>]> {
     let place: Option<usize> = arg.parse().ok();
@@ -355,7 +302,7 @@ pub(crate) fn arguments(arg: &str) -> Box<[Option<&'static Argument>]> {
 pub(super) fn types(arg: &str, readers: &[Option<&'static Argument>]) -> TypeSet {
     let place: Option<usize> = arg.parse().ok();
     TypeSet::filter(|event_type| {
-        let names = unseen(event_type);
+        let names = unseen::unseen(event_type);
         readers.get(event_type as usize).copied().flatten().is_some()
             || place.map_or_else(|| names.contains(&arg), |place| place < names.len())
     })
@@ -364,7 +311,10 @@ pub(super) fn types(arg: &str, readers: &[Option<&'static Argument>]) -> TypeSet
 /// Every name that an argument of any event has.
 pub(crate) fn argument_names() -> impl Iterator<Item = &'static str> {
     EventType::ALL.iter().flat_map(|event_type| {
-        table(*event_type).iter().map(|argument| argument.name).chain(unseen(*event_type).iter().copied())
+        table(*event_type)
+            .iter()
+            .map(|argument| argument.name)
+            .chain(unseen::unseen(*event_type).iter().copied())
     })
 }
 
