@@ -55,6 +55,7 @@ impl Live {
         stop: Arc<AtomicBool>,
     ) -> Result<Self, PipelineError> {
         let (probe, ring) = probe::load(options)?;
+        give_back();
         let scanner = Scanner::new(probe::legacy_controller().as_deref());
         let stage = Stage::new(Enricher::new(scanner, Users::read("/etc"), epoch(), process_bytes));
         let counted = probe.counts()?;
@@ -186,6 +187,17 @@ impl Live {
             tracing::info!(gone, "processes whose end was lost are forgotten");
         }
         Ok(())
+    }
+}
+
+/// Gives free memory back to the system. Reading the kernel's BTF takes 35 MB for a moment, and the allocator would keep
+/// them as long as the sensor runs, since large blocks that are freed make it expect more of them.
+#[allow(unsafe_code, reason = "the allocator has no safe interface for this")]
+fn give_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it only touches memory that nobody uses, and may be called at any time from any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
