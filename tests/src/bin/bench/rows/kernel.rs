@@ -39,7 +39,7 @@ pub(super) fn run_time(bench: &Bench) -> Result<Vec<Figure>> {
             // What ran less than once in twenty operations belongs to somebody else.
             if runs > run.n as f64 / 20.0 {
                 let what = format!("{} (runs {:.1} times)", after.name, runs / run.n as f64);
-                found.push(Figure::new(&row(operation), what, Unit::Nanos, Must::Nothing, vec![time / runs]));
+                found.push(Figure::new(row(operation), what, Unit::Nanos, Must::Nothing, vec![time / runs]));
             }
         }
         let total = vec![total / run.n as f64];
