@@ -1,0 +1,14 @@
+//! Vedette against the kernel that runs here: one file per family of events. Every expectation is what the test itself did;
+//! waiting has a deadline, nothing sleeps, and what other processes of this machine do is not looked at.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod exec;
+mod file;
+mod identity;
+mod process;
