@@ -8,7 +8,10 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod cgroup;
+mod container;
 mod exec;
 mod file;
 mod identity;
+mod net;
 mod process;

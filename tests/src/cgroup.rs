@@ -63,6 +63,14 @@ impl Group {
         act.before(move || fs::write(&procs, "0"))
     }
 
+    /// Moves a process into the group.
+    ///
+    /// # Panics
+    /// Where the kernel refuses.
+    pub fn add(&self, pid: u32) {
+        fs::write(self.dir.join("cgroup.procs"), pid.to_string()).expect("the process can be moved");
+    }
+
     /// The key under which the kernel programs know it, without the bit of the hierarchy.
     #[must_use]
     pub fn id(&self) -> u64 {

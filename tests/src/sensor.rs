@@ -7,7 +7,7 @@ use std::{
     collections::{HashMap, HashSet},
     io::{BufRead, BufReader},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -124,6 +124,13 @@ impl Sensor {
         self.seen.lock().by_pid.values().flatten().filter(|event| wanted(event)).count()
     }
 
+    /// Looks also at a process that was there before the sensor.
+    pub fn follow(&self, pid: u32) {
+        self.seen.change(|state| {
+            state.family.insert(pid);
+        });
+    }
+
     /// What it said on standard error.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -181,7 +188,8 @@ impl Drop for Sensor {
 
 impl Seen {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        // A test that failed with the lock in its hands is not this one's business.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -245,12 +253,12 @@ impl std::ops::Deref for Shared {
 #[must_use]
 pub fn shared() -> Shared {
     loop {
-        let guard = SHARED.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let guard = SHARED.read().unwrap_or_else(PoisonError::into_inner);
         if guard.is_some() {
             return Shared(guard);
         }
         drop(guard);
-        let mut guard = SHARED.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut guard = SHARED.write().unwrap_or_else(PoisonError::into_inner);
         if guard.is_none() {
             *guard = Some(Sensor::start(&["--open-names"]));
         }
@@ -263,7 +271,7 @@ pub struct Exclusive(#[allow(dead_code, reason = "held until the test is over")]
 /// See [`Exclusive`].
 #[must_use]
 pub fn exclusive() -> Exclusive {
-    let mut guard = SHARED.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut guard = SHARED.write().unwrap_or_else(PoisonError::into_inner);
     if let Some(sensor) = guard.take() {
         assert!(sensor.stop().success(), "the shared sensor ended well: {}", sensor.stderr());
     }
