@@ -9,9 +9,12 @@
 )]
 
 mod cgroup;
+mod cli;
 mod container;
 mod exec;
 mod file;
 mod identity;
+mod layers;
+mod loss;
 mod net;
 mod process;

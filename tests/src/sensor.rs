@@ -49,8 +49,16 @@ impl Sensor {
     /// Where it does not start.
     #[must_use]
     pub fn start(args: &[&str]) -> Self {
+        Self::launch(&[&["events", "--json"], args].concat())
+    }
+
+    /// Starts `vedette` with arguments that make it watch and print JSON, and waits until it does.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn launch(args: &[&str]) -> Self {
         let mut child = Command::new(vedette())
-            .args(["events", "--json"])
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -228,7 +236,8 @@ fn read_words(stderr: ChildStderr, seen: &Seen) {
     for line in BufReader::new(stderr).lines() {
         let line = line.expect("the sensor's words can be read");
         seen.change(|state| {
-            state.watching |= line == "watching";
+            // `run` says it in a line of its log.
+            state.watching |= line.contains("watching");
             state.stderr.push_str(&line);
             state.stderr.push('\n');
         });
