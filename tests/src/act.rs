@@ -38,7 +38,12 @@ pub struct Done {
 impl Act {
     /// With these steps.
     pub fn new<S: AsRef<OsStr>>(steps: impl IntoIterator<Item = S>) -> Self {
-        let mut command = Command::new(program());
+        Self::of(program(), steps)
+    }
+
+    /// The same from another place.
+    pub fn of<S: AsRef<OsStr>>(program: PathBuf, steps: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(program);
         command.args(steps).stdin(Stdio::null()).stdout(Stdio::piped());
         Self { command }
     }
