@@ -112,6 +112,7 @@ offsets! {
     bprm_file: "linux_binprm.file" Always;
     bprm_filename: "linux_binprm.filename" Always;
     bprm_interp: "linux_binprm.interp" Optional;
+    bprm_fdpath: "linux_binprm.fdpath" Optional;
     file_path: "file.f_path|file.__f_path" Always;
     file_inode: "file.f_inode" Always;
     file_mode: "file.f_mode" Always;

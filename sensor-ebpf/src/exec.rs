@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{
     ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, Kind, ProcArgs, ProcExec, STREAM_ARGS, STREAM_ENV, Settings, Text,
-    syscalls, valid,
+    offsets::MISSING, syscalls, valid,
 };
 
 use crate::{
@@ -49,12 +49,21 @@ fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         body.interpreter = interpreter;
         body.cwd = cwd;
         body.args = inline;
-        if let Some(nr) = task.syscall() {
-            record.header().syscall = nr as u16;
-        }
+        record.header().syscall = exec_call(bprm) as u16;
         Some(())
     });
     0
+}
+
+/// Which call it was. The saved register does not tell: the kernel writes `execve` into it when the new image is in place.
+/// It makes up a path for a descriptor (`/dev/fd/3/name`), so an `execveat` that needed none passes for an `execve`.
+#[inline(always)]
+fn exec_call(bprm: Ptr) -> u32 {
+    if offset!(bprm_fdpath) != MISSING && bprm.probe_ptr(offset!(bprm_fdpath)).is_some() {
+        syscalls::EXECVEAT
+    } else {
+        syscalls::EXECVE
+    }
 }
 
 /// A failed `execve` or `execveat`: what was asked for, in the words of the caller.

@@ -73,7 +73,7 @@ fn sx_net_listen(ctx: BtfTracePointContext) -> i32 {
 fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     let asked = if call.number() == syscalls::SENDTO {
-        UserAddr { at: call.arg(4), len: 0 }
+        UserAddr { at: call.arg(4), len: call.arg(5) as u32 }
     } else {
         // `struct msghdr` begins with the address and its length; `struct mmsghdr` begins with a `msghdr`.
         let message = call.arg(1);

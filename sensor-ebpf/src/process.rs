@@ -1,7 +1,7 @@
 //! Processes begin and end.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use sensor_common::{Kind, ProcExit, ProcFork, valid};
+use sensor_common::{Kind, ProcExit, ProcFork, flags, valid};
 
 use crate::{
     kernel::{Ptr, Task, offset},
@@ -42,6 +42,9 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
         }
         if let Some(nr) = task.syscall() {
             record.header().syscall = nr as u16;
+        }
+        if task.is_compat() {
+            record.header().flags |= flags::COMPAT;
         }
         Some(())
     });

@@ -95,7 +95,7 @@ impl Call {
         self.compat
     }
 
-    /// Argument `n`, from 0 to 4.
+    /// Argument `n`, from 0 to 5.
     #[inline(always)]
     pub(crate) fn arg(self, n: u32) -> u64 {
         if !self.compat {
@@ -104,7 +104,8 @@ impl Call {
                 1 => offset!(regs_1),
                 2 => offset!(regs_2),
                 3 => offset!(regs_3),
-                _ => offset!(regs_4),
+                4 => offset!(regs_4),
+                _ => offset!(regs_5),
             };
             return self.regs.load(register).unwrap_or(0);
         }
@@ -116,7 +117,8 @@ impl Call {
             1 => offset!(regs_compat_1),
             2 => offset!(regs_2),
             3 => offset!(regs_1),
-            _ => offset!(regs_0),
+            4 => offset!(regs_0),
+            _ => offset!(regs_compat_5),
         };
         u64::from(self.regs.load::<u64>(register).unwrap_or(0) as u32)
     }

@@ -1,1 +1,56 @@
-//! The harness of the tests that need a kernel.
+//! The harness of the tests that need a kernel: it starts the sensor, lets a helper program do one thing after the other,
+//! and gives back what the helper says it did and what the sensor says it saw. It knows no expectations.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a harness that cannot go on fails its test"
+)]
+
+pub mod act;
+pub mod cgroup;
+pub mod container;
+pub mod daemon;
+mod event;
+pub mod recorded;
+pub mod require;
+mod sensor;
+
+use std::path::PathBuf;
+
+pub use self::{
+    act::{Act, Done},
+    event::Event,
+    sensor::{DEADLINE, Exclusive, Sensor, exclusive, shared},
+};
+
+/// The daemon under test: `VEDETTE_BIN`, else the release build of this workspace.
+#[must_use]
+pub fn vedette() -> PathBuf {
+    std::env::var_os("VEDETTE_BIN").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/vedette")),
+        PathBuf::from,
+    )
+}
+
+/// The name of the test that runs, as libtest prints it.
+#[macro_export]
+macro_rules! test_name {
+    () => {{
+        fn here() {}
+        let name = std::any::type_name_of_val(&here);
+        let name = name.strip_suffix("::here").unwrap_or(name);
+        name.split_once("::").map_or(name, |(_, name)| name)
+    }};
+}
+
+/// Ends the test as skipped where this machine cannot load the sensor's programs.
+#[macro_export]
+macro_rules! needs_kernel {
+    () => {
+        if !$crate::require::kernel($crate::test_name!()) {
+            return;
+        }
+    };
+}

@@ -6,6 +6,8 @@ use super::{Ptr, Task, offset};
 use sensor_common::offsets::MISSING;
 
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
+/// Bits that a number below 1 000 000 000 needs.
+const NANOSECONDS: u32 = 0x3fff_ffff;
 const S_IFMT: u32 = 0o170_000;
 const S_IFSOCK: u32 = 0o140_000;
 
@@ -84,7 +86,8 @@ impl File {
     pub(crate) fn times(self) -> Option<(u64, u64)> {
         let inode = self.inode()?;
         let time = |seconds: u32, nanoseconds: u32| -> Option<u64> {
-            let nanoseconds: u32 = inode.probe(nanoseconds)?;
+            // Since 6.13 the topmost bit says that somebody asked for the time (`I_CTIME_QUERIED`).
+            let nanoseconds = inode.probe::<u32>(nanoseconds)? & NANOSECONDS;
             Some(
                 inode.probe::<u64>(seconds)?.wrapping_mul(1_000_000_000).wrapping_add(u64::from(nanoseconds)),
             )

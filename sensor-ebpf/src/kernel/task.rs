@@ -1,7 +1,7 @@
 //! Tasks: who they are, what they may do, where they belong.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs};
-use sensor_common::{Header, offsets::MISSING};
+use sensor_common::{Header, offsets::MISSING, syscalls};
 
 use super::{Ptr, knob, offset};
 
@@ -84,7 +84,7 @@ impl Task {
         Some(v1 | Header::CGROUP_V1)
     }
 
-    /// Number of the system call that the task is in.
+    /// Number of the system call that the task is in, in the native table.
     #[inline(always)]
     pub(crate) fn syscall(self) -> Option<u64> {
         if knob!(task_pt_regs) == 0 || knob!(task_btf) == 0 {
@@ -92,7 +92,8 @@ impl Task {
         }
         // SAFETY: the verifier only lets a BTF task pointer in, and removes the call on kernels before 5.15.
         let regs = unsafe { bpf_task_pt_regs(self.0.0.cast_mut().cast()) };
-        Ptr::from_u64(regs as u64).probe(offset!(regs_syscall))
+        let number: u64 = Ptr::from_u64(regs as u64).probe(offset!(regs_syscall))?;
+        Some(if self.is_compat() { u64::from(syscalls::from_compat(number as u32)) } else { number })
     }
 
     /// One of `signal->pids[]` as (id in the initial namespace, id in the task's own).

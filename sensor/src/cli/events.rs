@@ -91,6 +91,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let mut live =
         Live::start(&args.live.options(&config), config.processes.limit_bytes, asked.stop.clone())?;
     live.set(args.live.settings())?;
+    eprintln!("watching");
     let mut lines = Lines::stdout(args.common.json);
     let queue = Queue::new("output", QUEUE, move |work| match work {
         Work::Item(event) => lines.event(&event),

@@ -43,6 +43,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let mut live =
         Live::start(&args.live.options(&config), config.processes.limit_bytes, asked.stop.clone())?;
     live.set(args.live.settings())?;
+    eprintln!("watching");
     let mut preamble = Vec::new();
     Writer::new(&mut preamble, &live.preamble())?;
     let mut output = BufWriter::new(file);

@@ -136,7 +136,8 @@ pub enum Layer {
 pub struct Socket {
     /// Descriptor of the call; for `accept` the new one.
     pub fd: i32,
-    /// `AF_INET` …
+    /// `AF_INET` …; called `domain` in JSON, where `family` is the detail's own tag.
+    #[serde(rename = "domain")]
     pub family: u16,
     /// `SOCK_STREAM` …
     #[serde(rename = "type")]

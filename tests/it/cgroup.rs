@@ -1,0 +1,135 @@
+//! Control groups: which container a process belongs to, from the group's path alone, also for groups that come and go.
+
+use std::path::PathBuf;
+
+use sensor_tests::{
+    Act, Event,
+    cgroup::{Group, legacy, unified},
+    needs_kernel,
+    require::skip,
+    shared, test_name,
+};
+use serde_json::{Value, json};
+
+use crate::exec::execs;
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Another id for each test: their groups must not be the same.
+fn id(n: u8) -> String {
+    format!("{n:02x}{:08x}{}", std::process::id(), &ID[10..])
+}
+
+/// Runs a helper in a group of this path, and gives its exec event.
+fn exec_in(hierarchy: &PathBuf, path: &str) -> (Event, Group) {
+    let group = Group::new(hierarchy, path);
+    let (done, events) = group.join(Act::new(["exit", "3"])).seen_by(&shared());
+    assert_eq!(done.code, 3);
+    let exec = execs(&events)[0].clone();
+    let from_there = events.iter().skip_while(|event| !event.is_exec());
+    assert!(from_there.into_iter().all(|event| event["container"] == exec["container"]));
+    (exec, group)
+}
+
+#[test]
+fn cgroup_unified_names_the_container() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let id = id(1);
+    let (exec, group) = exec_in(&unified, &format!("/docker/{id}"));
+    let expected = json!({
+        "id": &id[..12], "full_id": id, "type": "docker", "cgroup": format!("/docker/{id}"),
+    });
+    assert_eq!(exec["container"], expected);
+    assert_eq!(exec["/task/cgroup"], group.id());
+}
+
+#[test]
+fn cgroup_v1_names_the_container() {
+    needs_kernel!();
+    let Some(legacy) = legacy() else { return skip(test_name!(), "no v1 hierarchy identifies processes here") };
+    let id = id(2);
+    let (exec, group) = exec_in(&legacy, &format!("/docker/{id}"));
+    assert_eq!(exec["/container/full_id"], id);
+    assert_eq!(exec["/task/cgroup"], group.id() | 1 << 63);
+}
+
+#[test]
+fn cgroup_of_a_pod() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let (id, pod) = (id(3), format!("7bb0d1f4-2a51-4b6c-9d39-{:012x}", std::process::id()));
+    let (exec, _group) = exec_in(&unified, &format!("/kubepods/burstable/pod{pod}/{id}"));
+    assert_eq!(exec["/container/full_id"], id);
+    assert_eq!(exec["/container/pod_uid"], pod);
+}
+
+#[test]
+fn cgroup_nested_is_the_innermost_container() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let (outer, inner) = (id(4), id(5));
+    let (exec, group) = exec_in(&unified, &format!("/docker/{outer}/docker/{inner}"));
+    assert_eq!(exec["/container/full_id"], inner);
+    drop(group);
+    // A group that a container makes for itself belongs to it.
+    let (exec, _group) = exec_in(&unified, &format!("/docker/{outer}/init.scope"));
+    assert_eq!(exec["/container/full_id"], outer);
+    assert_eq!(exec["/container/cgroup"], format!("/docker/{outer}"));
+}
+
+#[test]
+fn cgroup_with_a_name_like_an_id_is_no_container() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let (exec, _group) = exec_in(&unified, &format!("/vedette-test/{}", id(6)));
+    assert_eq!(exec["container"], Value::Null);
+}
+
+#[test]
+fn cgroup_that_was_there_before_the_sensor() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let id = id(7);
+    let group = Group::new(&unified, &format!("/docker/{id}"));
+    let inside = group.join(Act::new(["wait-for-input", "--", "openat", "-100", "/dev/null", "0", "0"])).start();
+    let sensor = sensor_tests::Sensor::start(&[]);
+    sensor.follow(inside.id());
+    // Records are read after what was there before: once one shows, the helper may go on.
+    let _ = Act::new(["exit", "0"]).seen_by(&sensor);
+    let done = sensor_tests::act::finish(inside);
+    let open = sensor.event_of(done.pid, "the open", |event| event.path() == "/dev/null");
+    assert_eq!(open["/container/full_id"], id);
+    // It was there before, too, and what `/proc` said of it is all that is known.
+    assert_eq!(open.args()[1], "wait-for-input");
+    assert_eq!(open["/process/exe"], sensor_tests::act::program().display().to_string());
+    assert_eq!(open["/process/ppid"], std::process::id());
+}
+
+#[test]
+fn cgroup_of_processes_that_move() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let id = id(8);
+    let group = Group::new(&unified, &format!("/docker/{id}"));
+    let sensor = shared();
+    let before = ["openat", "-100", "/dev/null", "0", "0", "--", "wait-for-input", "--"];
+    let child = Act::new([&before[..], &["openat", "-100", "/dev/zero", "0", "0"]].concat()).start();
+    let outside = sensor.event_of(child.id(), "the first open", |event| event.path() == "/dev/null");
+    assert_eq!(outside["container"], Value::Null);
+    group.add(child.id());
+    let done = sensor_tests::act::finish(child);
+    let inside = sensor.event_of(done.pid, "the second open", |event| event.path() == "/dev/zero");
+    assert_eq!(inside["/container/full_id"], id);
+}
+
+#[test]
+fn cgroup_comes_and_goes_fast() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    for n in 0..50 {
+        let id = id(100 + n);
+        let (exec, _group) = exec_in(&unified, &format!("/docker/{id}"));
+        assert_eq!(exec["/container/full_id"], id);
+    }
+}

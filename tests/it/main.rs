@@ -1,0 +1,22 @@
+//! Vedette against the kernel that runs here: one file per family of events. Every expectation is what the test itself did;
+//! waiting has a deadline, nothing sleeps, and what other processes of this machine do is not looked at.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod cgroup;
+mod cli;
+mod container;
+mod exec;
+mod file;
+mod fixtures;
+mod identity;
+mod layers;
+mod loss;
+mod net;
+mod process;
+mod replay;

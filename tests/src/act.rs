@@ -1,0 +1,128 @@
+//! Runs the helper program `act`, which does one thing after the other and says what came of each.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{Event, Sensor};
+
+/// Where the helper is: beside the test binary's folder, as cargo builds it.
+#[must_use]
+pub fn program() -> PathBuf {
+    let test = std::env::current_exe().unwrap_or_default();
+    test.ancestors().nth(2).unwrap_or(&test).join("act")
+}
+
+/// A helper about to run. Steps are separated by an argument `--`.
+pub struct Act {
+    command: Command,
+}
+
+/// A helper that ended.
+#[derive(Debug)]
+pub struct Done {
+    /// Its process id.
+    pub pid: u32,
+    /// Its exit code; -signal where one ended it.
+    pub code: i32,
+    /// What it said of each step.
+    pub steps: Vec<Value>,
+}
+
+impl Act {
+    /// With these steps.
+    pub fn new<S: AsRef<OsStr>>(steps: impl IntoIterator<Item = S>) -> Self {
+        Self::of(program(), steps)
+    }
+
+    /// The same from another place.
+    pub fn of<S: AsRef<OsStr>>(program: PathBuf, steps: impl IntoIterator<Item = S>) -> Self {
+        let mut command = Command::new(program);
+        command.args(steps).stdin(Stdio::null()).stdout(Stdio::piped());
+        Self { command }
+    }
+
+    /// The command, to change more of it.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
+        change(&mut self.command);
+        self
+    }
+
+    /// With something done in the child before the program starts.
+    #[must_use]
+    pub fn before(mut self, work: impl Fn() -> std::io::Result<()> + Send + Sync + 'static) -> Self {
+        // SAFETY: the callers only make system calls.
+        unsafe { self.command.pre_exec(work) };
+        self
+    }
+
+    /// Starts it, with a pipe as its input: what `wait-for-input` waits for.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start(mut self) -> Child {
+        self.command.stdin(Stdio::piped()).spawn().expect("the helper starts")
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn run(mut self) -> Done {
+        let child = self.command.spawn().expect("the helper starts");
+        finish(child)
+    }
+
+    /// Runs it to its end, and waits until the sensor has said all of it.
+    #[must_use]
+    pub fn seen_by(self, sensor: &Sensor) -> (Done, Vec<Event>) {
+        let done = self.run();
+        let events = sensor.until_exit(done.pid);
+        (done, events)
+    }
+}
+
+/// Reads what the helper says until it ends.
+///
+/// # Panics
+/// Where it says something else than JSON.
+#[must_use]
+pub fn finish(mut child: Child) -> Done {
+    use std::os::unix::process::ExitStatusExt;
+    let pid = child.id();
+    drop(child.stdin.take());
+    let stdout = child.stdout.take().expect("the output is a pipe");
+    let steps = BufReader::new(stdout)
+        .lines()
+        .map(|line| {
+            let line = line.expect("lines of text");
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        })
+        .collect();
+    let status = child.wait().expect("the helper can be waited for");
+    let code = status.code().or_else(|| status.signal().map(|signal| -signal));
+    Done { pid, code: code.unwrap_or_default(), steps }
+}
+
+impl Done {
+    /// What a step returned: a negative errno where it failed.
+    #[must_use]
+    pub fn result(&self, step: usize) -> i64 {
+        self.steps[step]["result"].as_i64().unwrap_or_else(|| panic!("step {step}: {:?}", self.steps))
+    }
+
+    /// Something else that a step said.
+    #[must_use]
+    pub fn said(&self, step: usize, what: &str) -> &Value {
+        &self.steps[step][what]
+    }
+}

@@ -1,0 +1,52 @@
+//! What a test needs of the machine. Where it is missing the test says so in one line, which `cargo xtask test` collects;
+//! where `VEDETTE_TEST_REQUIRE=kernel` promises it, that is a failure.
+
+use std::{process::Command, sync::OnceLock};
+
+use crate::vedette;
+
+/// Whether the sensor can watch this machine. Prints why not.
+///
+/// # Panics
+/// Where the environment promises that it can.
+#[must_use]
+pub fn kernel(test: &str) -> bool {
+    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+    let answer = ANSWER.get_or_init(|| {
+        if effective_user() != 0 {
+            return Err("loading kernel programs needs root".to_owned());
+        }
+        let output = Command::new(vedette()).arg("doctor").output();
+        let output = output.map_err(|error| format!("{} cannot be run: {error}", vedette().display()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or("no word").to_owned())
+    });
+    match answer {
+        Ok(()) => true,
+        Err(why) => {
+            let promised = std::env::var_os("VEDETTE_TEST_REQUIRE").is_some_and(|value| value == "kernel");
+            assert!(!promised, "VEDETTE_TEST_REQUIRE=kernel promises that this works: {why}");
+            skip(test, why);
+            false
+        }
+    }
+}
+
+/// Says that a test does not run, and why.
+pub fn skip(test: &str, why: &str) {
+    println!("skipped: {test}: {why}");
+}
+
+/// Whether a program is in the `PATH`.
+#[must_use]
+pub fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+fn effective_user() -> u32 {
+    // SAFETY: no arguments, cannot fail.
+    unsafe { libc::geteuid() }
+}

@@ -1,0 +1,288 @@
+//! The running sensor: `vedette events --json` as a child, its lines sorted by process as they come.
+//!
+//! Most tests share one sensor, and each looks only at processes that it made itself: other things run on this machine.
+//! Tests that make a storm have the machine's sensors for themselves, so that nobody else's events are pushed out.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io::{BufRead, BufReader},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{Event, vedette};
+
+/// How long a test waits for anything. Nothing takes nearly as long; a loaded machine must not fail a test.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// A sensor at work.
+pub struct Sensor {
+    child: Mutex<Child>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Processes that descend from this test binary.
+    family: HashSet<u32>,
+    by_pid: HashMap<u32, Vec<Event>>,
+    /// The sensor's own events.
+    own: Vec<Event>,
+    stderr: String,
+    watching: bool,
+    /// Output streams that are at their end.
+    closed: u8,
+}
+
+impl Sensor {
+    /// Starts `vedette events --json` with more arguments, and waits until it watches.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn start(args: &[&str]) -> Self {
+        Self::launch(&[&["events", "--json"], args].concat())
+    }
+
+    /// Starts `vedette` with arguments that make it watch and print JSON, and waits until it does.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn launch(args: &[&str]) -> Self {
+        let mut child = Command::new(vedette())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the sensor starts");
+        let seen = Arc::new(Seen::default());
+        seen.lock().family.insert(std::process::id());
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (for_lines, for_words) = (Arc::clone(&seen), Arc::clone(&seen));
+        thread::spawn(move || read_events(stdout, &for_lines));
+        thread::spawn(move || read_words(stderr, &for_words));
+        let sensor = Self { child: Mutex::new(child), seen };
+        sensor.wait("the sensor watches", |state| (state.watching || state.closed == 2).then_some(()));
+        assert!(sensor.seen.lock().watching, "the sensor ended: {}", sensor.stderr());
+        sensor
+    }
+
+    /// The sensor's process id.
+    ///
+    /// # Panics
+    /// Where another thread panicked with it.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// Everything that the process did, its exit last.
+    #[must_use]
+    pub fn until_exit(&self, pid: u32) -> Vec<Event> {
+        self.wait(&format!("process {pid} exits"), |state| {
+            let events = state.by_pid.get(&pid)?;
+            events.iter().any(Event::is_exit).then(|| events.clone())
+        })
+    }
+
+    /// Everything that the process and all its descendants did, in the order of the stream.
+    #[must_use]
+    pub fn family(&self, pid: u32) -> Vec<Event> {
+        let (mut all, mut left) = (Vec::new(), vec![pid]);
+        while let Some(pid) = left.pop() {
+            let events = self.until_exit(pid);
+            left.extend(events.iter().filter_map(Event::child));
+            all.extend(events);
+        }
+        all.sort_by_key(|event| event["number"].as_u64());
+        all
+    }
+
+    /// Waits for one of the sensor's own events (a loss).
+    #[must_use]
+    pub fn own_event(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.wait(what, |state| state.own.iter().find(|event| wanted(event)).cloned())
+    }
+
+    /// Waits for an event of a process.
+    #[must_use]
+    pub fn event_of(&self, pid: u32, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.wait(what, |state| state.by_pid.get(&pid)?.iter().find(|event| wanted(event)).cloned())
+    }
+
+    /// Waits for an event of any process that descends from this test binary.
+    #[must_use]
+    pub fn event(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        self.wait(what, |state| state.by_pid.values().flatten().find(|event| wanted(event)).cloned())
+    }
+
+    /// How many events of descendants there are so far that match.
+    #[must_use]
+    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
+        self.seen.lock().by_pid.values().flatten().filter(|event| wanted(event)).count()
+    }
+
+    /// Looks also at a process that was there before the sensor.
+    pub fn follow(&self, pid: u32) {
+        self.seen.change(|state| {
+            state.family.insert(pid);
+        });
+    }
+
+    /// What it said on standard error.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        self.seen.lock().stderr.clone()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: a number of a process that is not waited for yet, so it is ours.
+        assert_eq!(unsafe { libc::kill(self.pid().cast_signed(), signal) }, 0);
+    }
+
+    /// Ends it with SIGTERM, waits until it is gone and everything it wrote is read.
+    #[must_use]
+    pub fn stop(&self) -> ExitStatus {
+        self.signal(libc::SIGTERM);
+        self.ended()
+    }
+
+    /// Waits until it is gone and everything it wrote is read.
+    ///
+    /// # Panics
+    /// Where it does not go.
+    #[must_use]
+    pub fn ended(&self) -> ExitStatus {
+        self.wait("the sensor ends", |state| (state.closed == 2).then_some(()));
+        self.child.lock().unwrap().wait().unwrap()
+    }
+
+    fn wait<T>(&self, what: &str, mut look: impl FnMut(&State) -> Option<T>) -> T {
+        let end = Instant::now() + DEADLINE;
+        let mut state = self.seen.lock();
+        loop {
+            if let Some(found) = look(&state) {
+                return found;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "never seen: {what}; the sensor said: {}", state.stderr);
+            state = self.seen.changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}
+
+impl Drop for Sensor {
+    fn drop(&mut self) {
+        if let Ok(child) = self.child.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A test that failed with the lock in its hands is not this one's business.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+}
+
+fn read_events(stdout: ChildStdout, seen: &Seen) {
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = String::from_utf8(line.expect("the sensor's output can be read")).expect("lines are UTF-8");
+        let event = Event::parse(&line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"));
+        let mut state = seen.lock();
+        if event["/detail/family"] == "loss" {
+            state.own.push(event);
+        } else if state.family.contains(&event.pid()) {
+            if let Some(child) = event.child() {
+                state.family.insert(child);
+                // What an older process with this number did is over.
+                state.by_pid.remove(&child);
+            }
+            state.by_pid.entry(event.pid()).or_default().push(event);
+        } else {
+            if let Some(child) = event.child() {
+                state.family.remove(&child);
+            }
+            continue;
+        }
+        drop(state);
+        seen.changed.notify_all();
+    }
+    seen.change(|state| state.closed += 1);
+}
+
+fn read_words(stderr: ChildStderr, seen: &Seen) {
+    for line in BufReader::new(stderr).lines() {
+        let line = line.expect("the sensor's words can be read");
+        seen.change(|state| {
+            // `run` says it in a line of its log.
+            state.watching |= line.contains("watching");
+            state.stderr.push_str(&line);
+            state.stderr.push('\n');
+        });
+    }
+    seen.change(|state| state.closed += 1);
+}
+
+static SHARED: RwLock<Option<Sensor>> = RwLock::new(None);
+
+/// The sensor that tests share, started by the first that asks. It gives environments and asked-for names.
+pub struct Shared(RwLockReadGuard<'static, Option<Sensor>>);
+
+impl std::ops::Deref for Shared {
+    type Target = Sensor;
+
+    fn deref(&self) -> &Sensor {
+        self.0.as_ref().expect("it was started")
+    }
+}
+
+/// See [`Shared`].
+#[must_use]
+pub fn shared() -> Shared {
+    loop {
+        let guard = SHARED.read().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_some() {
+            return Shared(guard);
+        }
+        drop(guard);
+        let mut guard = SHARED.write().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            *guard = Some(Sensor::start(&["--open-names"]));
+        }
+    }
+}
+
+/// While it lives, no other test of this binary has a sensor. Its field is only held.
+pub struct Exclusive(#[allow(dead_code, reason = "held until the test is over")] RwLockWriteGuard<'static, Option<Sensor>>);
+
+/// See [`Exclusive`].
+#[must_use]
+pub fn exclusive() -> Exclusive {
+    let mut guard = SHARED.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(sensor) = guard.take() {
+        assert!(sensor.stop().success(), "the shared sensor ended well: {}", sensor.stderr());
+    }
+    Exclusive(guard)
+}
