@@ -32,15 +32,15 @@ fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         let body = record.body::<ProcExec>();
         body.args_len = args.1;
         body.env_len = env.1;
-        let file = File(bprm.probe_ptr(offset!(bprm_file))?);
+        let file = File::read(bprm.probe_ptr(offset!(bprm_file))?)?;
         identify(record, task, file);
-        let exe = append_path(record, file.path())?;
+        let exe = append_path(record, task, file.path)?;
         let filename = record.append_kernel_str(bprm.probe_ptr(offset!(bprm_filename))?, PATH);
         let interpreter = match bprm.probe_ptr(offset!(bprm_interp)) {
             Some(name) => record.append_kernel_str(name, 256),
             None => Text { len: 0, flags: 0 },
         };
-        let cwd = append_cwd(record)?;
+        let cwd = append_cwd(record, task)?;
         let rest = if ahead == 0 { args.1 } else { 0 };
         let inline = record.append_user(args.0, rest, ARGS_INLINE as u32, 0);
         let body = record.body::<ProcExec>();
@@ -78,7 +78,7 @@ fn sx_proc_exec(ctx: BtfTracePointContext) -> i32 {
         call.head(record);
         let at = u32::from(call.number() == syscalls::EXECVEAT);
         let filename = record.append_user_str(if at == 0 { call.arg(0) } else { call.arg(1) }, PATH);
-        let cwd = append_cwd(record)?;
+        let cwd = append_cwd(record, call.task)?;
         let args = record.append_user_list(if at == 0 { call.arg(1) } else { call.arg(2) }, call.is_compat());
         let body = record.body::<ProcExec>();
         body.filename = filename;
@@ -124,8 +124,7 @@ fn send_ahead(stream: u32, (start, len): (u64, u32)) -> u32 {
 fn identify(record: &mut Record, task: Task, file: File) {
     let mut bits = 0;
     let body = record.body::<ProcExec>();
-    if let Some((id, valid)) = file.id() {
-        body.file = id;
+    if let Some(valid) = file.identify(&mut body.file) {
         bits |= valid;
     }
     if let Some((ctime, mtime)) = file.times() {

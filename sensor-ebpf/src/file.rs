@@ -4,7 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, syscalls};
 
 use crate::{
-    kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
+    kernel::{append_path, append_relative_dir, fd_file, read_user},
     record::{emit, wanted},
     syscall::Call,
 };
@@ -31,7 +31,6 @@ struct Request {
 #[btf_tracepoint(function = "sys_exit")]
 fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
-    let task = Task::current();
     emit::<FileOpen>(Kind::FileOpen, |record| {
         call.head(record);
         let request = request(call);
@@ -41,12 +40,11 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
         body.dirfd = request.dirfd;
         body.resolve = request.resolve;
         if call.result() >= 0 {
-            let file = fd_file(task, call.result() as i32)?;
-            let (id, valid) = file.id()?;
-            body.f_mode = file.f_mode();
-            body.file = id;
+            let file = fd_file(call.task, call.result() as i32)?;
+            body.f_mode = file.f_mode;
+            let valid = file.identify(&mut body.file)?;
             record.header().valid |= valid;
-            let path = append_path(record, file.path())?;
+            let path = append_path(record, call.task, file.path)?;
             record.body::<FileOpen>().path = path;
             if !wanted(Settings::WANT_OPEN_NAME) {
                 return Some(());
@@ -60,7 +58,7 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
         let first: u8 = read_user(request.name).unwrap_or(0);
         if call.result() < 0 && first != b'/' {
             // A directory that cannot be resolved leaves the name relative.
-            if let Some(dir) = append_relative_dir(record, task, request.dirfd) {
+            if let Some(dir) = append_relative_dir(record, call.task, request.dirfd) {
                 record.body::<FileOpen>().dir = dir;
             }
         }

@@ -15,7 +15,7 @@ use sensor_common::{Knobs, Offsets, offsets::MISSING};
 
 pub(crate) use self::{
     file::{File, fd_file},
-    path::{append_cwd, append_path, append_relative_dir},
+    path::{Path, append_cwd, append_path, append_relative_dir},
     socket::{AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key},
 };
@@ -100,6 +100,39 @@ impl Ptr {
     #[inline(always)]
     pub(crate) fn probe_ptr(self, offset: u32) -> Option<Self> {
         self.probe::<u64>(offset).filter(|address| *address != 0).map(Self::from_u64)
+    }
+}
+
+/// The head of a kernel struct, fetched by one helper call: the fields that the sensor wants of a file or an inode lie in its
+/// first cache lines on every kernel so far. One that does not is fetched by itself.
+pub(crate) struct Head<const WORDS: usize> {
+    words: MaybeUninit<[u64; WORDS]>,
+    of: Ptr,
+}
+
+impl<const WORDS: usize> Head<WORDS> {
+    #[inline(always)]
+    pub(crate) fn new(of: Ptr) -> Self {
+        Self { words: MaybeUninit::uninit(), of }
+    }
+
+    /// Fetches it. Apart from `new`, so that nothing is moved: a move would be a loop over bytes.
+    #[inline(always)]
+    pub(crate) fn fetch(&mut self) -> Option<()> {
+        let to = self.words.as_mut_ptr().cast();
+        // SAFETY: the destination is as large as the length; the helper checks the source.
+        let failed = unsafe { bpf_probe_read_kernel(to, WORDS as u32 * 8, self.of.0.cast()) };
+        if failed == 0 { Some(()) } else { None }
+    }
+
+    /// A field, once it is fetched.
+    #[inline(always)]
+    pub(crate) fn get<T: Copy>(&self, offset: u32) -> Option<T> {
+        if offset as usize + size_of::<T>() > WORDS * 8 {
+            return self.of.probe(offset);
+        }
+        // SAFETY: the field lies inside the words, which `fetch` filled.
+        Some(unsafe { self.words.as_ptr().cast::<u8>().add(offset as usize).cast::<T>().read_volatile() })
     }
 }
 

@@ -4,7 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Header, Kind, Net, NetAddr, flags, syscalls, valid};
 
 use crate::{
-    kernel::{AF_UNIX, Sock, Task, fd_sock, read_user, user_ip, user_unix},
+    kernel::{AF_UNIX, Sock, fd_sock, read_user, user_ip, user_unix},
     record::{Record, emit, filtered},
     syscall::Call,
 };
@@ -102,11 +102,10 @@ fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
 /// A descriptor that is no socket (`ENOTSOCK`, `EBADF`) still leaves a record with the result.
 #[inline(always)]
 fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Sock) -> Option<u32>) {
-    let task = Task::current();
     emit::<Net>(kind, |record| {
         call.head(record);
         record.body::<Net>().fd = fd;
-        let Some(sock) = fd_sock(task, fd) else { return Some(()) };
+        let Some(sock) = fd_sock(call.task, fd) else { return Some(()) };
         let body = record.body::<Net>();
         body.family = sock.family;
         body.sock_type = sock.socket_type;

@@ -49,6 +49,8 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 /// The call that just ended.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
+    /// Who called. Asking for it again costs another helper call.
+    pub(crate) task: Task,
     regs: Ptr,
     result: i64,
     number: u32,
@@ -60,14 +62,16 @@ pub(crate) struct Call {
 impl Call {
     #[inline(always)]
     pub(crate) fn new(ctx: &BtfTracePointContext) -> Self {
+        let task = Task::current();
         let regs = Ptr(ctx.arg::<*const u8>(0));
         let result = ctx.arg::<i64>(1);
         let raw = regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32;
-        if !Task::current().is_compat() {
+        if !task.is_compat() {
             let number = raw & !syscalls::X32;
-            return Self { regs, result, number, compat: false, arguments: 0 };
+            return Self { task, regs, result, number, compat: false, arguments: 0 };
         }
-        let mut call = Self { regs, result: i64::from(result as i32), number: 0, compat: true, arguments: 0 };
+        let mut call =
+            Self { task, regs, result: i64::from(result as i32), number: 0, compat: true, arguments: 0 };
         if raw == syscalls::SOCKETCALL {
             call.number = syscalls::from_socketcall(call.arg(0) as u32);
             call.arguments = call.arg(1);

@@ -47,7 +47,9 @@ fn cgroup_unified_names_the_container() {
 #[test]
 fn cgroup_v1_names_the_container() {
     needs_kernel!();
-    let Some(legacy) = legacy() else { return skip(test_name!(), "no v1 hierarchy identifies processes here") };
+    let Some(legacy) = legacy() else {
+        return skip(test_name!(), "no v1 hierarchy identifies processes here");
+    };
     let id = id(2);
     let (exec, group) = exec_in(&legacy, &format!("/docker/{id}"));
     assert_eq!(exec["/container/full_id"], id);
@@ -92,7 +94,8 @@ fn cgroup_that_was_there_before_the_sensor() {
     let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
     let id = id(7);
     let group = Group::new(&unified, &format!("/docker/{id}"));
-    let inside = group.join(Act::new(["wait-for-input", "--", "openat", "-100", "/dev/null", "0", "0"])).start();
+    let inside =
+        group.join(Act::new(["wait-for-input", "--", "openat", "-100", "/dev/null", "0", "0"])).start();
     let sensor = sensor_tests::Sensor::start(&[]);
     sensor.follow(inside.id());
     // Records are read after what was there before: once one shows, the helper may go on.

@@ -48,7 +48,8 @@ fn proc_exec_arguments_stay_as_they_are() {
 #[test]
 fn proc_exec_arguments_that_are_not_utf8() {
     needs_kernel!();
-    let list = ["exit", "0"].map(OsString::from).into_iter().chain([OsString::from_vec(vec![b'a', 0xff, 0x80])]);
+    let list =
+        ["exit", "0"].map(OsString::from).into_iter().chain([OsString::from_vec(vec![b'a', 0xff, 0x80])]);
     let (_, events) = Act::new(list).seen_by(&shared());
     assert_eq!(execs(&events)[0].args()[3], "a\\xff\\x80");
 }
@@ -71,8 +72,7 @@ fn proc_exec_long_arguments() {
     let sizes = [100, 2048, 2049, 9000, 32 * 1024, 32 * 1024 + 1, 100_000];
     let fixed = program().as_os_str().len() + 1 + "exit\0".len() + "0\0".len() + 1;
     let arg = |size: usize| "x".repeat(size - fixed);
-    let (pids, _) =
-        record(&file, &[], || sizes.map(|size| Act::new(["exit", "0", &arg(size)]).run().pid));
+    let (pids, _) = record(&file, &[], || sizes.map(|size| Act::new(["exit", "0", &arg(size)]).run().pid));
     let (events, stats) = play(&file);
     assert_eq!(stats.enrich.lost_args, 0);
     for (pid, size) in pids.into_iter().zip(sizes) {
@@ -93,8 +93,9 @@ fn proc_exec_long_arguments() {
 fn proc_exec_environment_only_on_demand() {
     needs_kernel!();
     let act = || {
-        Act::new(["exit", "0"])
-            .with(|act| { let _ = act.env_clear().env("A", "1").env("EMPTY", "").env("LONG", "y".repeat(5000)); })
+        Act::new(["exit", "0"]).with(|act| {
+            let _ = act.env_clear().env("A", "1").env("EMPTY", "").env("LONG", "y".repeat(5000));
+        })
     };
     let (_, events) = act().seen_by(&shared());
     assert_eq!(execs(&events)[0]["/process/env"], Value::Null);
@@ -111,7 +112,8 @@ fn proc_exec_path_behind_a_symlink() {
     let link = dir.path().join("link");
     symlink(program(), &link).unwrap();
     let asked = format!("/proc/self/root{}", link.display());
-    let list = steps(&["chdir", &dir.path().display().to_string(), "--", "exec", &asked, "other-name", "exit", "0"]);
+    let list =
+        steps(&["chdir", &dir.path().display().to_string(), "--", "exec", &asked, "other-name", "exit", "0"]);
     let (_, events) = Act::new(list).seen_by(&shared());
     let exec = execs(&events)[1];
     assert_eq!(exec["/process/exe"], program().display().to_string());
@@ -200,7 +202,8 @@ fn proc_exec_execveat() {
 #[test]
 fn proc_exec_by_a_thread_keeps_the_process() {
     needs_kernel!();
-    let (done, events) = Act::new(steps(&["thread-exec", "ACT", "from-thread", "exit", "5"])).seen_by(&shared());
+    let (done, events) =
+        Act::new(steps(&["thread-exec", "ACT", "from-thread", "exit", "5"])).seen_by(&shared());
     let exec = execs(&events)[1];
     assert_eq!(exec.args(), ["from-thread", "exit", "5"]);
     assert_eq!(exec["/task/pid"], done.pid);

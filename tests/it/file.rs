@@ -142,10 +142,8 @@ fn file_open_names_that_lead_elsewhere() {
 fn file_open_through_a_directory_descriptor() {
     needs_kernel!();
     let (dir, name, file) = place();
-    let (done, events) = opens(
-        dir.path(),
-        &["openat", AT_CWD, &name, "0o200000", "0", "--", "openat", "3", "data", "0", "0"],
-    );
+    let (done, events) =
+        opens(dir.path(), &["openat", AT_CWD, &name, "0o200000", "0", "--", "openat", "3", "data", "0", "0"]);
     assert_eq!(done.result(0), 3);
     assert_eq!(events[1].path(), file);
     assert_eq!(events[1]["/detail/dirfd"], 3);
@@ -182,13 +180,15 @@ fn file_open_in_a_chroot() {
     let (dir, name, _) = place();
     fs::create_dir(dir.path().join("inner")).unwrap();
     fs::write(dir.path().join("inner/unique-name-in-chroot"), "x").unwrap();
-    let (done, events) = Act::new([
-        &["openat", AT_CWD, &name, "0o200000", "0", "--", "chroot", &format!("{name}/inner"), "--"][..],
-        &["openat", AT_CWD, "/unique-name-in-chroot", "0", "0", "--"],
-        &["openat", AT_CWD, "/../../unique-name-in-chroot", "0", "0", "--"],
-        &["openat", "3", "data", "0", "0"],
-    ]
-    .concat())
+    let (done, events) = Act::new(
+        [
+            &["openat", AT_CWD, &name, "0o200000", "0", "--", "chroot", &format!("{name}/inner"), "--"][..],
+            &["openat", AT_CWD, "/unique-name-in-chroot", "0", "0", "--"],
+            &["openat", AT_CWD, "/../../unique-name-in-chroot", "0", "0", "--"],
+            &["openat", "3", "data", "0", "0"],
+        ]
+        .concat(),
+    )
     .seen_by(&shared());
     let named = |end: &str| -> Vec<&Event> {
         events.iter().filter(|event| event.is_open() && event.path().ends_with(end)).collect()

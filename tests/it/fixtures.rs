@@ -102,7 +102,8 @@ fn fixtures_recorded_anew() {
     let tcp = ["socket", "2", "1", "0", "--", "bind", "3", "127.0.0.1:0", "--", "listen", "3", "5", "--"];
     let connect = ["socket", "2", "1", "0", "--", "connect-to-port-of", "4", "3", "127.0.0.1", "--"];
     let unix = ["socket", "1", "1", "0", "--", "bind", "3", socket, "--", "listen", "3", "5", "--"];
-    let files = ["openat", "-100", "/tmp/vedette-fixture/new", "0o101", "0o600", "--", "open", "no/file", "0", "0"];
+    let files =
+        ["openat", "-100", "/tmp/vedette-fixture/new", "0o101", "0o600", "--", "open", "no/file", "0", "0"];
     save(Kind::ProcExec, &["exec", "/no/such/file", "a b", "", "--", "exec", act, "again", "exit", "3"]);
     save(Kind::ProcFork, &["fork", "1", "--", "clone-parent", "2", "--", "vfork-exec", act, "exit", "4"]);
     save(Kind::ProcExit, &["killed-child", "15", "--", "threads-exit", "2", "5"]);

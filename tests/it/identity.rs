@@ -151,7 +151,8 @@ fn proc_exec_in_namespaces_of_its_own() {
     let done = Act::new(list).run();
     let child = done.result(1) as u32;
     let outer = sensor.until_exit(done.pid);
-    let (first, fork) = (execs(&outer)[0].clone(), outer.iter().find(|event| event.is_fork()).unwrap().clone());
+    let (first, fork) =
+        (execs(&outer)[0].clone(), outer.iter().find(|event| event.is_fork()).unwrap().clone());
     assert_eq!(fork.child(), Some(child));
     assert_eq!(fork["/detail/child_vpid"], 1);
     let events = sensor.until_exit(child);

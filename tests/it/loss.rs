@@ -30,7 +30,10 @@ fn accounts(file: &Path) -> Value {
     }
     assert_eq!(submitted, number(&stats["received"]), "{stats}");
     let malformed: u64 = stats["malformed"].as_object().unwrap().values().map(number).sum();
-    assert_eq!(number(&stats["decoded"]) + malformed, number(&stats["received"]) + number(&stats["snapshots"]));
+    assert_eq!(
+        number(&stats["decoded"]) + malformed,
+        number(&stats["received"]) + number(&stats["snapshots"])
+    );
     let queue = &stats["queue"];
     assert_eq!(number(&queue["offered"]), number(&queue["taken"]) + number(&queue["dropped"]), "{queue}");
     assert_eq!(number(&queue["offered"]), number(&stats["events"]));

@@ -32,7 +32,10 @@ fn port(done: &Done, step: usize) -> Value {
 fn assert_tcp(event: &Event, family: i32, ino: &Value) {
     let detail = &event["detail"];
     assert_eq!(detail["family"], "socket", "{detail}");
-    assert_eq!((&detail["type"], &detail["protocol"]), (&json!(libc::SOCK_STREAM), &json!(libc::IPPROTO_TCP)));
+    assert_eq!(
+        (&detail["type"], &detail["protocol"]),
+        (&json!(libc::SOCK_STREAM), &json!(libc::IPPROTO_TCP))
+    );
     assert_eq!(detail["domain"], family);
     assert_eq!(detail["ino"], *ino);
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use sensor::event::{Detail, Event as Typed};
 use sensor_tests::{
-    Act, Event, Sensor, exclusive, needs_kernel,
+    Act, Event, Sensor,
     act::program,
+    exclusive, needs_kernel,
     recorded::{play, record},
     shared,
 };
@@ -85,7 +86,8 @@ fn proc_fork_of_a_daemon_keeps_its_creator() {
 fn proc_exit_signals_and_codes() {
     needs_kernel!();
     let sensor = shared();
-    let list = ["killed-child", "9", "--", "killed-child", "15", "--", "killed-child", "6", "--", "exit", "255"];
+    let list =
+        ["killed-child", "9", "--", "killed-child", "15", "--", "killed-child", "6", "--", "exit", "255"];
     let done = Act::new(list).run();
     for (step, signal) in [9, 15, 6].into_iter().enumerate() {
         let exit = exit_of(&sensor, done.result(step) as u32);
@@ -178,7 +180,10 @@ fn proc_exec_ten_thousand() {
         assert_eq!(event.result, 0);
         let (code, name) = ((n % 251).to_string(), format!("n{n}"));
         let args: Vec<&[u8]> = event.process.args.iter().collect();
-        assert_eq!(args, [program().as_os_str().as_encoded_bytes(), b"exit", code.as_bytes(), name.as_bytes()]);
+        assert_eq!(
+            args,
+            [program().as_os_str().as_encoded_bytes(), b"exit", code.as_bytes(), name.as_bytes()]
+        );
         assert_eq!(event.process.parent.as_ref().map(|parent| parent.key.pid), Some(done.pid));
         codes.insert(event.process.key, n % 251);
     }

@@ -7,16 +7,23 @@ use sensor::{
     event::{Detail, EventType},
     recording::{Note, Preamble, Writer},
 };
-use sensor_common::{
-    ABI_VERSION, FileOpen, Header, Kind, Net, NetAddr, ProcExec, ProcExit, ProcFork, valid,
-};
+use sensor_common::{ABI_VERSION, FileOpen, Header, Kind, Net, NetAddr, ProcExec, ProcExit, ProcFork, valid};
 use sensor_tests::{daemon::run, recorded::play_bytes, vedette};
 
 const START: u64 = 5_000_000_000;
 
 fn task(pid: u32, ppid: u32, seq: u32) -> Header {
     let valid = valid::FILE | valid::LOCAL | valid::REMOTE;
-    Header { tgid: pid, tid: pid, ppid, start: START + u64::from(pid), ts: START * 2, seq, valid, ..Header::default() }
+    Header {
+        tgid: pid,
+        tid: pid,
+        ppid,
+        start: START + u64::from(pid),
+        ts: START * 2,
+        seq,
+        valid,
+        ..Header::default()
+    }
 }
 
 fn text(bytes: &[u8]) -> RawText<'_> {
@@ -136,7 +143,9 @@ fn replay_command_plays_and_refuses() {
     assert!(torn.status.success());
     assert_eq!(String::from_utf8(torn.stdout).unwrap().lines().count(), 1);
     let other = serde_json::to_vec(&Preamble { abi: ABI_VERSION + 1, ..Preamble::default() }).unwrap();
-    for file in [at("empty", b""), at("elf", b"\x7fELF\x02\n"), at("other", &other), "/nowhere/rec".to_owned()] {
+    for file in
+        [at("empty", b""), at("elf", b"\x7fELF\x02\n"), at("other", &other), "/nowhere/rec".to_owned()]
+    {
         let refused = Command::new(vedette()).args(["replay", &file]).output().unwrap();
         let said = String::from_utf8_lossy(&refused.stderr);
         assert_eq!((refused.status.code(), said.lines().count()), (Some(1), 1), "{file}: {said}");

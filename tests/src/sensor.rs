@@ -208,7 +208,8 @@ impl Seen {
 
 fn read_events(stdout: ChildStdout, seen: &Seen) {
     for line in BufReader::new(stdout).split(b'\n') {
-        let line = String::from_utf8(line.expect("the sensor's output can be read")).expect("lines are UTF-8");
+        let line =
+            String::from_utf8(line.expect("the sensor's output can be read")).expect("lines are UTF-8");
         let event = Event::parse(&line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"));
         let mut state = seen.lock();
         if event["/detail/family"] == "loss" {
@@ -275,7 +276,9 @@ pub fn shared() -> Shared {
 }
 
 /// While it lives, no other test of this binary has a sensor. Its field is only held.
-pub struct Exclusive(#[allow(dead_code, reason = "held until the test is over")] RwLockWriteGuard<'static, Option<Sensor>>);
+pub struct Exclusive(
+    #[allow(dead_code, reason = "held until the test is over")] RwLockWriteGuard<'static, Option<Sensor>>,
+);
 
 /// See [`Exclusive`].
 #[must_use]

@@ -2,7 +2,7 @@
 
 use sensor_common::{FileId, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER, valid};
 
-use super::{Ptr, Task, offset};
+use super::{Head, Path, Ptr, Task, offset};
 use sensor_common::offsets::MISSING;
 
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
@@ -11,80 +11,78 @@ const NANOSECONDS: u32 = 0x3fff_ffff;
 const S_IFMT: u32 = 0o170_000;
 const S_IFSOCK: u32 = 0o140_000;
 
-/// `struct file`.
+/// What the sensor wants of a `struct file`.
 #[derive(Clone, Copy)]
-pub(crate) struct File(pub(crate) Ptr);
+pub(crate) struct File {
+    pub(crate) path: Path,
+    /// `FMODE_*`.
+    pub(crate) f_mode: u32,
+    inode: Ptr,
+    private: u64,
+}
 
 /// The file behind a descriptor of the task.
 #[inline(always)]
 pub(crate) fn fd_file(task: Task, fd: i32) -> Option<File> {
-    let table = task.field(offset!(task_files))?.probe_ptr(offset!(files_fdt))?;
-    if fd < 0 || fd as u32 >= table.probe::<u32>(offset!(fdt_max_fds))? {
+    let table = task.field(offset!(task_files))?.follow(offset!(files_fdt))?;
+    if fd < 0 || fd as u32 >= table.load::<u32>(offset!(fdt_max_fds))? {
         return None;
     }
-    let slots = table.probe_ptr(offset!(fdt_fd))?;
-    slots.probe_ptr(fd as u32 * 8).map(File)
+    // A pointer to pointers is a plain number for the verifier.
+    let slots = Ptr::from_u64(table.load(offset!(fdt_fd))?);
+    File::read(slots.probe_ptr(fd as u32 * 8)?)
 }
 
 impl File {
-    /// Where its `struct path` lies.
     #[inline(always)]
-    pub(crate) fn path(self) -> Ptr {
-        Ptr(self.0.0.wrapping_add(offset!(file_path) as usize))
+    pub(crate) fn read(file: Ptr) -> Option<Self> {
+        let mut head = Head::<14>::new(file);
+        head.fetch()?;
+        Some(Self {
+            path: Path { mnt: head.get(offset!(file_path))?, dentry: head.get(offset!(file_path) + 8)? },
+            f_mode: head.get(offset!(file_mode))?,
+            inode: Ptr::from_u64(head.get(offset!(file_inode))?),
+            private: head.get(offset!(file_private))?,
+        })
     }
 
-    /// `FMODE_*`.
-    #[inline(always)]
-    pub(crate) fn f_mode(self) -> u32 {
-        self.0.probe(offset!(file_mode)).unwrap_or(0)
-    }
-
-    #[inline(always)]
-    pub(crate) fn inode(self) -> Option<Ptr> {
-        self.0.probe_ptr(offset!(file_inode))
-    }
-
-    /// The socket behind it, where it is one.
+    /// The socket behind it, where it is one, and its inode number.
     #[inline(always)]
     pub(crate) fn socket(self) -> Option<(Ptr, u64)> {
-        let inode = self.inode()?;
-        let mode: u16 = inode.probe(offset!(inode_mode))?;
-        if u32::from(mode) & S_IFMT != S_IFSOCK {
+        let mut head = Head::<10>::new(self.inode);
+        head.fetch()?;
+        if u32::from(head.get::<u16>(offset!(inode_mode))?) & S_IFMT != S_IFSOCK {
             return None;
         }
-        Some((self.0.probe_ptr(offset!(file_private))?, inode.probe(offset!(inode_ino))?))
+        Some((Ptr::from_u64(self.private), head.get(offset!(inode_ino))?))
     }
 
-    /// Identity of the file; the second value are the `valid` bits that hold for it.
+    /// Writes the identity of the file, and returns the `valid` bits that hold for it.
     #[inline(always)]
-    pub(crate) fn id(self) -> Option<(FileId, u32)> {
-        let inode = self.inode()?;
-        let sb = inode.probe_ptr(offset!(inode_sb))?;
-        let mode: u16 = inode.probe(offset!(inode_mode))?;
-        let mut bits = valid::FILE;
-        let layer = match layer(inode, sb) {
+    pub(crate) fn identify(self, id: &mut FileId) -> Option<u32> {
+        let mut head = Head::<10>::new(self.inode);
+        head.fetch()?;
+        let sb = Ptr::from_u64(head.get(offset!(inode_sb))?);
+        id.ino = head.get(offset!(inode_ino))?;
+        id.dev = sb.probe(offset!(sb_dev))?;
+        id.mode = u32::from(head.get::<u16>(offset!(inode_mode))?);
+        id.nlink = head.get(offset!(inode_nlink))?;
+        id.uid = head.get(offset!(inode_uid))?;
+        id.gid = head.get(offset!(inode_gid))?;
+        id.layer = LAYER_OTHER;
+        match layer(self.inode, sb) {
             Some(layer) => {
-                bits |= valid::LAYER;
-                layer
+                id.layer = layer;
+                Some(valid::FILE | valid::LAYER)
             }
-            None => LAYER_OTHER,
-        };
-        let id = FileId {
-            ino: inode.probe(offset!(inode_ino))?,
-            dev: sb.probe(offset!(sb_dev))?,
-            mode: u32::from(mode),
-            nlink: inode.probe(offset!(inode_nlink))?,
-            layer,
-            uid: inode.probe(offset!(inode_uid))?,
-            gid: inode.probe(offset!(inode_gid))?,
-        };
-        Some((id, bits))
+            None => Some(valid::FILE),
+        }
     }
 
     /// Change and modification time, nanoseconds since 1970.
     #[inline(always)]
     pub(crate) fn times(self) -> Option<(u64, u64)> {
-        let inode = self.inode()?;
+        let inode = self.inode;
         let time = |seconds: u32, nanoseconds: u32| -> Option<u64> {
             // Since 6.13 the topmost bit says that somebody asked for the time (`I_CTIME_QUERIED`).
             let nanoseconds = inode.probe::<u32>(nanoseconds)? & NANOSECONDS;

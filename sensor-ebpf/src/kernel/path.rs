@@ -28,9 +28,9 @@ static PATH_BUFFER: PerCpuArray<PathBuffer> = PerCpuArray::with_max_entries(4, 0
 /// `struct path`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
-struct Path {
-    mnt: u64,
-    dentry: u64,
+pub(crate) struct Path {
+    pub(crate) mnt: u64,
+    pub(crate) dentry: u64,
 }
 
 /// `d_parent` and the `qstr` that follows it.
@@ -42,10 +42,11 @@ struct Dentry {
     name: u64,
 }
 
-/// Appends the path of the `struct path` that lies at `at` to the record.
+/// Appends a path as the task sees it.
 #[inline(always)]
-pub(crate) fn append_path(record: &mut Record, at: Ptr) -> Option<Text> {
-    let text = record_append_path(record.slot(), at.0 as u64);
+pub(crate) fn append_path(record: &mut Record, task: Task, path: Path) -> Option<Text> {
+    let root: Path = task.field(offset!(task_fs))?.probe(offset!(fs_root))?;
+    let text = record_append_path(record.slot(), path.mnt, path.dentry, root.mnt, root.dentry);
     let text = Text { len: text as u16, flags: (text >> 16) as u16 };
     if text.flags & text::FAULT != 0 { None } else { Some(text) }
 }
@@ -54,12 +55,11 @@ pub(crate) fn append_path(record: &mut Record, at: Ptr) -> Option<Text> {
 /// caller: inlined, a program with two paths went over the limit of a million instructions.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn record_append_path(slot: u32, at: u64) -> u32 {
+extern "C" fn record_append_path(slot: u32, mnt: u64, dentry: u64, root_mnt: u64, root_dentry: u64) -> u32 {
     let fault = u32::from(text::FAULT) << 16;
     let Some(buffer) = PATH_BUFFER.get_ptr_mut(slot) else { return fault };
-    let Some(path) = Ptr::from_u64(at).probe::<Path>(0) else { return fault };
-    let root = Task::current().field(offset!(task_fs)).and_then(|fs| fs.probe::<Path>(offset!(fs_root)));
-    let Some(root) = root else { return fault };
+    let path = Path { mnt, dentry };
+    let root = Path { mnt: root_mnt, dentry: root_dentry };
     let Some(flags) = walk(buffer, path, root) else { return fault };
     // SAFETY: the buffer is this slot's own until the record is written.
     let start = unsafe { (&raw const (*buffer).start).read_volatile() };
@@ -78,20 +78,18 @@ extern "C" fn record_append_path(slot: u32, at: u64) -> u32 {
 
 /// Appends the working directory.
 #[inline(always)]
-pub(crate) fn append_cwd(record: &mut Record) -> Option<Text> {
-    // A plain number, which is what a function of its own takes.
-    let fs = Task::current().0.probe_ptr(offset!(task_fs))?;
-    append_path(record, Ptr(fs.0.wrapping_add(offset!(fs_pwd) as usize)))
+pub(crate) fn append_cwd(record: &mut Record, task: Task) -> Option<Text> {
+    let cwd: Path = task.field(offset!(task_fs))?.probe(offset!(fs_pwd))?;
+    append_path(record, task, cwd)
 }
 
 /// Appends the directory at which a relative name starts: the working directory, or the one behind `dirfd`.
 #[inline(always)]
 pub(crate) fn append_relative_dir(record: &mut Record, task: Task, dirfd: i32) -> Option<Text> {
     if dirfd == sensor_common::CALLER_DIR {
-        return append_cwd(record);
+        return append_cwd(record, task);
     }
-    let file = super::fd_file(task, dirfd)?;
-    append_path(record, file.path())
+    append_path(record, task, super::fd_file(task, dirfd)?.path)
 }
 
 /// Writes the path into the buffer, right-aligned, and says what is odd about it.

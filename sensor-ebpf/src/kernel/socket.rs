@@ -2,7 +2,7 @@
 
 use sensor_common::{NetAddr, Text, text};
 
-use super::{Ptr, Task, append_path, fd_file, offset};
+use super::{Path, Ptr, Task, append_path, fd_file, offset};
 use crate::record::Record;
 
 pub(crate) const AF_UNIX: u32 = 1;
@@ -88,9 +88,9 @@ impl Sock {
 
 #[inline(always)]
 fn unix_name(sk: Ptr, record: &mut Record) -> Option<Text> {
-    let path = Ptr(sk.0.wrapping_add(offset!(unix_path) as usize));
-    if path.probe::<u64>(8)? != 0 {
-        return append_path(record, path);
+    let path: Path = sk.probe(offset!(unix_path))?;
+    if path.dentry != 0 {
+        return append_path(record, Task::current(), path);
     }
     let address = sk.probe_ptr(offset!(unix_addr))?;
     // The length covers the family in front of the name.

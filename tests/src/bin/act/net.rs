@@ -83,7 +83,8 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
             let (fd, bytes) = (args.number() as i32, vec![b'x'; args.number() as usize]);
             let mut address = Address::parse(&args.text());
             // SAFETY: the buffers have the lengths that are given.
-            let sent = unsafe { libc::sendto(fd, bytes.as_ptr().cast(), bytes.len(), 0, address.at(), address.1) };
+            let sent =
+                unsafe { libc::sendto(fd, bytes.as_ptr().cast(), bytes.len(), 0, address.at(), address.1) };
             Outcome(Outcome::from(sent as i64).0, local_port(fd))
         }
         // Without a destination: the socket's own.

@@ -62,7 +62,9 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
         "clone" => {
             let flags = args.number() | i64::from(libc::SIGCHLD);
             // SAFETY: no shared memory, so the child has a stack.
-            child(|| unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, &mut || exit(args.number()))
+            child(|| unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) }, &mut || {
+                exit(args.number())
+            })
         }
         "clone3" => {
             let flags = args.number().cast_unsigned();
@@ -89,8 +91,12 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
         "spawn-storm" => {
             let (times, program) = (args.number(), args.next());
             for n in 0..times {
-                let list: Vec<OsString> =
-                    vec![program.clone(), "exit".into(), (n % 251).to_string().into(), format!("n{n}").into()];
+                let list: Vec<OsString> = vec![
+                    program.clone(),
+                    "exit".into(),
+                    (n % 251).to_string().into(),
+                    format!("n{n}").into(),
+                ];
                 vfork_exec(&list);
             }
             times.into()
