@@ -107,6 +107,7 @@ fn cgroup_that_was_there_before_the_sensor() {
     assert_eq!(open.args()[1], "wait-for-input");
     assert_eq!(open["/process/exe"], sensor_tests::act::program().display().to_string());
     assert_eq!(open["/process/ppid"], std::process::id());
+    assert_eq!(open["/process/vppid"], std::process::id());
 }
 
 #[test]

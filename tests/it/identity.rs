@@ -168,3 +168,21 @@ fn proc_exec_in_namespaces_of_its_own() {
     assert_ne!(exec["/task/mnt_ns"], first["/task/mnt_ns"]);
     assert_eq!(events.last().unwrap()["/detail/status"], 4 << 8);
 }
+
+#[test]
+fn proc_fork_into_a_pid_namespace() {
+    needs_kernel!();
+    let flags = libc::CLONE_NEWPID.to_string();
+    let sensor = shared();
+    let done = Act::new(["clone3", &flags, "4", "--", "clone", "0", "5"]).run();
+    let (inside, beside) =
+        (sensor.until_exit(done.result(0) as u32), sensor.until_exit(done.result(1) as u32));
+    let first = execs(&sensor.until_exit(done.pid))[0].clone();
+    // Without an exec, too: the first of its namespace, whose creator is not in it.
+    let (inside, beside) = (inside.last().unwrap(), beside.last().unwrap());
+    assert_eq!((&inside["/process/vpid"], &inside["/process/vppid"]), (&json!(1), &json!(0)));
+    let pid_ns = |event: &Event| event["/process/namespaces/pid"].clone();
+    assert_ne!(pid_ns(inside), pid_ns(&first));
+    assert_eq!(pid_ns(beside), pid_ns(&first));
+    assert_eq!(beside["/process/vppid"], done.pid);
+}

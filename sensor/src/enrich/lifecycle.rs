@@ -7,7 +7,7 @@ use sensor_common::{ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFo
 use super::{ENDED, Enricher, Lookup, PENDING_ARGS, convert, process};
 use crate::{
     decode::{ExecTexts, RawBody, RawEvent, RawText},
-    event::{Args, Comm, Detail, Event, Exit, Fork, Process, ProcessKey},
+    event::{Args, Comm, Detail, Event, Exit, Fork, Namespaces, Process, ProcessKey},
 };
 
 impl<L: Lookup> Enricher<L> {
@@ -103,12 +103,21 @@ impl<L: Lookup> Enricher<L> {
             self.parent(parent_key.pid, parent_key.start)
         };
         let vpid = (header.valid & valid::VPID != 0).then_some(body.child_vpid);
+        // The first of a pid namespace sees nobody outside: neither its creator nor groups and sessions from there.
+        let namespaces =
+            caller.namespaces.map(|namespaces| Namespaces { pid: body.child_pid_ns, ..namespaces });
+        let moved = vpid.is_some() && namespaces != caller.namespaces;
+        let inside = |id: Option<u32>| if moved { Some(0) } else { vpid.and(id) };
+        let creator = parent.as_ref().unwrap_or(&caller).vpid;
         let image = Process {
             key: child,
             parent,
             ppid: body.parent_tgid,
             vpid,
-            vppid: vpid.and(caller.vpid),
+            vppid: inside(creator),
+            vpgid: inside(caller.vpgid),
+            vsid: inside(caller.vsid),
+            namespaces: if moved { namespaces } else { caller.namespaces },
             comm: Comm::new(header.comm),
             uid: header.uid,
             loginuid: convert::loginuid(header),

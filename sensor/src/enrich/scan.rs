@@ -137,6 +137,7 @@ impl Scanner {
             cap_permitted: status.capprm,
             args_len: args.len() as u32,
             vpid: inner(status.nspid.as_ref()),
+            vppid: parent_inside(stat.ppid, namespace("pid")),
             pgid: stat.pgrp.cast_unsigned(),
             sid: stat.session.cast_unsigned(),
             vpgid: inner(status.nspgid.as_ref()),
@@ -197,6 +198,17 @@ impl Lookup for Scanner {
 fn below(root: &Path, dir: &Path) -> String {
     let path = dir.strip_prefix(root).unwrap_or(dir);
     format!("/{}", path.to_string_lossy())
+}
+
+/// The number that a process has in the pid namespace `pid_ns`, where that is its own; 0 where it is outside.
+fn parent_inside(parent: i32, pid_ns: u32) -> u32 {
+    let inside = || {
+        let own = fs::metadata(format!("/proc/{parent}/ns/pid")).ok()?.ino() as u32;
+        let status = ProcProcess::new(parent).ok()?.status().ok()?;
+        let number = status.nspid?.last().copied()?;
+        (own == pid_ns).then_some(number.cast_unsigned())
+    };
+    inside().unwrap_or(0)
 }
 
 /// Identity of a process's executable, and its change and modification times in nanoseconds since 1970.
