@@ -9,7 +9,7 @@ use std::{
 use sensor_tests::{
     Act, Sensor,
     daemon::{programs_of, run, wait_until_unloaded},
-    needs_kernel, vedette,
+    exclusive, needs_kernel, vedette,
 };
 
 use crate::exec::steps;
@@ -162,6 +162,7 @@ fn cli_recording_that_cannot_be_written() {
 #[test]
 fn cli_starts_while_processes_come_and_go() {
     needs_kernel!();
+    let _alone = exclusive();
     // `/proc` changes under the reader's hands: what vanishes is left out, and nothing is made up.
     let storm = Act::new(steps(&["spawn-storm", "1500", "ACT"])).start();
     for _ in 0..3 {

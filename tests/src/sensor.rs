@@ -33,6 +33,8 @@ struct Seen {
 struct State {
     /// Processes that descend from this test binary.
     family: HashSet<u32>,
+    /// What they did, in order, and the same by process.
+    all: Vec<Event>,
     by_pid: HashMap<u32, Vec<Event>>,
     /// The sensor's own events.
     own: Vec<Event>,
@@ -123,13 +125,13 @@ impl Sensor {
     /// Waits for an event of any process that descends from this test binary.
     #[must_use]
     pub fn event(&self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-        self.wait(what, |state| state.by_pid.values().flatten().find(|event| wanted(event)).cloned())
-    }
-
-    /// How many events of descendants there are so far that match.
-    #[must_use]
-    pub fn count(&self, wanted: impl Fn(&Event) -> bool) -> usize {
-        self.seen.lock().by_pid.values().flatten().filter(|event| wanted(event)).count()
+        // Each is looked at once: with all of them at every new one, the reader would never catch up.
+        let mut looked_at = 0;
+        self.wait(what, |state| {
+            let found = state.all[looked_at..].iter().find(|event| wanted(event)).cloned();
+            looked_at = state.all.len();
+            found
+        })
     }
 
     /// Looks also at a process that was there before the sensor.
@@ -180,7 +182,7 @@ impl Sensor {
             }
             let left = end.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "never seen: {what}; the sensor said: {}", state.stderr);
-            state = self.seen.changed.wait_timeout(state, left).unwrap().0;
+            state = self.seen.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -220,6 +222,7 @@ fn read_events(stdout: ChildStdout, seen: &Seen) {
                 // What an older process with this number did is over.
                 state.by_pid.remove(&child);
             }
+            state.all.push(event.clone());
             state.by_pid.entry(event.pid()).or_default().push(event);
         } else {
             if let Some(child) = event.child() {
