@@ -1,6 +1,6 @@
 //! Control groups: which container a process belongs to, from the group's path alone, also for groups that come and go.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use sensor_tests::{
     Act, Event,
@@ -21,7 +21,7 @@ fn id(n: u8) -> String {
 }
 
 /// Runs a helper in a group of this path, and gives its exec event.
-fn exec_in(hierarchy: &PathBuf, path: &str) -> (Event, Group) {
+fn exec_in(hierarchy: &Path, path: &str) -> (Event, Group) {
     let group = Group::new(hierarchy, path);
     let (done, events) = group.join(Act::new(["exit", "3"])).seen_by(&shared());
     assert_eq!(done.code, 3);

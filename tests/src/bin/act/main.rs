@@ -20,11 +20,11 @@ use std::{
 };
 
 /// The arguments of one step.
-struct Args(std::vec::IntoIter<OsString>);
+struct Args(std::collections::VecDeque<OsString>);
 
 impl Args {
     fn next(&mut self) -> OsString {
-        self.0.next().expect("another argument")
+        self.0.pop_front().expect("another argument")
     }
 
     fn text(&mut self) -> String {
@@ -46,7 +46,7 @@ impl Args {
     }
 
     fn rest(&mut self) -> Vec<OsString> {
-        self.0.by_ref().collect()
+        self.0.drain(..).collect()
     }
 }
 
@@ -74,7 +74,7 @@ impl From<i32> for Outcome {
 fn main() {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     for step in args.split(|arg| arg == "--") {
-        let mut args = Args(step.to_vec().into_iter());
+        let mut args = Args(step.iter().cloned().collect());
         let name = args.text();
         let Outcome(result, more) = file::step(&name, &mut args)
             .or_else(|| net::step(&name, &mut args))
