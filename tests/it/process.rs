@@ -65,6 +65,7 @@ fn proc_fork_with_the_callers_parent() {
     let exit = exit_of(&sensor, second);
     assert_eq!(exit["/task/ppid"], done.pid);
     assert_eq!(exit["/process/ppid"], done.pid, "its parent is the caller's");
+    assert_eq!(exit["/process/vppid"], done.pid);
     assert_eq!(exit["/detail/status"], 9 << 8);
 }
 
