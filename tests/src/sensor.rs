@@ -262,7 +262,7 @@ impl std::ops::Deref for Shared {
     }
 }
 
-/// See [`Shared`].
+/// See `Shared`.
 #[must_use]
 pub fn shared() -> Shared {
     loop {
