@@ -251,7 +251,7 @@ fn read_words(stderr: ChildStderr, seen: &Seen) {
 
 static SHARED: RwLock<Option<Sensor>> = RwLock::new(None);
 
-/// The sensor that tests share, started by the first that asks. It gives environments and asked-for names.
+/// Holds the shared sensor while a test uses it.
 pub struct Shared(RwLockReadGuard<'static, Option<Sensor>>);
 
 impl std::ops::Deref for Shared {
