@@ -62,15 +62,16 @@ impl File {
     pub(crate) fn identify(self, id: &mut FileId) -> Option<u32> {
         let mut head = Head::<10>::new(self.inode);
         head.fetch()?;
-        let sb = Ptr::from_u64(head.get(offset!(inode_sb))?);
+        let mut sb = Head::<14>::new(Ptr::from_u64(head.get(offset!(inode_sb))?));
+        sb.fetch()?;
         id.ino = head.get(offset!(inode_ino))?;
-        id.dev = sb.probe(offset!(sb_dev))?;
+        id.dev = sb.get(offset!(sb_dev))?;
         id.mode = u32::from(head.get::<u16>(offset!(inode_mode))?);
         id.nlink = head.get(offset!(inode_nlink))?;
         id.uid = head.get(offset!(inode_uid))?;
         id.gid = head.get(offset!(inode_gid))?;
         id.layer = LAYER_OTHER;
-        match layer(self.inode, sb) {
+        match layer(self.inode, sb.get(offset!(sb_magic))) {
             Some(layer) => {
                 id.layer = layer;
                 Some(valid::FILE | valid::LAYER)
@@ -102,11 +103,11 @@ impl File {
 /// `struct ovl_inode` is not in the BTF of kernels that build overlayfs as a module, but since 4.19 its
 /// `__upperdentry` follows the embedded `vfs_inode`, so the size of `struct inode` is all that has to be known.
 #[inline(always)]
-fn layer(inode: Ptr, sb: Ptr) -> Option<u32> {
+fn layer(inode: Ptr, magic: Option<u64>) -> Option<u32> {
     if offset!(inode_size) == MISSING {
         return None;
     }
-    if sb.probe::<u64>(offset!(sb_magic))? != OVERLAYFS_MAGIC {
+    if magic? != OVERLAYFS_MAGIC {
         return Some(LAYER_OTHER);
     }
     let upper: u64 = inode.probe(offset!(inode_size))?;

@@ -60,6 +60,8 @@ impl Load {
         };
         let mut command = Command::new(&bench.own);
         command.args(["wl", name, &count.to_string()]).env("WL_THREADS", copies.to_string());
+        // Cargo sets it, and each exec would then look for its libraries in several more places.
+        command.env_remove("LD_LIBRARY_PATH");
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start the workload {name}"))
     }
 }
@@ -103,7 +105,12 @@ fn build(bench: &Bench, files: usize) -> Result<Measured> {
     let objects: String = (0..files).map(|file| format!(" f{file}.o")).collect();
     fs::write(dir.join("Makefile"), format!("CFLAGS=-O1\nprog: main.o{objects}\n\tgcc -o $@ $^\n"))?;
     let (start, before) = (machine::now(), children_cpu());
-    let status = Command::new("make").args(["-s", "-j2", "-C"]).arg(&dir).stdout(Stdio::null()).status()?;
+    let status = Command::new("make")
+        .args(["-s", "-j2", "-C"])
+        .arg(&dir)
+        .env_remove("LD_LIBRARY_PATH")
+        .stdout(Stdio::null())
+        .status()?;
     let wall_ns = machine::now() - start;
     if !status.success() {
         bail!("make failed: {status}");
