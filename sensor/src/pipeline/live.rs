@@ -28,6 +28,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long the reader sleeps between looks while records keep coming without waking it. It bounds the delay of an alert
 /// on a busy machine; shorter sleeps cost more wakeups.
 const BUSY_SLEEP: Duration = Duration::from_millis(4);
+/// How long it sleeps at the beginning of such a spell.
+const SHORT_SLEEP: Duration = Duration::from_micros(250);
 /// How long it sleeps when the next record is sure to wake it; only signals have to wait for this.
 const QUIET_SLEEP: Duration = Duration::from_millis(200);
 /// Silence after which the next record wakes the reader: twice the `wake_after` of the kernel programs.
@@ -100,6 +102,8 @@ impl Live {
         self.snapshot(consumer)?;
         let mut next_tick = Instant::now() + TICK;
         let mut last_record = Instant::now();
+        // When records began to come after the last silence.
+        let mut spell = last_record;
         while !self.stop.load(Ordering::Relaxed) {
             let gaps = self.stage.stats.gaps;
             let taken = self.drain(consumer)?;
@@ -112,7 +116,11 @@ impl Live {
                 self.tick(consumer)?;
             }
             if taken < BATCH {
-                self.rest(now.duration_since(last_record) > QUIET)?;
+                let quiet = now.duration_since(last_record) > QUIET;
+                self.rest(quiet, now.duration_since(spell))?;
+                if quiet {
+                    spell = Instant::now();
+                }
             }
         }
         self.probe.detach();
@@ -123,10 +131,11 @@ impl Live {
 
     /// Sleeps until there is something to do. While records keep coming the reader looks by itself, so it does not even wait
     /// for a wakeup: a wait on the ring costs more than a plain sleep, and an early wakeup costs another look. That is a
-    /// fifth of the CPU time of an exec storm.
-    fn rest(&self, quiet: bool) -> Result<(), PipelineError> {
+    /// fifth of the CPU time of an exec storm. `spell`: how long records have been coming; a short burst (somebody typed a
+    /// command) is answered at once, a storm in large batches.
+    fn rest(&self, quiet: bool, spell: Duration) -> Result<(), PipelineError> {
         if !quiet {
-            thread::sleep(BUSY_SLEEP);
+            thread::sleep((spell / 4).clamp(SHORT_SLEEP, BUSY_SLEEP));
             return Ok(());
         }
         let waited = self.ring.wait(QUIET_SLEEP);
