@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 
 use super::Common;
-use crate::probe::{self, HOOKS, Options, ProbeError, Report};
+use crate::probe::{self, Options, ProbeError, Report};
 
 /// Arguments of `vedette doctor`.
 #[derive(Debug, Args)]
@@ -50,11 +50,8 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 
 fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(out, "\n{:<18} {:<8} {:<34} {:>12}", "hook", "", "attached to", "verified")?;
-    for (hook, table) in report.hooks.iter().zip(HOOKS) {
-        let mode = hook
-            .chosen
-            .and_then(|chosen| table.variants.iter().find(|variant| variant.program == chosen))
-            .map_or("blind", |_| "sees");
+    for hook in &report.hooks {
+        let mode = if hook.chosen.is_some() { "sees" } else { "blind" };
         let instructions = hook.instructions.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let via = hook.via.as_deref().unwrap_or("-");
         writeln!(out, "{:<18} {mode:<8} {via:<34} {instructions:>12}", hook.hook)?;

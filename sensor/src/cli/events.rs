@@ -99,12 +99,11 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     })?;
     let mut view = View { filter, queue };
     args.live.stop_after(&asked);
-    let stats = match live.run(&mut view) {
+    let mut stats = match live.run(&mut view) {
         Ok(stats) => stats,
         Err(error) if is_closed_output(&error) => return Ok(ExitCode::SUCCESS),
         Err(error) => return Err(error.into()),
     };
-    let mut stats = stats;
     stats.queue = match view.queue.finish() {
         Ok(counts) => counts,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
