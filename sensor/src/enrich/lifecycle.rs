@@ -33,6 +33,8 @@ impl<L: Lookup> Enricher<L> {
             .filter(|known| known.key.start / process::TICK == key.start / process::TICK);
         match known {
             Some(known) if !known.partial && known.exe == image.exe && known.args == image.args => {}
+            // One that is ending has lost its image, and `/proc` shows an empty one: what is known is better.
+            Some(known) if image.exe.is_empty() && !known.exe.is_empty() => {}
             Some(known) => {
                 // The exact start time and the creator are kept: `/proc` knows neither.
                 let (key, parent) = (known.key, known.parent.clone().or_else(|| image.parent.clone()));

@@ -180,6 +180,16 @@ fn a_snapshot_fills_what_was_lost_and_leaves_what_is_known() {
 }
 
 #[test]
+fn a_snapshot_of_a_process_that_is_ending_takes_nothing_away() {
+    let ending = exec_record(Header { flags: flags::SNAPSHOT, ..header(7, 0) }, 1, 0, "", b"");
+    let mut stream = Stream::new();
+    stream.exec((7, 10), "/bin/seven", b"seven\0");
+    assert!(stream.take(&ending).is_none());
+    let event = stream.open(header(7, 10), "/x");
+    assert_eq!((event.process.exe.to_string(), event.process.args.iter().count()), ("/bin/seven".into(), 1));
+}
+
+#[test]
 fn the_control_group_names_the_container() {
     let mut stream = Stream::new();
     let path = format!("/docker/{ID}");

@@ -169,10 +169,11 @@ impl Live {
         self.stage.enricher.refresh(epoch());
         if !lost.is_empty() {
             let note = Note { ts: boot_time(), lost };
-            self.stage.lose(&note, consumer)?;
+            // First healed, then said: whoever hears of the loss can rely on the process table again.
             if lifecycle_lost(&note) {
                 self.reconcile(consumer)?;
             }
+            self.stage.lose(&note, consumer)?;
         }
         consumer.tick(self.stage.stats())?;
         if let Some(kinds) = consumer.wanted() {
