@@ -17,7 +17,7 @@ use thiserror::Error;
 use zerocopy::FromBytes;
 
 pub use self::{
-    alerting::{Alerting, Reload, kinds},
+    alerting::{Alerting, Reload, wanted},
     live::{Live, epoch},
     replay::replay,
     stats::Stats,
@@ -26,7 +26,7 @@ use crate::{
     decode::decode,
     enrich::{Enricher, Lookup},
     event::{Detail, Event, EventType, Loss, Lost},
-    probe::ProbeError,
+    probe::{ProbeError, Wanted},
     recording::{Note, RecordingError},
 };
 
@@ -89,8 +89,8 @@ pub trait Consumer {
         Ok(())
     }
 
-    /// The kinds of records that the consumer needs from now on; `None`: as at the start.
-    fn wanted(&self) -> Option<Vec<Kind>> {
+    /// The records that the consumer needs from now on; `None`: as at the start.
+    fn wanted(&self) -> Option<Wanted> {
         None
     }
 }

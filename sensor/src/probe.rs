@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use self::{
     hooks::{HOOKS, Hook, Mode, Variant, Via},
-    load::{Options, load},
+    load::{Options, Wanted, load},
     offsets::legacy_controller,
     ring::Ring,
 };

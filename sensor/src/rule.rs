@@ -13,6 +13,8 @@ mod dispatch;
 mod document;
 mod engine;
 pub mod field;
+mod graph;
+mod index;
 mod load;
 mod program;
 mod set;

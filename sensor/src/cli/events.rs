@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     event::Event,
     pipeline::{Consumer, Live, PipelineError},
-    probe::Options,
+    probe::{Options, Wanted},
     rule::Filter,
     sink::{Lines, Queue, Sink, Work},
 };
@@ -55,7 +55,7 @@ impl LiveArgs {
     pub(super) fn options(&self, config: &Config) -> Options {
         Options {
             ring_bytes: config.kernel.ring_bytes,
-            kinds: if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() },
+            wanted: Wanted::of(if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }),
             disabled_hooks: config.kernel.disabled_hooks.clone(),
         }
     }

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::{Common, signals, sources::RuleArgs};
 use crate::{
     config::{Config, Format},
-    pipeline::{Alerting, Live, PipelineError, Reload, kinds},
+    pipeline::{Alerting, Live, PipelineError, Reload, wanted},
     probe::{Options, Report},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
@@ -37,7 +37,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let asked = signals::listen()?;
     let options = Options {
         ring_bytes: config.kernel.ring_bytes,
-        kinds: kinds(&rules),
+        wanted: wanted(&rules),
         disabled_hooks: config.kernel.disabled_hooks.clone(),
     };
     let live = Live::start(&options, config.processes.limit_bytes, asked.stop.clone())?;

@@ -11,7 +11,8 @@ use std::{
 use crate::{
     event::{Detail, Event, EventType, Loss, Lost},
     pipeline::{Consumer, PipelineError, Stats},
-    rule::{Engine, Match, RuleSet},
+    probe::Wanted,
+    rule::{Engine, Match, RuleSet, TypeSet},
     sink::{Alert, Queue},
 };
 
@@ -170,8 +171,8 @@ impl Consumer for Alerting {
         Ok(())
     }
 
-    fn wanted(&self) -> Option<Vec<sensor_common::Kind>> {
-        Some(kinds(&self.rules))
+    fn wanted(&self) -> Option<Wanted> {
+        Some(wanted(&self.rules))
     }
 
     fn tick(&mut self, stats: &mut Stats) -> Result<(), PipelineError> {
@@ -185,16 +186,14 @@ impl Consumer for Alerting {
     }
 }
 
-/// The kinds of records that some rule needs.
+/// The records that some rule needs.
 #[must_use]
-pub fn kinds(rules: &RuleSet) -> Vec<sensor_common::Kind> {
-    let wanted = rules.wanted_types();
-    let mut kinds: Vec<_> = EventType::ALL
-        .iter()
-        .filter(|event_type| wanted.contains(**event_type))
-        .filter_map(|event_type| event_type.kind())
-        .collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds
+pub fn wanted(rules: &RuleSet) -> Wanted {
+    let kinds = |types: TypeSet| {
+        let mut kinds: Vec<_> = types.iter().filter_map(EventType::kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    };
+    Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) }
 }

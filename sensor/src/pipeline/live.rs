@@ -176,8 +176,8 @@ impl Live {
             self.stage.lose(&note, consumer)?;
         }
         consumer.tick(self.stage.stats())?;
-        if let Some(kinds) = consumer.wanted() {
-            self.options.kinds = kinds;
+        if let Some(wanted) = consumer.wanted() {
+            self.options.wanted = wanted;
             self.probe.attach_more(&self.options)?;
         }
         Ok(())

@@ -51,6 +51,8 @@ pub struct Hook {
     pub stem: &'static str,
     /// The records it writes.
     pub kind: Kind,
+    /// Whether it only sees attempts that failed: another hook sees the others.
+    pub failures: bool,
     /// Whether the sensor is useless without it.
     pub essential: bool,
     /// Ways to attach it, best first.
@@ -66,7 +68,7 @@ const fn calls(program: &'static str, numbers: &'static [u32]) -> Variant {
 }
 
 const fn hook(stem: &'static str, kind: Kind, essential: bool, variants: &'static [Variant]) -> Hook {
-    Hook { stem, kind, essential, variants }
+    Hook { stem, kind, failures: false, essential, variants }
 }
 
 /// Name of the program that dispatches system calls.
@@ -80,12 +82,15 @@ pub const HOOKS: &[Hook] = &[
     hook("proc_exit", Kind::ProcExit, true, &[tracepoint("proc_exit", "sched_process_exit")]),
     hook("cgroup_mkdir", Kind::CgroupMkdir, false, &[tracepoint("cgroup_mkdir", "cgroup_mkdir")]),
     hook("cgroup_rmdir", Kind::CgroupRmdir, false, &[tracepoint("cgroup_rmdir", "cgroup_rmdir")]),
-    hook(
-        "proc_exec_failed",
-        Kind::ProcExec,
-        false,
-        &[calls("sx_proc_exec", &[syscalls::EXECVE, syscalls::EXECVEAT])],
-    ),
+    Hook {
+        failures: true,
+        ..hook(
+            "proc_exec_failed",
+            Kind::ProcExec,
+            false,
+            &[calls("sx_proc_exec", &[syscalls::EXECVE, syscalls::EXECVEAT])],
+        )
+    },
     hook(
         "file_open",
         Kind::FileOpen,

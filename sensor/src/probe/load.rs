@@ -16,13 +16,31 @@ use super::{
     offsets,
 };
 
+/// The records that anybody wants: hooks that write no other are not attached. Those that make and end processes always
+/// are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// These kinds.
+    pub kinds: Vec<Kind>,
+    /// Of these kinds also what was tried and failed, where that takes a hook of its own.
+    pub failures: Vec<Kind>,
+}
+
+impl Wanted {
+    /// These kinds, failures included.
+    #[must_use]
+    pub fn of(kinds: Vec<Kind>) -> Self {
+        Self { failures: kinds.clone(), kinds }
+    }
+}
+
 /// What to load.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of the ring in bytes, a power of two and at least a page.
     pub ring_bytes: u32,
-    /// Which kinds anybody wants; hooks of others are not attached (those that make and end processes always are).
-    pub kinds: Vec<Kind>,
+    /// Which records anybody wants.
+    pub wanted: Wanted,
     /// Stems of hooks to leave out.
     pub disabled_hooks: Vec<String>,
 }
@@ -30,13 +48,14 @@ pub struct Options {
 impl Options {
     fn wants(&self, hook: &Hook) -> bool {
         let disabled = self.disabled_hooks.iter().any(|stem| stem == hook.stem);
-        hook.essential || (self.kinds.contains(&hook.kind) && !disabled)
+        let kinds = if hook.failures { &self.wanted.failures } else { &self.wanted.kinds };
+        hook.essential || (kinds.contains(&hook.kind) && !disabled)
     }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, kinds: Kind::ALL.to_vec(), disabled_hooks: Vec::new() }
+        Self { ring_bytes: 8 << 20, wanted: Wanted::of(Kind::ALL.to_vec()), disabled_hooks: Vec::new() }
     }
 }
 
@@ -238,4 +257,22 @@ fn refused(why: &str) -> ProbeError {
         return ProbeError::Load(why.to_owned());
     }
     ProbeError::Privileges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hooks(wanted: Wanted) -> Vec<&'static str> {
+        let options = Options { wanted, ..Options::default() };
+        HOOKS.iter().filter(|hook| options.wants(hook) && !hook.essential).map(|hook| hook.stem).collect()
+    }
+
+    #[test]
+    fn failed_execs_have_a_hook_of_their_own() {
+        assert_eq!(hooks(Wanted::of(vec![Kind::ProcExec])), ["proc_exec_failed"]);
+        assert_eq!(hooks(Wanted { kinds: vec![Kind::ProcExec], failures: vec![] }), [""; 0]);
+        // One hook sees both.
+        assert_eq!(hooks(Wanted { kinds: vec![Kind::FileOpen], failures: vec![] }), ["file_open"]);
+    }
 }

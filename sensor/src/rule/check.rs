@@ -2,15 +2,18 @@
 //! table.
 
 mod computed;
+mod estimate;
 mod pattern;
 mod test;
 
 pub(crate) use self::{
     computed::Computed,
+    estimate::reading_cost,
     test::{Test, TestError},
 };
 use super::{
     field::{Reading, Type},
+    index::{Access, Lookup},
     syntax::{Each, Op},
     value::{Out, Slot, Value},
 };
@@ -110,22 +113,26 @@ impl Check {
         })
     }
 
-    /// Rough nanoseconds, to order checks by: what is cheap goes first.
-    pub(crate) fn cost(&self) -> u32 {
-        let source = match &self.source {
-            Source::Field(reading) => match reading.name() {
-                "proc.cmdline" | "proc.args" | "proc.pcmdline" | "proc.env" | "evt.args" | "evt.info" => 12,
-                name if name.starts_with("proc.a") => 10,
-                "proc.sname" | "proc.vpgid.name" => 8,
-                _ => 3,
-            },
-            Source::Computed(_) => 200,
+    /// Whether it holds of an event that has this value and no other; `None` where other values count as well.
+    pub(crate) fn holds_of(&self, value: Value<'_>) -> Option<bool> {
+        let holds = match &self.against {
+            Against::Test(test) => test.holds(value),
+            Against::Each(Each::All, tests) => tests.iter().all(|test| test.holds(value)),
+            Against::Each(Each::One | Each::Any, tests) => tests.iter().any(|test| test.holds(value)),
+            Against::Values(..) => return None,
         };
-        let against = match &self.against {
-            Against::Test(test) => test.cost(),
-            Against::Each(_, tests) => tests.iter().map(Test::cost).sum(),
-            Against::Values(..) => 200,
+        Some(holds != self.negated)
+    }
+
+    /// How to find the events for which it can hold, where they can be found by a value.
+    pub(crate) fn access(&self) -> Option<Access> {
+        let (Source::Field(reading), Against::Test(test), false) =
+            (&self.source, &self.against, self.negated)
+        else {
+            return None;
         };
-        source + against
+        let keys = test.keys(reading.field.kind)?;
+        let lookups = keys.into_iter().map(|key| Lookup { reading: reading.clone(), key });
+        Some(Access::new(lookups.map(Lookup::widened).collect(), self.odds()))
     }
 }

@@ -2,6 +2,7 @@
 //! become conditions.
 
 mod check;
+mod decide;
 mod exception;
 mod resolve;
 
@@ -10,8 +11,9 @@ use std::collections::{HashMap, HashSet};
 use super::{
     diagnostic::{Diagnostics, Span, nearest},
     field::{Reading, Unknown},
+    graph::{Builder, FALSE},
     load::{Definitions, RuleDef},
-    program::{Builder, FALSE, NodeId},
+    program::NodeId,
     syntax::{self, Expr, Word},
     yaml::Located,
 };
@@ -42,7 +44,6 @@ pub(super) struct Compiler<'d, 'f, 's> {
     /// Macros that are being compiled, outermost first.
     open: Vec<&'d str>,
     lists: HashMap<&'d str, Vec<Word>>,
-    slots: HashMap<Reading, u32>,
     reported: HashSet<String>,
     /// Whether an unknown field was met since it was cleared.
     unknown: bool,
@@ -69,15 +70,9 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
             macros,
             open: Vec::new(),
             lists: HashMap::new(),
-            slots: HashMap::new(),
             reported: HashSet::new(),
             unknown: false,
         }
-    }
-
-    /// Number of buffers that the program needs.
-    pub(super) fn slots(&self) -> u32 {
-        self.slots.len() as u32 + 1
     }
 
     /// A rule's condition with its exceptions; `None` where the rule is skipped or has errors.
@@ -162,12 +157,6 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
                 None
             }
         }
-    }
-
-    fn slot(&mut self, reading: &Reading) -> u32 {
-        // Slot 0 is for checks that render nothing of their own.
-        let next = self.slots.len() as u32 + 1;
-        *self.slots.entry(reading.clone()).or_insert(next)
     }
 
     /// Names of macros and lists near an unknown one.

@@ -6,8 +6,10 @@ use super::{
     Diagnostic, Diagnostics, RuleInfo, RuleSet, Source,
     compile::{Compiler, Context},
     dispatch::Step,
+    index::Candidate,
     load::Definitions,
     program::{Memory, NodeId, Program},
+    types::Class,
     yaml::Located,
 };
 use crate::event::Event;
@@ -48,30 +50,42 @@ impl Engine {
 
     /// Appends the rules that match: all of them in their order, or the first.
     pub fn evaluate(&mut self, event: &Event, matches: &mut Vec<Match>) {
-        self.memory.next();
+        let Self { set, memory, .. } = self;
+        memory.next();
         let before = matches.len();
-        let steps = self.set.steps(event.event_type);
+        let steps = set.steps(Class::of(event));
         let mut at = 0;
         while let Some(step) = steps.get(at) {
             at += 1;
             match *step {
                 Step::Guard(node, end) => {
-                    if !self.set.program.holds(node, event, &mut self.memory) {
+                    if !set.program.holds(node, event, memory) {
                         at = end as usize;
                     }
                 }
-                Step::Rule(index, node) => {
-                    if self.set.program.holds(node, event, &mut self.memory)
-                        && let Some(rule) = self.set.rules().get(index as usize)
-                    {
-                        matches.push(Match { rule: Arc::clone(rule) });
+                Step::Index(index) => {
+                    let Some(index) = set.indexes.get(index as usize) else { continue };
+                    for place in 0..memory.find(index, event) {
+                        let candidate = memory.found(place).and_then(|number| index.candidate(number));
+                        if let Some(candidate) = candidate {
+                            ask(set, candidate, event, memory, matches);
+                        }
                     }
                 }
+                Step::Rule(rule, node) => ask(set, (rule, node), event, memory, matches),
             }
         }
-        // Guards have changed the order of the rules: what matched is put back into it.
-        if let Some(new) = matches.get_mut(before..) {
+        // Neither guards nor indexes keep the order of the rules, and an index may find a rule twice.
+        if matches.len() > before + 1
+            && let Some(new) = matches.get_mut(before..)
+        {
             new.sort_unstable_by_key(|found| found.rule.index);
+            let mut last = None;
+            let mut place = 0;
+            matches.retain(|found| {
+                place += 1;
+                place <= before || last.replace(found.rule.index) != Some(found.rule.index)
+            });
         }
         if self.first_match {
             matches.truncate(before + 1);
@@ -85,6 +99,14 @@ impl Engine {
         let mut text = String::new();
         self.set.program.explain(rule.node, event, &mut self.memory, 0, &mut text);
         text
+    }
+}
+
+fn ask(set: &RuleSet, (rule, node): Candidate, event: &Event, memory: &mut Memory, matches: &mut Vec<Match>) {
+    if set.program.holds(node, event, memory)
+        && let Some(rule) = set.rules().get(rule as usize)
+    {
+        matches.push(Match { rule: Arc::clone(rule) });
     }
 }
 
@@ -109,8 +131,7 @@ impl Filter {
         let mut found = Diagnostics::new(&sources);
         let mut compiler = Compiler::new(&definitions, &mut found);
         let node = compiler.condition(&Located::whole(source, 0), Context { order: 0 });
-        let slots = compiler.slots();
-        let program = compiler.program.finish(slots);
+        let program = compiler.program.finish();
         match node {
             Some(node) => Ok(Self { memory: program.memory(), program, node }),
             None => Err(found.finish()),

@@ -11,13 +11,15 @@ use serde_json::Map;
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
     compile::{Compiler, Context},
-    dispatch::{self, Step},
+    dispatch::{Plan, Step},
     document::Tests,
+    graph::FALSE,
+    index::Index,
     load::{Definitions, RuleDef},
-    program::{FALSE, NodeId, Program},
+    program::{NodeId, Program},
     syntax,
     template::Template,
-    types::TypeSet,
+    types::{Class, TypeSet},
 };
 use crate::event::{Event, EventType};
 
@@ -69,6 +71,8 @@ pub struct RuleInfo {
     pub reaction: Reaction,
     /// The event types on which it can match.
     pub types: TypeSet,
+    /// Those of which it can match failed events.
+    pub failures: TypeSet,
     /// Name of the file that defines it.
     pub file: String,
     #[serde(skip)]
@@ -104,8 +108,9 @@ pub struct RuleSet {
     rules: Vec<Arc<RuleInfo>>,
     blind: Vec<Blind>,
     pub(crate) program: Program,
-    /// For each event type, by its number: how to find the rules that match.
-    by_type: Vec<Vec<Step>>,
+    /// For each class of events, by its number: how to find the rules that match.
+    by_class: Vec<Vec<Step>>,
+    pub(crate) indexes: Vec<Index>,
     pub(crate) first_match: bool,
 }
 
@@ -155,6 +160,7 @@ impl RuleSet {
                 source: "syscall",
                 reaction: rule.reaction,
                 types,
+                failures: compiler.program.failures(node),
                 file: file.to_owned(),
                 template,
                 tests: rule.tests.clone(),
@@ -162,24 +168,24 @@ impl RuleSet {
             }));
         }
         unused(definitions, compiler.found);
-        let mut by_type = vec![Vec::new(); EventType::ALL.len()];
-        for (event_type, steps) in EventType::ALL.iter().zip(&mut by_type) {
-            if !event_type.is_seen() {
+        let mut plan = Plan::default();
+        let mut by_class = vec![Vec::new(); Class::COUNT];
+        for (class, steps) in Class::all().zip(&mut by_class) {
+            if !class.event_type.is_seen() {
                 continue;
             }
             let mut done = HashMap::new();
             let mut candidates = Vec::new();
             for rule in &rules {
-                let special = compiler.program.specialise(rule.node, *event_type, &mut done);
+                let special = compiler.program.specialise(rule.node, class, &mut done);
                 if special != FALSE {
                     candidates.push((rule.index as u32, special));
                 }
             }
-            *steps = dispatch::steps(&candidates, &mut compiler.program);
+            *steps = plan.steps(&candidates, &mut compiler.program);
         }
-        let slots = compiler.slots();
-        let program = compiler.program.finish(slots);
-        Self { rules, blind, program, by_type, first_match: options.first_match }
+        let program = compiler.program.finish();
+        Self { rules, blind, program, by_class, indexes: plan.indexes, first_match: options.first_match }
     }
 
     /// The rules, in the order in which they were defined.
@@ -197,6 +203,15 @@ impl RuleSet {
             .intersection(TypeSet::seen())
     }
 
+    /// The event types of which at least one rule can match failed events.
+    #[must_use]
+    pub fn wanted_failures(&self) -> TypeSet {
+        self.rules
+            .iter()
+            .fold(TypeSet::NONE, |types, rule| types.union(rule.failures))
+            .intersection(TypeSet::seen())
+    }
+
     /// The rules that name event types which the sensor does not produce.
     #[must_use]
     pub fn blind(&self) -> &[Blind] {
@@ -209,9 +224,9 @@ impl RuleSet {
         self.program.checks()
     }
 
-    /// How to find the rules that match an event of this type.
-    pub(crate) fn steps(&self, event_type: EventType) -> &[Step] {
-        self.by_type.get(event_type as usize).map_or(&[], Vec::as_slice)
+    /// How to find the rules that match an event of this class.
+    pub(crate) fn steps(&self, class: Class) -> &[Step] {
+        self.by_class.get(class.index()).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Sets of event types. They know nothing else.
+//! Sets of event types, and of event types with an outcome. They know nothing else.
 
 use std::fmt;
 
-use crate::event::{Category, EventType};
+use crate::event::{Category, Event, EventType};
 
 /// A set of event types, one bit each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -115,6 +115,78 @@ impl TypeSet {
     #[must_use]
     pub fn category(category: Category) -> Self {
         Self::filter(|event_type| event_type.category() == category)
+    }
+}
+
+/// A type of events and how they ended: what can be known of an event without looking into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Class {
+    pub(crate) event_type: EventType,
+    pub(crate) failed: bool,
+}
+
+impl Class {
+    /// Number of classes.
+    pub(crate) const COUNT: usize = 2 * EventType::ALL.len();
+
+    /// Every class, in the order of [`Class::index`].
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        EventType::ALL
+            .iter()
+            .flat_map(|event_type| [false, true].map(|failed| Self { event_type: *event_type, failed }))
+    }
+
+    pub(crate) const fn of(event: &Event) -> Self {
+        Self { event_type: event.event_type, failed: event.failed() }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        2 * self.event_type as usize + self.failed as usize
+    }
+}
+
+/// A set of classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Classes {
+    done: TypeSet,
+    failed: TypeSet,
+}
+
+impl Classes {
+    pub(crate) const NONE: Self = Self::both(TypeSet::NONE);
+    pub(crate) const ALL: Self = Self::both(TypeSet::ALL);
+
+    /// These types, whatever the outcome.
+    pub(crate) const fn both(types: TypeSet) -> Self {
+        Self { done: types, failed: types }
+    }
+
+    pub(crate) fn insert(&mut self, class: Class) {
+        let set = if class.failed { &mut self.failed } else { &mut self.done };
+        *set = set.union([class.event_type].into_iter().collect());
+    }
+
+    pub(crate) const fn contains(self, class: Class) -> bool {
+        let set = if class.failed { self.failed } else { self.done };
+        set.contains(class.event_type)
+    }
+
+    pub(crate) const fn union(self, other: Self) -> Self {
+        Self { done: self.done.union(other.done), failed: self.failed.union(other.failed) }
+    }
+
+    pub(crate) const fn intersection(self, other: Self) -> Self {
+        Self { done: self.done.intersection(other.done), failed: self.failed.intersection(other.failed) }
+    }
+
+    /// The types, whatever the outcome.
+    pub(crate) const fn types(self) -> TypeSet {
+        self.done.union(self.failed)
+    }
+
+    /// The types whose failed events are in the set.
+    pub(crate) const fn failed(self) -> TypeSet {
+        self.failed
     }
 }
 

@@ -17,8 +17,7 @@ pub(super) fn contains_any_case(bytes: &[u8], part: &[u8]) -> bool {
 
 /// An automaton for texts of which any will do. The table of states is the fastest form and the largest: past a
 /// thousand bytes of text the library chooses for itself.
-pub(super) fn automaton<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Box<AhoCorasick>> {
-    let texts: Vec<_> = texts.collect();
+pub(super) fn automaton(texts: &[Box<[u8]>]) -> Option<Box<AhoCorasick>> {
     let small = texts.iter().map(|text| text.len()).sum::<usize>() <= 1000;
     AhoCorasick::builder().kind(small.then_some(AhoCorasickKind::DFA)).build(texts).ok().map(Box::new)
 }

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use aho_corasick::AhoCorasick;
 use hashbrown::HashSet;
-use ipnet::IpNet;
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use rustc_hash::FxBuildHasher;
@@ -14,6 +13,8 @@ use super::pattern::{automaton, contains_any_case, glob, hex, net};
 use crate::{
     event::flags::{self, Flag},
     rule::{
+        field::Type,
+        index::{Key, Ranges},
         syntax::Op,
         value::{Flags, Value},
     },
@@ -77,7 +78,7 @@ pub(crate) enum Test {
         yes: bool,
         no: bool,
     },
-    Nets(Vec<IpNet>),
+    Nets(Ranges),
     Equal(Box<[u8]>),
     Set(ByteSet),
     Contains(Box<Finder<'static>>, FlagTests),
@@ -85,7 +86,7 @@ pub(crate) enum Test {
     Starts(Box<[u8]>),
     Ends(Box<[u8]>),
     /// Several texts of which one is looked for.
-    ContainsAny(Box<AhoCorasick>),
+    ContainsAny(Box<AhoCorasick>, Vec<Box<[u8]>>),
     /// Directories of which one holds the path: few, compared one by one.
     FewPaths(Vec<Box<[u8]>>),
     /// Directories of which one holds the path.
@@ -165,12 +166,12 @@ impl Test {
     pub(crate) fn addresses<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Self, TestError> {
         // An address that is written as a network is one: the first implementation takes both.
         let address = |text: &str| net(text).ok_or_else(|| TestError::Address(text.to_owned()));
-        texts.map(address).collect::<Result<_, _>>().map(Self::Nets)
+        texts.map(address).collect::<Result<Vec<_>, _>>().map(|nets| Self::Nets(Ranges::new(&nets)))
     }
 
     pub(crate) fn networks<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Self, TestError> {
         let network = |text: &str| net(text).ok_or_else(|| TestError::Network(text.to_owned()));
-        texts.map(network).collect::<Result<_, _>>().map(Self::Nets)
+        texts.map(network).collect::<Result<Vec<_>, _>>().map(|nets| Self::Nets(Ranges::new(&nets)))
     }
 
     pub(crate) fn set<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
@@ -188,7 +189,8 @@ impl Test {
 
     /// One automaton for several texts of which any will do; `None` where it cannot be built.
     pub(crate) fn contains_any<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Self> {
-        automaton(texts).map(Self::ContainsAny)
+        let texts: Vec<Box<[u8]>> = texts.map(Into::into).collect();
+        automaton(&texts).map(|automaton| Self::ContainsAny(automaton, texts))
     }
 
     /// The text that `contains` looks for.
@@ -251,7 +253,7 @@ impl Test {
                     *no
                 }
             }
-            (Self::Nets(nets), Value::Ip(ip)) => nets.iter().any(|net| net.contains(&ip)),
+            (Self::Nets(nets), Value::Ip(ip)) => nets.contain(ip),
             (Self::Bools { .. } | Self::Nets(_), _) => false,
             (_, Value::Bytes(bytes)) => self.bytes_hold(bytes),
             (_, Value::Flags(flags)) => self.flags_hold(flags),
@@ -292,7 +294,7 @@ impl Test {
             Self::ContainsAnyCase(part) => contains_any_case(bytes, part),
             Self::Starts(text) => bytes.starts_with(text),
             Self::Ends(text) => bytes.ends_with(text),
-            Self::ContainsAny(automaton) => automaton.is_match(bytes),
+            Self::ContainsAny(automaton, _) => automaton.is_match(bytes),
             Self::FewPaths(paths) => paths.iter().any(|path| {
                 bytes.strip_prefix(&**path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
             }),
@@ -307,20 +309,31 @@ impl Test {
         }
     }
 
-    /// Rough nanoseconds.
-    pub(crate) fn cost(&self) -> u32 {
-        match self {
-            Self::Exists | Self::Number(..) | Self::Bools { .. } => 1,
-            Self::Equal(_) | Self::Starts(_) | Self::Ends(_) => 2,
-            Self::Numbers(list) => list.len() as u32,
-            Self::Nets(list) => 2 * list.len() as u32,
-            Self::Set(_) => 5,
-            Self::Contains(..) => 15,
-            Self::FewPaths(list) => 2 * list.len() as u32,
-            Self::Paths(_) | Self::ContainsAny(_) => 30,
-            Self::ContainsAnyCase(_) => 60,
-            Self::Regex(_) => 100,
-        }
+    /// The keys under which an index finds every value of a field of this type that passes; `None` where there are none.
+    pub(crate) fn keys(&self, kind: Type) -> Option<Vec<Key>> {
+        let texts = kind == Type::Text;
+        Some(match self {
+            Self::Equal(text) if texts => vec![Key::Exact(text.clone())],
+            Self::Set(set) if texts => set.iter().cloned().map(Key::Exact).collect(),
+            Self::Starts(text) if texts && text.len() > 1 => vec![Key::Prefix(text.clone())],
+            Self::Ends(text) if texts && text.len() > 1 => vec![Key::Suffix(text.clone())],
+            Self::FewPaths(paths) if texts => paths.iter().cloned().map(Key::Path).collect(),
+            Self::Paths(paths) if texts => paths.iter().cloned().map(Key::Path).collect(),
+            Self::Contains(finder, _) if texts && finder.needle().len() > 1 => {
+                vec![Key::Part(finder.needle().into())]
+            }
+            Self::ContainsAnyCase(part) if texts && part.len() > 1 => vec![Key::Part(part.clone())],
+            Self::ContainsAny(_, parts) if texts => parts.iter().cloned().map(Key::Part).collect(),
+            Self::Number(Op::Eq, Number::Whole(number)) if kind == Type::Number => vec![Key::Number(*number)],
+            Self::Numbers(numbers) if kind == Type::Number => {
+                let whole = |number: &Number| match number {
+                    Number::Whole(number) => Some(Key::Number(*number)),
+                    Number::Fraction(_) => None,
+                };
+                numbers.iter().map(whole).collect::<Option<_>>()?
+            }
+            _ => return None,
+        })
     }
 }
 

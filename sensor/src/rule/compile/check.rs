@@ -1,16 +1,19 @@
 //! One comparison, typed: which operators a field takes, and what its values look like.
 
-use super::Compiler;
+use super::{
+    Compiler,
+    decide::{Decided, decide},
+};
 use crate::{
     event::EventType,
     rule::{
         check::{Against, Check, Computed, Source, Test, TestError},
         diagnostic::nearest,
         field::Type,
-        program::{FALSE, NodeId, TRUE},
+        graph::{FALSE, TRUE},
+        program::NodeId,
         syntax::{self, Argument, Call, Each, Function, Op, Operand, Right, Word},
-        types::TypeSet,
-        value::Value,
+        types::{Classes, TypeSet},
     },
 };
 
@@ -33,7 +36,7 @@ impl Compiler<'_, '_, '_> {
         }
         let text = format!("{} {}{shown}", check.left, op.word());
         let slot = match &source {
-            Source::Field(reading) => self.slot(reading),
+            Source::Field(reading) => self.program.slot(reading),
             Source::Computed(_) => 0,
         };
         let name = match &source {
@@ -41,29 +44,23 @@ impl Compiler<'_, '_, '_> {
             Source::Computed(_) => "",
         };
         let compiled = Check { source, against, negated: op == Op::Ne, slot, text };
-        match (name, &compiled.against) {
-            ("evt.type", Against::Test(test)) => {
-                let holds = TypeSet::filter(|event_type| {
-                    test.holds(Value::Bytes(event_type.name().as_bytes())) != compiled.negated
-                });
-                let named = if compiled.negated || op == Op::Exists { TypeSet::NONE } else { holds };
-                self.unknown_types(check);
-                Some(self.program.type_check(compiled, holds, named))
-            }
-            // Every event is one of a call that has returned.
-            ("evt.dir", Against::Test(test)) => {
-                let holds = test.holds(Value::Bytes(b"<")) != compiled.negated;
-                if !holds {
-                    let message = "this never matches: all events are exit events (`<`)";
-                    self.found.warning(check.span, message);
-                }
-                Some(if holds { TRUE } else { FALSE })
-            }
-            _ => match self.program.known(&compiled.text) {
-                Some(node) => Some(node),
-                None => Some(self.program.check(compiled, on)),
-            },
+        if name == "evt.type" {
+            self.unknown_types(check);
         }
+        if let Some(node) = self.program.known(&compiled.text) {
+            return Some(node);
+        }
+        let Decided { may_true, may_false } = decide(name, &compiled, on);
+        if name == "evt.dir" && may_true == Classes::NONE {
+            // Every event is one of a call that has returned.
+            self.found.warning(check.span, "this never matches: all events are exit events (`<`)");
+        }
+        if may_true == Classes::NONE || may_false == Classes::NONE {
+            return Some(if may_false == Classes::NONE { TRUE } else { FALSE });
+        }
+        let names = name == "evt.type" && !compiled.negated && op != Op::Exists;
+        let named = if names { may_true.types() } else { TypeSet::NONE };
+        Some(self.program.check(compiled, may_true, may_false, named))
     }
 
     /// Says once that nothing carries a field.
