@@ -15,7 +15,7 @@ use super::{
     field::{Reading, Type},
     index::{Access, Lookup},
     syntax::{Each, Op},
-    value::{Out, Slot, Value},
+    value::{Out, Slot, Slots, Value},
 };
 use crate::event::Event;
 
@@ -51,42 +51,57 @@ pub(crate) struct Check {
 
 impl Check {
     /// Whether it holds. A missing value makes it false, whatever the operator.
-    pub(crate) fn holds(&self, event: &Event, slot: &mut Slot, generation: u64) -> bool {
+    pub(crate) fn holds(&self, event: &Event, slots: &mut Slots) -> bool {
+        let Slots { generation, fields, buffers } = slots;
+        let Some(slot) = fields.get_mut(self.slot as usize) else { return false };
         match (&self.source, &self.against) {
             (Source::Field(reading), Against::Test(test)) if !self.negated => {
                 let mut visit = |value: Value<'_>| test.holds(value);
-                reading.read(event, &mut Out::new(slot, generation, &mut visit))
+                reading.read(event, &mut Out::new(slot, *generation, &mut visit))
             }
             (Source::Field(reading), _) if self.negated && reading.field.ends => {
                 // Both ends must differ: true where there is an end, and none that is equal.
                 let mut present = false;
                 let mut visit = |value: Value<'_>| {
                     present = true;
-                    self.value_holds(event, value)
+                    self.value_holds(event, value, buffers)
                 };
-                let equal = reading.read(event, &mut Out::new(slot, generation, &mut visit));
+                let equal = reading.read(event, &mut Out::new(slot, *generation, &mut visit));
                 present && !equal
             }
             (Source::Field(reading), _) => {
-                let mut visit = |value: Value<'_>| self.value_holds(event, value) != self.negated;
-                reading.read(event, &mut Out::new(slot, generation, &mut visit))
+                let mut visit = |value: Value<'_>| self.value_holds(event, value, buffers) != self.negated;
+                reading.read(event, &mut Out::new(slot, *generation, &mut visit))
             }
-            (Source::Computed(computed), _) => computed
-                .values(event)
-                .iter()
-                .any(|value| self.value_holds(event, value.borrow()) != self.negated),
+            (Source::Computed(computed), _) => {
+                let (own, others) = buffers.split_at_mut_checked(computed.depth()).unwrap_or_default();
+                computed.read(event, own, &mut |value| self.value_holds(event, value, others) != self.negated)
+            }
         }
     }
 
-    fn value_holds(&self, event: &Event, value: Value<'_>) -> bool {
+    fn value_holds(&self, event: &Event, value: Value<'_>, buffers: &mut [Slot]) -> bool {
         match &self.against {
             Against::Test(test) => test.holds(value),
             Against::Each(Each::All, tests) => tests.iter().all(|test| test.holds(value)),
             Against::Each(Each::One | Each::Any, tests) => tests.iter().any(|test| test.holds(value)),
             Against::Values(op, computed) => {
-                computed.values(event).iter().any(|other| test::compare(*op, value, other.borrow()))
+                computed.read(event, buffers, &mut |other| test::compare(*op, value, other))
             }
         }
+    }
+
+    /// Number of buffers in which it computes values.
+    pub(crate) fn buffers(&self) -> usize {
+        let source = match &self.source {
+            Source::Field(_) => 0,
+            Source::Computed(computed) => computed.depth(),
+        };
+        let against = match &self.against {
+            Against::Values(_, computed) => computed.depth(),
+            Against::Test(_) | Against::Each(..) => 0,
+        };
+        source + against
     }
 
     /// The text that a plain `contains` of a text field looks for.

@@ -4,7 +4,7 @@
 use super::{
     check::Check,
     index::{Found, Index},
-    value::Slot,
+    value::Slots,
 };
 use crate::event::Event;
 
@@ -33,10 +33,9 @@ pub(crate) struct Program {
 /// What one evaluator remembers while an event lasts. Nothing is allocated after the first.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    generation: u64,
     /// For each node twice the generation that decided it, plus its answer.
     answers: Vec<u64>,
-    slots: Vec<Slot>,
+    slots: Slots,
     found: Found,
 }
 
@@ -58,9 +57,11 @@ impl Program {
 
     pub(crate) fn memory(&self) -> Memory {
         Memory {
-            generation: 0,
             answers: vec![0; self.nodes.len()],
-            slots: std::iter::repeat_with(Slot::default).take(self.slots as usize).collect(),
+            slots: Slots::new(
+                self.slots as usize,
+                self.checks.iter().map(Check::buffers).max().unwrap_or_default(),
+            ),
             found: Found::default(),
         }
     }
@@ -73,7 +74,7 @@ impl Program {
     /// Whether the node is true of the event for which [`Memory::next`] was called.
     pub(crate) fn holds(&self, id: NodeId, event: &Event, memory: &mut Memory) -> bool {
         let at = id.0 as usize;
-        let now = memory.generation << 1;
+        let now = memory.slots.generation << 1;
         if let Some(answer) = memory.answers.get(at)
             && answer & !1 == now
         {
@@ -101,9 +102,7 @@ impl Program {
     }
 
     fn check(&self, check: u32, event: &Event, memory: &mut Memory) -> bool {
-        let Some(check) = self.checks.get(check as usize) else { return false };
-        let generation = memory.generation;
-        memory.slots.get_mut(check.slot as usize).is_some_and(|slot| check.holds(event, slot, generation))
+        self.checks.get(check as usize).is_some_and(|check| check.holds(event, &mut memory.slots))
     }
 
     /// The node as lines, each check with its answer, for `rules explain`.
@@ -139,8 +138,8 @@ impl Program {
 impl Memory {
     /// The candidates that an index finds for the event, by their numbers; some may come twice.
     pub(crate) fn find(&mut self, index: &Index, event: &Event) -> usize {
-        let Self { generation, slots, found, .. } = self;
-        if let Some(slot) = slots.get_mut(index.slot() as usize) {
+        let Self { slots: Slots { generation, fields, .. }, found, .. } = self;
+        if let Some(slot) = fields.get_mut(index.slot() as usize) {
             index.find(event, slot, *generation, found);
         }
         found.candidates.len()
@@ -154,6 +153,6 @@ impl Memory {
     /// Forgets the event before.
     pub(crate) const fn next(&mut self) {
         // 2^63 events last for centuries.
-        self.generation += 1;
+        self.slots.generation += 1;
     }
 }

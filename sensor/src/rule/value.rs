@@ -1,7 +1,11 @@
 //! The value of a field: borrowed from the event wherever it can be, rendered once per event where it cannot. It knows
 //! no field.
 
-use std::{fmt, io::Write, net::IpAddr};
+use std::{
+    fmt,
+    io::{self, Write},
+    net::IpAddr,
+};
 
 use crate::event::flags::{self, Flag};
 
@@ -60,11 +64,12 @@ impl Value<'_> {
     /// Appends the text that rules compare and outputs print.
     pub(crate) fn write(self, to: &mut Vec<u8>) {
         // Writing to a vector cannot fail.
-        let _ = match self {
-            Value::Bytes(bytes) => {
-                to.extend_from_slice(bytes);
-                Ok(())
-            }
+        let _ = self.render(to);
+    }
+
+    fn render(self, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Value::Bytes(bytes) => to.write_all(bytes),
             Value::Number(number) => write!(to, "{number}"),
             Value::Bool(bool) => write!(to, "{bool}"),
             Value::Ip(ip) => write!(to, "{ip}"),
@@ -72,18 +77,35 @@ impl Value<'_> {
                 let mut first = true;
                 for name in flags::names(table, word) {
                     if !first {
-                        to.extend_from_slice(separator.as_bytes());
+                        to.write_all(separator.as_bytes())?;
                     }
-                    to.extend_from_slice(name.as_bytes());
+                    to.write_all(name.as_bytes())?;
                     first = false;
                 }
-                if first {
-                    to.push(b'0');
-                }
-                Ok(())
+                if first { to.write_all(b"0") } else { Ok(()) }
             }
             Value::Time(nanoseconds, clock) => write!(to, "{}", Moment(nanoseconds, clock)),
-        };
+        }
+    }
+
+    /// Passes on the text. It is written on the stack, where every value but a text has room: all capabilities together
+    /// have 660 bytes.
+    pub(crate) fn with_text<T>(self, with: impl FnOnce(&[u8]) -> T) -> T {
+        if let Value::Bytes(bytes) = self {
+            return with(bytes);
+        }
+        let mut buffer = [0; 1024];
+        let mut rest = buffer.as_mut_slice();
+        let written = self.render(&mut rest).is_ok();
+        let free = rest.len();
+        match buffer.get(..1024 - free) {
+            Some(text) if written => with(text),
+            _ => {
+                let mut text = Vec::new();
+                self.write(&mut text);
+                with(&text)
+            }
+        }
     }
 
     /// The number that the value is, where it is one.
@@ -141,6 +163,32 @@ const fn date(days: u64) -> (u64, u64, u64) {
 pub(crate) struct Slot {
     generation: u64,
     bytes: Vec<u8>,
+}
+
+impl Slot {
+    /// The buffer, empty, for whatever is rendered into it next.
+    pub(crate) fn clear(&mut self) -> &mut Vec<u8> {
+        self.generation = 0;
+        self.bytes.clear();
+        &mut self.bytes
+    }
+}
+
+/// All that one evaluator renders texts into.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pub(crate) generation: u64,
+    /// One for each field that renders.
+    pub(crate) fields: Vec<Slot>,
+    /// For the check that is being evaluated: see [`crate::rule::check::Computed`].
+    pub(crate) buffers: Vec<Slot>,
+}
+
+impl Slots {
+    pub(crate) fn new(fields: usize, buffers: usize) -> Self {
+        let slots = |count| std::iter::repeat_with(Slot::default).take(count).collect();
+        Self { generation: 0, fields: slots(fields), buffers: slots(buffers) }
+    }
 }
 
 /// Where a field puts its values: each is shown to a visitor, and the first that the visitor accepts ends it.

@@ -1,6 +1,5 @@
-//! Values made of other values: transformers and `val()`. Rules use them rarely; they may allocate.
-
-use std::net::IpAddr;
+//! Values made of other values: transformers and `val()`. Each is rendered into a buffer that lasts, so nothing is
+//! allocated for an event.
 
 use crate::{
     event::Event,
@@ -20,129 +19,135 @@ pub(crate) enum Computed {
     Call { function: Function, args: Vec<Self>, index: Option<Box<str>> },
 }
 
-/// A value that outlives what it was read from.
-#[derive(Clone, Debug)]
-pub(crate) enum Owned {
-    Bytes(Vec<u8>),
-    Number(i64),
-    Bool(bool),
-    Ip(IpAddr),
-}
-
-impl Owned {
-    pub(crate) fn borrow(&self) -> Value<'_> {
-        match self {
-            Self::Bytes(bytes) => Value::Bytes(bytes),
-            Self::Number(number) => Value::Number(*number),
-            Self::Bool(bool) => Value::Bool(*bool),
-            Self::Ip(ip) => Value::Ip(*ip),
-        }
-    }
-
-    fn text(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        self.borrow().write(&mut text);
-        text
-    }
-}
-
-impl From<Value<'_>> for Owned {
-    fn from(value: Value<'_>) -> Self {
-        match value {
-            Value::Number(number) => Self::Number(number),
-            Value::Bool(bool) => Self::Bool(bool),
-            Value::Ip(ip) => Self::Ip(ip),
-            other => {
-                let mut bytes = Vec::new();
-                other.write(&mut bytes);
-                Self::Bytes(bytes)
-            }
-        }
-    }
-}
+type Visit<'v> = dyn FnMut(Value<'_>) -> bool + 'v;
 
 impl Computed {
-    /// The values of the event; none where a field that it needs has none.
-    pub(crate) fn values(&self, event: &Event) -> Vec<Owned> {
+    /// Buffers that it needs: a call has two, and its arguments, one after the other, share those behind.
+    pub(crate) fn depth(&self) -> usize {
         match self {
-            Self::Text(text) => vec![Owned::Bytes(text.to_vec())],
-            Self::List(list) => list.iter().flat_map(|item| item.values(event)).collect(),
+            Self::Text(_) => 0,
+            Self::Field(_) => 1,
+            Self::List(list) => list.iter().map(Self::depth).max().unwrap_or_default(),
+            Self::Call { args, .. } => 2 + args.iter().map(Self::depth).max().unwrap_or_default(),
+        }
+    }
+
+    /// Shows the values of the event to the visitor until it accepts one; none where a field that it needs has none.
+    pub(crate) fn read(&self, event: &Event, buffers: &mut [Slot], visit: &mut Visit<'_>) -> bool {
+        match self {
+            Self::Text(text) => visit(Value::Bytes(text)),
+            Self::List(list) => list.iter().any(|item| item.read(event, buffers, visit)),
             Self::Field(reading) => {
-                let mut values = Vec::new();
-                let mut slot = Slot::default();
-                let mut visit = |value: Value<'_>| {
-                    values.push(Owned::from(value));
-                    false
-                };
-                reading.read(event, &mut Out::new(&mut slot, 1, &mut visit));
-                values
+                let Some(slot) = buffers.first_mut() else { return false };
+                slot.clear();
+                reading.read(event, &mut Out::new(slot, 1, visit))
             }
-            Self::Call { function, args, index } => call(*function, args, index.as_deref(), event),
+            Self::Call { function: Function::GetOpt, args, index } => {
+                getopt(args, index.as_deref(), event, buffers, visit)
+            }
+            Self::Call { function, args, index: None } => call(*function, args, event, buffers, visit),
+            Self::Call { function, args, index: Some(index) } => {
+                let mut left: usize = index.parse().unwrap_or(usize::MAX);
+                let mut accepted = false;
+                call(*function, args, event, buffers, &mut |value| {
+                    let here = left == 0;
+                    if here {
+                        accepted = visit(value);
+                    }
+                    left = left.wrapping_sub(1);
+                    here
+                });
+                accepted
+            }
         }
+    }
+
+    /// Appends the values' texts with something between them, and says how many there are.
+    fn append(&self, between: &[u8], event: &Event, buffers: &mut [Slot], to: &mut Vec<u8>) -> usize {
+        let mut count = 0;
+        self.read(event, buffers, &mut |value| {
+            if count > 0 {
+                to.extend_from_slice(between);
+            }
+            value.write(to);
+            count += 1;
+            false
+        });
+        count
     }
 }
 
-fn call(function: Function, args: &[Computed], index: Option<&str>, event: &Event) -> Vec<Owned> {
-    let Some(first) = args.first() else { return Vec::new() };
-    let each = |map: fn(Vec<u8>) -> Option<Vec<u8>>| -> Vec<Owned> {
-        first.values(event).iter().filter_map(|value| map(value.text())).map(Owned::Bytes).collect()
+fn call(
+    function: Function,
+    args: &[Computed],
+    event: &Event,
+    buffers: &mut [Slot],
+    visit: &mut Visit<'_>,
+) -> bool {
+    let (Some(first), [own, other, rest @ ..]) = (args.first(), buffers) else { return false };
+    let (own, other) = (own.clear(), other.clear());
+    let mut each = |change: fn(&mut Vec<u8>)| {
+        first.read(event, rest, &mut |value| {
+            own.clear();
+            value.write(own);
+            change(own);
+            visit(Value::Bytes(own))
+        })
     };
-    let values = match function {
-        Function::Val => first.values(event),
-        Function::ToLower => each(|text| Some(text.to_ascii_lowercase())),
-        Function::ToUpper => each(|text| Some(text.to_ascii_uppercase())),
-        Function::Basename => each(|text| Some(text.rsplit(|byte| *byte == b'/').next()?.to_vec())),
-        Function::B64 => each(|text| decode(&text)),
-        Function::Len => len(first, event),
-        Function::Join => join(args, event),
+    match function {
+        Function::ToLower => each(|text| text.make_ascii_lowercase()),
+        Function::ToUpper => each(|text| text.make_ascii_uppercase()),
+        Function::Basename => each(|text| {
+            let start = text.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+            text.drain(..start);
+        }),
+        Function::B64 => first.read(event, rest, &mut |value| {
+            other.clear();
+            value.with_text(|text| decode(text, other)) && visit(Value::Bytes(other))
+        }),
+        Function::Len => {
+            // Bytes of a text, or number of values of a list.
+            let count = first.append(b"", event, rest, own);
+            match (first, count) {
+                (Computed::List(_), count) => visit(Value::Number(count as i64)),
+                (_, 0) => false,
+                (_, 1) => visit(Value::Number(own.len() as i64)),
+                (_, count) => visit(Value::Number(count as i64)),
+            }
+        }
+        Function::Join => {
+            let [separator, list] = args else { return false };
+            separator.append(b"", event, rest, other) > 0
+                && list.append(other, event, rest, own) > 0
+                && visit(Value::Bytes(own))
+        }
         Function::Concat => {
-            let parts: Vec<_> = args.iter().map(|arg| arg.values(event)).collect();
-            if parts.iter().any(Vec::is_empty) {
-                return Vec::new();
-            }
-            vec![Owned::Bytes(parts.iter().flatten().flat_map(Owned::text).collect())]
+            args.iter().all(|arg| arg.append(b"", event, rest, own) > 0) && visit(Value::Bytes(own))
         }
-        Function::GetOpt => return getopt(args, index, event),
-    };
-    match index {
-        Some(index) => {
-            let place = index.parse().unwrap_or(usize::MAX);
-            values.into_iter().nth(place).into_iter().collect()
-        }
-        None => values,
+        Function::Val | Function::GetOpt => first.read(event, rest, visit),
     }
-}
-
-/// Bytes of a text, or number of values of a list.
-fn len(of: &Computed, event: &Event) -> Vec<Owned> {
-    let values = of.values(event);
-    match (of, values.as_slice()) {
-        (Computed::List(_), list) => vec![Owned::Number(list.len() as i64)],
-        (_, []) => Vec::new(),
-        (_, [one]) => vec![Owned::Number(one.text().len() as i64)],
-        (_, several) => vec![Owned::Number(several.len() as i64)],
-    }
-}
-
-fn join(args: &[Computed], event: &Event) -> Vec<Owned> {
-    let [separator, list] = args else { return Vec::new() };
-    let Some(separator) = separator.values(event).first().map(Owned::text) else { return Vec::new() };
-    let parts: Vec<_> = list.values(event).iter().map(Owned::text).collect();
-    if parts.is_empty() { Vec::new() } else { vec![Owned::Bytes(parts.join(separator.as_slice()))] }
 }
 
 /// The options of a command line that `optstring` names, as `getopt(3)` reads it: all letters that are there, or with
 /// an index the value of that letter (empty for one that takes none).
-fn getopt(args: &[Computed], index: Option<&str>, event: &Event) -> Vec<Owned> {
-    let [line, known] = args else { return Vec::new() };
-    let Some(known) = known.values(event).first().map(Owned::text) else { return Vec::new() };
-    let words: Vec<Vec<u8>> = line
-        .values(event)
-        .iter()
-        .flat_map(|value| value.text().split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect::<Vec<_>>())
-        .collect();
-    let mut found: Vec<(u8, Vec<u8>)> = Vec::new();
-    let mut words = words.into_iter();
+fn getopt(
+    args: &[Computed],
+    index: Option<&str>,
+    event: &Event,
+    buffers: &mut [Slot],
+    visit: &mut Visit<'_>,
+) -> bool {
+    let ([line, options], [words, known, rest @ ..]) = (args, buffers) else { return false };
+    let (words, known) = (words.clear(), known.clear());
+    if options.append(b"", event, rest, known) == 0 {
+        return false;
+    }
+    line.append(b" ", event, rest, words);
+    let mut found = |letter: u8, value: &[u8]| match index {
+        Some(index) => index.as_bytes() == [letter] && visit(Value::Bytes(value)),
+        None => visit(Value::Bytes(&[letter])),
+    };
+    let mut words = words.split(|byte| *byte == b' ');
     while let Some(word) = words.next() {
         let Some(letters) = word.strip_prefix(b"-").filter(|letters| !letters.is_empty()) else { continue };
         if letters == b"-" {
@@ -152,29 +157,25 @@ fn getopt(args: &[Computed], index: Option<&str>, event: &Event) -> Vec<Owned> {
         while let Some(letter) = letters.next() {
             let Some(at) = known.iter().position(|known| known == letter && *known != b':') else { break };
             if known.get(at + 1) != Some(&b':') {
-                found.push((*letter, Vec::new()));
+                if found(*letter, b"") {
+                    return true;
+                }
                 continue;
             }
-            let rest = letters.as_slice().to_vec();
+            let rest = letters.as_slice();
             let value = if rest.is_empty() { words.next().unwrap_or_default() } else { rest };
-            found.push((*letter, value));
+            if found(*letter, value) {
+                return true;
+            }
             break;
         }
     }
-    match index {
-        Some(index) => found
-            .into_iter()
-            .filter(|(letter, _)| index.as_bytes() == [*letter])
-            .map(|(_, value)| Owned::Bytes(value))
-            .collect(),
-        None => found.into_iter().map(|(letter, _)| Owned::Bytes(vec![letter])).collect(),
-    }
+    false
 }
 
-/// Base64 (RFC 4648, both alphabets, padding optional) as bytes; `None` where it is not.
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
+/// Appends what base64 (RFC 4648, both alphabets, padding optional) stands for; `false` where it is not.
+fn decode(text: &[u8], bytes: &mut Vec<u8>) -> bool {
     let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut word, mut bits) = (0u32, 0u32);
     for byte in text {
         let six = match byte {
@@ -183,7 +184,7 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
             b'0'..=b'9' => byte - b'0' + 52,
             b'+' | b'-' => 62,
             b'/' | b'_' => 63,
-            _ => return None,
+            _ => return false,
         };
         word = word << 6 | u32::from(six);
         bits += 6;
@@ -192,5 +193,5 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
             bytes.push((word >> bits) as u8);
         }
     }
-    Some(bytes)
+    true
 }

@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use super::test::TestError;
 
-/// Whether the bytes hold the part, which is in lower case, in any case.
+/// Whether the bytes hold the part in any case.
 pub(super) fn contains_any_case(bytes: &[u8], part: &[u8]) -> bool {
     let Some(first) = part.first() else { return true };
-    memchr::memchr2_iter(*first, first.to_ascii_uppercase(), bytes)
+    memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), bytes)
         .filter_map(|at| bytes.get(at..at + part.len()))
         .any(|window| window.eq_ignore_ascii_case(part))
 }

@@ -1,7 +1,5 @@
 //! The test of one value. Texts are compared as bytes; words of flags are compared bit by bit, without writing them.
 
-use std::io::Write;
-
 use aho_corasick::AhoCorasick;
 use hashbrown::HashSet;
 use memchr::memmem::Finder;
@@ -257,19 +255,7 @@ impl Test {
             (Self::Bools { .. } | Self::Nets(_), _) => false,
             (_, Value::Bytes(bytes)) => self.bytes_hold(bytes),
             (_, Value::Flags(flags)) => self.flags_hold(flags),
-            (_, Value::Number(number)) => {
-                let mut buffer = [0; 20];
-                let mut rest = buffer.as_mut_slice();
-                // Twenty bytes hold every 64-bit number and its sign.
-                let _ = write!(rest, "{number}");
-                let free = rest.len();
-                self.bytes_hold(buffer.get(..20 - free).unwrap_or_default())
-            }
-            (_, value) => {
-                let mut text = Vec::new();
-                value.write(&mut text);
-                self.bytes_hold(&text)
-            }
+            (_, value) => value.with_text(|text| self.bytes_hold(text)),
         }
     }
 
@@ -278,11 +264,7 @@ impl Test {
             Self::Equal(text) => flags.is(text),
             Self::Set(texts) => texts.iter().any(|text| flags.is(text)),
             Self::Contains(_, tests) if let Some(holds) = tests.holds(flags) => holds,
-            _ => {
-                let mut text = Vec::new();
-                Value::Flags(flags).write(&mut text);
-                self.bytes_hold(&text)
-            }
+            _ => Value::Flags(flags).with_text(|text| self.bytes_hold(text)),
         }
     }
 
@@ -344,19 +326,23 @@ pub(crate) fn compare(op: Op, left: Value<'_>, right: Value<'_>) -> bool {
     {
         return Number::Whole(right).holds(op, left);
     }
-    let (mut text, mut other) = (Vec::new(), Vec::new());
-    left.write(&mut text);
-    right.write(&mut other);
+    left.with_text(|text| right.with_text(|other| compare_texts(op, text, other)))
+}
+
+fn compare_texts(op: Op, text: &[u8], other: &[u8]) -> bool {
     match op {
         Op::Lt => text < other,
         Op::Le => text <= other,
         Op::Gt => text > other,
         Op::Ge => text >= other,
-        Op::Contains | Op::Bcontains => Finder::new(&other).find(&text).is_some(),
-        Op::Icontains => Test::ContainsAnyCase(other.to_ascii_lowercase().into()).bytes_hold(&text),
-        Op::Startswith | Op::Bstartswith => text.starts_with(&other),
-        Op::Endswith => text.ends_with(&other),
-        Op::Pmatch => Test::paths(std::str::from_utf8(&other).into_iter()).bytes_hold(&text),
+        Op::Contains | Op::Bcontains => memchr::memmem::find(text, other).is_some(),
+        Op::Icontains => contains_any_case(text, other),
+        Op::Startswith | Op::Bstartswith => text.starts_with(other),
+        Op::Endswith => text.ends_with(other),
+        Op::Pmatch => {
+            let directory = other.strip_suffix(b"/").unwrap_or(other);
+            text.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        }
         // Patterns are compiled at load: one that an event brings is compared as it is.
         _ => text == other,
     }
