@@ -8,6 +8,7 @@
 pub mod builtin;
 mod check;
 mod compile;
+pub mod correlate;
 mod diagnostic;
 mod dispatch;
 mod document;
@@ -25,6 +26,7 @@ mod yaml;
 
 pub(crate) use self::diagnostic::Diagnostics;
 pub use self::{
+    correlate::{CorrelationCounts, Finding, OverTime, Summary},
     diagnostic::{Diagnostic, Related, Severity, Source},
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},

@@ -1,6 +1,8 @@
 //! Conditions as one graph of shared nodes. The same check, and the same group of checks, exists once, whichever rule
 //! or macro wrote it, and is evaluated at most once per event.
 
+mod digest;
+
 use std::collections::HashMap;
 
 use super::{check::Check, types::TypeSet, value::Slot};

@@ -10,7 +10,8 @@ use serde_json::Map;
 
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
-    compile::{Compiler, Context},
+    compile::Compiler,
+    correlate::OverTime,
     dispatch::{self, Step},
     document::Tests,
     load::{Definitions, RuleDef},
@@ -71,6 +72,9 @@ pub struct RuleInfo {
     pub types: TypeSet,
     /// Name of the file that defines it.
     pub file: String,
+    /// What must come together over time before it alerts.
+    #[serde(flatten)]
+    pub over_time: OverTime,
     #[serde(skip)]
     template: Template,
     #[serde(skip)]
@@ -106,6 +110,8 @@ pub struct RuleSet {
     pub(crate) program: Program,
     /// For each event type, by its number: how to find the rules that match.
     by_type: Vec<Vec<Step>>,
+    /// The later steps of sequences, by rule and number. In [`Step::Rule`] their numbers follow those of the rules.
+    later: Vec<(u32, u32)>,
     pub(crate) first_match: bool,
 }
 
@@ -127,21 +133,26 @@ impl RuleSet {
         options: &Options,
         found: &mut Diagnostics<'_>,
     ) -> Self {
-        let mut rules = Vec::new();
+        let mut rules: Vec<Arc<RuleInfo>> = Vec::new();
         let mut blind = Vec::new();
         let mut compiler = Compiler::new(definitions, found);
         for rule in &definitions.rules {
             let node = compiler.rule(rule);
             let template = Template::compile(&rule.output, compiler.found);
-            not_yet(rule, &mut compiler);
-            let Some(node) = node.filter(|_| rule.enabled) else { continue };
+            let over_time = compiler.over_time(rule, node);
+            let (Some(node), Some(over_time), true) = (node, over_time, rule.enabled) else { continue };
             if options.minimum_priority.is_some_and(|minimum| rule.priority < minimum) {
                 continue;
             }
-            let types = compiler.program.types(node);
-            let unseen = compiler.program.named_types(node).intersection(TypeSet::seen().complement());
+            let steps: Vec<_> = std::iter::once(node).chain(over_time.later().copied()).collect();
+            let types = union(steps.iter().map(|step| compiler.program.types(*step)));
+            let named = union(steps.iter().map(|step| compiler.program.named_types(*step)));
+            let unseen = named.intersection(TypeSet::seen().complement());
             if !unseen.is_empty() {
-                let entirely = types.intersection(TypeSet::seen()).is_empty();
+                // A sequence needs every one of its steps.
+                let entirely = steps
+                    .iter()
+                    .any(|step| compiler.program.types(*step).intersection(TypeSet::seen()).is_empty());
                 blind.push(Blind { rule: rule.name.text.clone(), types: unseen, entirely });
                 say_blind(rule, unseen, entirely, compiler.found);
             }
@@ -156,12 +167,21 @@ impl RuleSet {
                 reaction: rule.reaction,
                 types,
                 file: file.to_owned(),
+                over_time,
                 template,
                 tests: rule.tests.clone(),
                 node,
             }));
         }
         unused(definitions, compiler.found);
+        let mut later = Vec::new();
+        let mut entries: Vec<_> = rules.iter().map(|rule| rule.node).collect();
+        for rule in &rules {
+            for (step, node) in (1..).zip(rule.over_time.later()) {
+                later.push((rule.index as u32, step));
+                entries.push(*node);
+            }
+        }
         let mut by_type = vec![Vec::new(); EventType::ALL.len()];
         for (event_type, steps) in EventType::ALL.iter().zip(&mut by_type) {
             if !event_type.is_seen() {
@@ -169,17 +189,17 @@ impl RuleSet {
             }
             let mut done = HashMap::new();
             let mut candidates = Vec::new();
-            for rule in &rules {
-                let special = compiler.program.specialise(rule.node, *event_type, &mut done);
+            for (entry, node) in (0..).zip(&entries) {
+                let special = compiler.program.specialise(*node, *event_type, &mut done);
                 if special != FALSE {
-                    candidates.push((rule.index as u32, special));
+                    candidates.push((entry, special));
                 }
             }
             *steps = dispatch::steps(&candidates, &mut compiler.program);
         }
         let slots = compiler.slots();
         let program = compiler.program.finish(slots);
-        Self { rules, blind, program, by_type, first_match: options.first_match }
+        Self { rules, blind, program, by_type, later, first_match: options.first_match }
     }
 
     /// The rules, in the order in which they were defined.
@@ -191,10 +211,7 @@ impl RuleSet {
     /// The event types on which at least one rule can match.
     #[must_use]
     pub fn wanted_types(&self) -> TypeSet {
-        self.rules
-            .iter()
-            .fold(TypeSet::NONE, |types, rule| types.union(rule.types))
-            .intersection(TypeSet::seen())
+        union(self.rules.iter().map(|rule| rule.types)).intersection(TypeSet::seen())
     }
 
     /// The rules that name event types which the sensor does not produce.
@@ -213,6 +230,15 @@ impl RuleSet {
     pub(crate) fn steps(&self, event_type: EventType) -> &[Step] {
         self.by_type.get(event_type as usize).map_or(&[], Vec::as_slice)
     }
+
+    /// The rule and the step that a number in [`Step::Rule`] stands for, where it is not a rule's own condition.
+    pub(crate) fn later(&self, entry: u32) -> Option<(u32, u32)> {
+        self.later.get((entry as usize).checked_sub(self.rules.len())?).copied()
+    }
+}
+
+fn union(types: impl Iterator<Item = TypeSet>) -> TypeSet {
+    types.fold(TypeSet::NONE, TypeSet::union)
 }
 
 fn toggle(rules: &mut [RuleDef], options: &Options) {
@@ -247,22 +273,6 @@ fn fits(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// What a rule asks for and this engine does not do is an error: a threshold that is ignored would flood, a sequence
-/// that is ignored would alert on its first step. What it names is checked all the same.
-fn not_yet(rule: &RuleDef, compiler: &mut Compiler<'_, '_, '_>) {
-    for temporal in &rule.temporal {
-        for word in &temporal.fields {
-            compiler.reading(&word.text, None, word.span);
-        }
-        for step in &temporal.then {
-            compiler.condition(step, Context { order: rule.order.last });
-        }
-        let message =
-            format!("rule `{}` uses `{}`, which this version does not execute", rule.name.text, temporal.key);
-        compiler.found.error(temporal.span, message);
-    }
-}
-
 fn say_blind(rule: &RuleDef, unseen: TypeSet, entirely: bool, found: &mut Diagnostics<'_>) {
     let names: Vec<_> = unseen.iter().map(EventType::name).collect();
     let names = names.join(", ");
@@ -284,7 +294,14 @@ fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
         .macros
         .values()
         .map(|definition| &definition.condition)
-        .chain(definitions.rules.iter().map(|rule| &rule.condition));
+        .chain(definitions.rules.iter().map(|rule| &rule.condition))
+        .chain(
+            definitions
+                .rules
+                .iter()
+                .filter_map(|rule| rule.temporal.sequence.as_ref())
+                .flat_map(|it| &it.then),
+        );
     for condition in conditions {
         used.extend(syntax::names(condition));
     }
