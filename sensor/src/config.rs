@@ -42,6 +42,8 @@ pub struct RulesConfig {
     pub builtin: bool,
     /// Files, and directories whose `*.yaml` are loaded in the order of their names. Missing ones are skipped.
     pub paths: Vec<PathBuf>,
+    /// Memory in bytes for what `count`, `sequence` and `suppress` of all rules remember; 128 KiB at least.
+    pub state_bytes: usize,
 }
 
 /// What the kernel half does.
@@ -100,7 +102,7 @@ impl Default for Config {
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        Self { builtin: true, paths: vec!["/etc/vedette/rules.d".into()] }
+        Self { builtin: true, paths: vec!["/etc/vedette/rules.d".into()], state_bytes: 16 << 20 }
     }
 }
 

@@ -169,6 +169,7 @@ impl<L: Lookup> Stage<L> {
     }
 
     fn stats(&mut self) -> &mut Stats {
+        self.stats.seen_until = self.stats.seen_until.max(self.last_ts);
         self.stats.enrich = self.enricher.counts();
         self.stats.processes = self.enricher.processes().len();
         self.stats.process_bytes = self.enricher.processes().bytes();

@@ -8,6 +8,8 @@
 pub mod builtin;
 mod check;
 mod compile;
+pub mod correlate;
+mod cost;
 mod diagnostic;
 mod dispatch;
 mod document;
@@ -27,6 +29,8 @@ mod yaml;
 
 pub(crate) use self::diagnostic::Diagnostics;
 pub use self::{
+    correlate::{CorrelationCounts, Finding, OverTime, Summary},
+    cost::Cost,
     diagnostic::{Diagnostic, Related, Severity, Source},
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},

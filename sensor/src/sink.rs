@@ -8,7 +8,7 @@ mod terminal;
 use std::io;
 
 pub use self::{
-    alert::{Alert, timestamp},
+    alert::{Alert, AlertOverTime, timestamp},
     queue::{Queue, QueueCounts, Work},
     terminal::{Lines, event_line},
 };

@@ -61,7 +61,8 @@ fn an_event_that_matches_nothing_allocates_nothing() {
     let own = Source { name: "own".to_owned(), text: RULES.to_owned() };
     let sources: Vec<_> = builtin::sources().into_iter().chain([own]).collect();
     let (set, found) = RuleSet::compile(&sources, &Options::default());
-    let set = set.unwrap_or_else(|| panic!("{:?}", found.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    let set =
+        set.unwrap_or_else(|| panic!("{:?}", found.iter().map(ToString::to_string).collect::<Vec<_>>()));
     let events = testing::events("events", EVENTS).unwrap();
     let mut engine = Engine::new(Arc::new(set));
     let mut matches = Vec::new();

@@ -59,7 +59,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
             Work::Item(alert) => lines.deliver(&alert),
             Work::Idle => lines.flush(),
         })?;
-        let mut alerting = Alerting::new(rules, queue, &hostname, true);
+        let mut alerting = Alerting::new(rules, queue, &hostname, true).with_state(config.rules.state_bytes);
         replay(reader, limit, &mut alerting).and_then(|mut stats| {
             alerting.finish(&mut stats)?;
             Ok(stats)

@@ -53,8 +53,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             rule_args.compile(&again).inspect_err(|error| tracing::error!("{error:#}")).ok()
         }),
     };
-    let mut alerting =
-        Alerting::new(rules, queue, hostname, false).with_reload(reload).with_stats_file(&config.stats_file);
+    let mut alerting = Alerting::new(rules, queue, hostname, false)
+        .with_state(config.rules.state_bytes)
+        .with_reload(reload)
+        .with_stats_file(&config.stats_file);
     let mut stats = live.run(&mut alerting).map_err(closed)?;
     alerting.finish(&mut stats).map_err(closed)?;
     stats.write(&config.stats_file)?;

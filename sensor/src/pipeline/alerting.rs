@@ -1,5 +1,7 @@
 //! Events → alerts: the match, and the queue in front of the sinks.
 
+mod over_time;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -8,11 +10,12 @@ use std::{
     },
 };
 
+use self::over_time::Told;
 use crate::{
     event::{Detail, Event, EventType, Loss, Lost},
     pipeline::{Consumer, PipelineError, Stats},
     probe::Wanted,
-    rule::{Engine, Match, RuleSet, TypeSet},
+    rule::{Engine, Match, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Queue},
 };
 
@@ -33,6 +36,9 @@ pub struct Alerting {
     patient: bool,
     reload: Option<Reload>,
     stats_file: PathBuf,
+    /// Bytes for what rules over time remember.
+    state_bytes: usize,
+    told: Told,
 }
 
 /// How the rules are loaded again.
@@ -58,7 +64,17 @@ impl Alerting {
             patient,
             reload: None,
             stats_file: PathBuf::new(),
+            state_bytes: STATE_BYTES,
+            told: Told::default(),
         }
+    }
+
+    /// The same, with so many bytes for what rules over time remember.
+    #[must_use]
+    pub fn with_state(mut self, bytes: usize) -> Self {
+        self.state_bytes = bytes;
+        self.engine = Engine::with_state(Arc::clone(&self.rules), bytes);
+        self
     }
 
     /// The same, with a way to load the rules again.
@@ -79,8 +95,10 @@ impl Alerting {
     ///
     /// # Errors
     /// Where a sink failed.
-    pub fn finish(self, stats: &mut Stats) -> Result<(), PipelineError> {
+    pub fn finish(mut self, stats: &mut Stats) -> Result<(), PipelineError> {
+        self.end_time()?;
         stats.matches = self.matched;
+        stats.correlation = self.engine.correlation();
         let counts = self.queue.finish();
         stats.queue = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
         Ok(())
@@ -132,7 +150,10 @@ impl Alerting {
         match (reload.load)() {
             Some(rules) => {
                 self.rules = Arc::new(rules);
-                self.engine = Engine::new(Arc::clone(&self.rules));
+                // What was seen so far still counts for the rules that are the same.
+                let engine = Engine::with_state(Arc::clone(&self.rules), self.state_bytes);
+                let old = std::mem::replace(&mut self.engine, engine);
+                self.engine.adopt(old);
                 tracing::info!(rules = self.rules.rules().len(), "rules loaded again");
             }
             None => tracing::error!("the rules have errors: those loaded before stay"),
@@ -155,6 +176,7 @@ impl Consumer for Alerting {
         if let Detail::Loss(loss) = &event.detail {
             self.report_loss(&event, loss)?;
         }
+        self.told.see(&event);
         self.engine.evaluate(&event, &mut self.matches);
         if self.matches.is_empty() {
             return Ok(());
@@ -164,7 +186,7 @@ impl Consumer for Alerting {
         for found in &matches {
             let loss = std::mem::take(&mut self.loss);
             let loss = (!loss.lost.is_empty()).then_some(loss);
-            self.send(Alert::new(&event, &found.rule, &self.hostname, loss))?;
+            self.send(Alert::new(&event, found, &self.hostname, loss))?;
         }
         self.matches = matches;
         self.matches.clear();
@@ -177,7 +199,9 @@ impl Consumer for Alerting {
 
     fn tick(&mut self, stats: &mut Stats) -> Result<(), PipelineError> {
         self.load_again();
+        self.pass_time(stats.seen_until)?;
         stats.matches = self.matched;
+        stats.correlation = self.engine.correlation();
         stats.queue = self.queue.counts();
         if let Err(error) = stats.write(&self.stats_file) {
             tracing::warn!(%error, "cannot write the accounts");
@@ -197,3 +221,6 @@ pub fn wanted(rules: &RuleSet) -> Wanted {
     };
     Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) }
 }
+
+#[cfg(test)]
+mod tests;

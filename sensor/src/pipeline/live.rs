@@ -106,7 +106,11 @@ impl Live {
         let mut spell = last_record;
         while !self.stop.load(Ordering::Relaxed) {
             let gaps = self.stage.stats.gaps;
+            let before = boot_time();
             let taken = self.drain(consumer)?;
+            if taken < BATCH {
+                self.stage.stats.seen_until = before;
+            }
             let now = Instant::now();
             if taken > 0 {
                 last_record = now;

@@ -4,13 +4,15 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::Serialize;
 
-use crate::{enrich::EnrichCounts, probe::Counts, sink::QueueCounts};
+use crate::{enrich::EnrichCounts, probe::Counts, rule::CorrelationCounts, sink::QueueCounts};
 
 /// Totals since the start. Three sums hold at the end of every run:
 /// `seen = submitted + filtered + ring_full + failed` for each kind, `Σ submitted = received`, and
 /// `decoded + Σ malformed = received + snapshots`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
+    /// Nanoseconds since boot: everything that happened before has been seen.
+    pub seen_until: u64,
     /// What the kernel programs counted, by kind. Empty for a replay.
     pub kinds: BTreeMap<&'static str, Counts>,
     /// Records taken from the ring or the recording.
@@ -29,6 +31,8 @@ pub struct Stats {
     pub events: u64,
     /// Rules that matched.
     pub matches: u64,
+    /// What rules over time remember, and what they lost.
+    pub correlation: CorrelationCounts,
     /// What went through the queue behind the match.
     pub queue: QueueCounts,
     /// What enrichment did.

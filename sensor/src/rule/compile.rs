@@ -5,6 +5,7 @@ mod check;
 mod decide;
 mod exception;
 mod resolve;
+mod temporal;
 
 use std::collections::{HashMap, HashSet};
 
@@ -83,17 +84,22 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
         let condition = self.condition(&rule.condition, cx);
         let exceptions = self.exceptions(rule, cx);
         if rule.skip_unknown && self.unknown {
-            self.found.roll_back(mark);
-            self.macros.retain(|_, state| !matches!(state, Macro::Wrong));
-            self.restore_macros();
-            let message = format!("rule `{}` is skipped: it uses a field that is not known", rule.name.text);
-            self.found.warning(rule.name.span, message);
+            self.skip(rule, mark);
             return None;
         }
         let (condition, exceptions) = (condition?, exceptions?);
         let excepted = self.program.or(exceptions);
         let not_excepted = self.program.not(excepted);
         Some(self.program.and([condition, not_excepted]))
+    }
+
+    /// Takes back what was found since the mark, and says that the rule is skipped.
+    fn skip(&mut self, rule: &RuleDef, mark: (usize, usize)) {
+        self.found.roll_back(mark);
+        self.macros.retain(|_, state| !matches!(state, Macro::Wrong));
+        self.restore_macros();
+        let message = format!("rule `{}` is skipped: it uses a field that is not known", rule.name.text);
+        self.found.warning(rule.name.span, message);
     }
 
     /// Parses again the macros whose errors were rolled back, so that another user of them reports those errors.

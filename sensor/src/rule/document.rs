@@ -1,10 +1,14 @@
 //! The items of a rule file: YAML trees checked for shape. What an item means together with others is decided later.
 
 mod keys;
+mod temporal;
 
 use serde::Serialize;
 
-pub(crate) use self::keys::{Keys, duration};
+pub(crate) use self::{
+    keys::{Keys, duration},
+    temporal::Temporal,
+};
 use super::{
     diagnostic::{Diagnostics, Source, Span, nearest},
     syntax::{Op, Word},
@@ -120,19 +124,6 @@ pub struct Reaction {
     pub or: Option<Response>,
 }
 
-/// What `count`, `sequence` and `suppress` name. Their numbers and durations are checked when they are read; nothing is
-/// kept of them, because a rule that uses one of the three is refused.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Temporal {
-    /// `count`, `sequence` or `suppress`.
-    pub(crate) key: &'static str,
-    pub(crate) span: Span,
-    /// Fields.
-    pub(crate) fields: Vec<Word>,
-    /// Conditions of later steps.
-    pub(crate) then: Vec<Located>,
-}
-
 /// One exception of a rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Exception {
@@ -167,7 +158,7 @@ pub(crate) struct RuleItem {
     pub(crate) overrides: Vec<(String, Change, Span)>,
     pub(crate) skip_unknown: Option<bool>,
     pub(crate) reaction: Option<Reaction>,
-    pub(crate) temporal: Vec<Temporal>,
+    pub(crate) temporal: Temporal,
     pub(crate) tests: Option<Tests>,
     /// The keys that are written, for `override`.
     pub(crate) keys: Vec<(String, Span)>,
@@ -354,7 +345,7 @@ fn rule(mut keys: Keys<'_, '_, '_>) -> Option<RuleItem> {
         ]),
         skip_unknown: keys.bool("skip-if-unknown-filter"),
         reaction: keys.reaction(),
-        temporal: [keys.count(), keys.sequence(), keys.suppress()].into_iter().flatten().collect(),
+        temporal: keys.temporal(),
         tests: keys.tests(),
         keys: keys.written(),
         name,

@@ -46,7 +46,7 @@ pub(crate) struct RuleDef {
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) skip_unknown: bool,
     pub(crate) reaction: Reaction,
-    pub(crate) temporal: Vec<Temporal>,
+    pub(crate) temporal: Temporal,
     pub(crate) tests: Tests,
 }
 
@@ -292,10 +292,9 @@ fn override_keys(before: &mut RuleDef, item: RuleItem, found: &mut Diagnostics<'
                 before.skip_unknown = item.skip_unknown.unwrap_or(before.skip_unknown)
             }
             "response" => before.reaction = item.reaction.unwrap_or(before.reaction),
-            "count" | "sequence" | "suppress" => {
-                before.temporal.retain(|known| known.key != key);
-                before.temporal.extend(item.temporal.extract_if(.., |new| new.key == key));
-            }
+            "count" => before.temporal.count = item.temporal.count.take(),
+            "sequence" => before.temporal.sequence = item.temporal.sequence.take(),
+            "suppress" => before.temporal.suppress = item.temporal.suppress.take(),
             // `warn_evttypes` and `capture` change nothing here.
             _ => {}
         }

@@ -35,6 +35,8 @@ pub(crate) struct Program {
 pub(crate) struct Memory {
     /// For each node twice the generation that decided it, plus its answer.
     answers: Vec<u64>,
+    /// For each entry the generation in which it was last found.
+    asked: Vec<u64>,
     slots: Slots,
     found: Found,
 }
@@ -55,8 +57,10 @@ impl Program {
         self.nodes.push(make(first, self.parts.len() as u32));
     }
 
-    pub(crate) fn memory(&self) -> Memory {
+    /// For one evaluator of so many entries.
+    pub(crate) fn memory(&self, entries: usize) -> Memory {
         Memory {
+            asked: vec![0; entries],
             answers: vec![0; self.nodes.len()],
             slots: Slots::new(
                 self.slots as usize,
@@ -143,6 +147,12 @@ impl Memory {
             index.find(event, slot, *generation, found);
         }
         found.candidates.len()
+    }
+
+    /// Whether the entry is found for the first time since [`Memory::next`].
+    pub(crate) fn is_new(&mut self, entry: u32) -> bool {
+        let now = self.slots.generation;
+        self.asked.get_mut(entry as usize).is_some_and(|asked| std::mem::replace(asked, now) != now)
     }
 
     /// The candidate found at this place.

@@ -10,7 +10,8 @@ use serde_json::Map;
 
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
-    compile::{Compiler, Context},
+    compile::Compiler,
+    correlate::OverTime,
     dispatch::{Plan, Step},
     document::Tests,
     graph::FALSE,
@@ -75,6 +76,9 @@ pub struct RuleInfo {
     pub failures: TypeSet,
     /// Name of the file that defines it.
     pub file: String,
+    /// What must come together over time before it alerts.
+    #[serde(flatten)]
+    pub over_time: OverTime,
     #[serde(skip)]
     template: Template,
     #[serde(skip)]
@@ -111,6 +115,8 @@ pub struct RuleSet {
     /// For each class of events, by its number: how to find the rules that match.
     by_class: Vec<Vec<Step>>,
     pub(crate) indexes: Vec<Index>,
+    /// The later steps of sequences, by rule and number. In [`Step::Rule`] their numbers follow those of the rules.
+    later: Vec<(u32, u32)>,
     pub(crate) first_match: bool,
 }
 
@@ -132,21 +138,26 @@ impl RuleSet {
         options: &Options,
         found: &mut Diagnostics<'_>,
     ) -> Self {
-        let mut rules = Vec::new();
+        let mut rules: Vec<Arc<RuleInfo>> = Vec::new();
         let mut blind = Vec::new();
         let mut compiler = Compiler::new(definitions, found);
         for rule in &definitions.rules {
             let node = compiler.rule(rule);
             let template = Template::compile(&rule.output, compiler.found);
-            not_yet(rule, &mut compiler);
-            let Some(node) = node.filter(|_| rule.enabled) else { continue };
+            let over_time = compiler.over_time(rule, node);
+            let (Some(node), Some(over_time), true) = (node, over_time, rule.enabled) else { continue };
             if options.minimum_priority.is_some_and(|minimum| rule.priority < minimum) {
                 continue;
             }
-            let types = compiler.program.types(node);
-            let unseen = compiler.program.named_types(node).intersection(TypeSet::seen().complement());
+            let steps: Vec<_> = std::iter::once(node).chain(over_time.later().copied()).collect();
+            let types = union(steps.iter().map(|step| compiler.program.types(*step)));
+            let named = union(steps.iter().map(|step| compiler.program.named_types(*step)));
+            let unseen = named.intersection(TypeSet::seen().complement());
             if !unseen.is_empty() {
-                let entirely = types.intersection(TypeSet::seen()).is_empty();
+                // A sequence needs every one of its steps.
+                let entirely = steps
+                    .iter()
+                    .any(|step| compiler.program.types(*step).intersection(TypeSet::seen()).is_empty());
                 blind.push(Blind { rule: rule.name.text.clone(), types: unseen, entirely });
                 say_blind(rule, unseen, entirely, compiler.found);
             }
@@ -160,14 +171,23 @@ impl RuleSet {
                 source: "syscall",
                 reaction: rule.reaction,
                 types,
-                failures: compiler.program.failures(node),
+                failures: union(steps.iter().map(|step| compiler.program.failures(*step))),
                 file: file.to_owned(),
+                over_time,
                 template,
                 tests: rule.tests.clone(),
                 node,
             }));
         }
         unused(definitions, compiler.found);
+        let mut later = Vec::new();
+        let mut entries: Vec<_> = rules.iter().map(|rule| rule.node).collect();
+        for rule in &rules {
+            for (step, node) in (1..).zip(rule.over_time.later()) {
+                later.push((rule.index as u32, step));
+                entries.push(*node);
+            }
+        }
         let mut plan = Plan::default();
         let mut by_class = vec![Vec::new(); Class::COUNT];
         for (class, steps) in Class::all().zip(&mut by_class) {
@@ -176,16 +196,17 @@ impl RuleSet {
             }
             let mut done = HashMap::new();
             let mut candidates = Vec::new();
-            for rule in &rules {
-                let special = compiler.program.specialise(rule.node, class, &mut done);
+            for (entry, node) in (0..).zip(&entries) {
+                let special = compiler.program.specialise(*node, class, &mut done);
                 if special != FALSE {
-                    candidates.push((rule.index as u32, special));
+                    candidates.push((entry, special));
                 }
             }
             *steps = plan.steps(&candidates, &mut compiler.program);
         }
         let program = compiler.program.finish();
-        Self { rules, blind, program, by_class, indexes: plan.indexes, first_match: options.first_match }
+        let first_match = options.first_match;
+        Self { rules, blind, program, by_class, indexes: plan.indexes, later, first_match }
     }
 
     /// The rules, in the order in which they were defined.
@@ -197,19 +218,13 @@ impl RuleSet {
     /// The event types on which at least one rule can match.
     #[must_use]
     pub fn wanted_types(&self) -> TypeSet {
-        self.rules
-            .iter()
-            .fold(TypeSet::NONE, |types, rule| types.union(rule.types))
-            .intersection(TypeSet::seen())
+        union(self.rules.iter().map(|rule| rule.types)).intersection(TypeSet::seen())
     }
 
     /// The event types of which at least one rule can match failed events.
     #[must_use]
     pub fn wanted_failures(&self) -> TypeSet {
-        self.rules
-            .iter()
-            .fold(TypeSet::NONE, |types, rule| types.union(rule.failures))
-            .intersection(TypeSet::seen())
+        union(self.rules.iter().map(|rule| rule.failures)).intersection(TypeSet::seen())
     }
 
     /// The rules that name event types which the sensor does not produce.
@@ -228,6 +243,27 @@ impl RuleSet {
     pub(crate) fn steps(&self, class: Class) -> &[Step] {
         self.by_class.get(class.index()).map_or(&[], Vec::as_slice)
     }
+
+    /// Number of conditions that are asked: those of the rules, and those of later steps.
+    pub(crate) const fn entries(&self) -> usize {
+        self.rules.len() + self.later.len()
+    }
+
+    /// The place and the name of the rule of each later step, in the order of their numbers.
+    pub(crate) fn later_rules(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.later.iter().filter_map(|(rule, _)| {
+            self.rules.get(*rule as usize).map(|rule| (rule.index, rule.name.as_str()))
+        })
+    }
+
+    /// The rule and the step that a number in [`Step::Rule`] stands for, where it is not a rule's own condition.
+    pub(crate) fn later(&self, entry: u32) -> Option<(u32, u32)> {
+        self.later.get((entry as usize).checked_sub(self.rules.len())?).copied()
+    }
+}
+
+fn union(types: impl Iterator<Item = TypeSet>) -> TypeSet {
+    types.fold(TypeSet::NONE, TypeSet::union)
 }
 
 fn toggle(rules: &mut [RuleDef], options: &Options) {
@@ -262,22 +298,6 @@ fn fits(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// What a rule asks for and this engine does not do is an error: a threshold that is ignored would flood, a sequence
-/// that is ignored would alert on its first step. What it names is checked all the same.
-fn not_yet(rule: &RuleDef, compiler: &mut Compiler<'_, '_, '_>) {
-    for temporal in &rule.temporal {
-        for word in &temporal.fields {
-            compiler.reading(&word.text, None, word.span);
-        }
-        for step in &temporal.then {
-            compiler.condition(step, Context { order: rule.order.last });
-        }
-        let message =
-            format!("rule `{}` uses `{}`, which this version does not execute", rule.name.text, temporal.key);
-        compiler.found.error(temporal.span, message);
-    }
-}
-
 fn say_blind(rule: &RuleDef, unseen: TypeSet, entirely: bool, found: &mut Diagnostics<'_>) {
     let names: Vec<_> = unseen.iter().map(EventType::name).collect();
     let names = names.join(", ");
@@ -299,7 +319,14 @@ fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
         .macros
         .values()
         .map(|definition| &definition.condition)
-        .chain(definitions.rules.iter().map(|rule| &rule.condition));
+        .chain(definitions.rules.iter().map(|rule| &rule.condition))
+        .chain(
+            definitions
+                .rules
+                .iter()
+                .filter_map(|rule| rule.temporal.sequence.as_ref())
+                .flat_map(|it| &it.then),
+        );
     for condition in conditions {
         used.extend(syntax::names(condition));
     }

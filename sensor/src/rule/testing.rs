@@ -47,7 +47,8 @@ pub fn run(set: &Arc<RuleSet>, sources: &[Source]) -> Vec<Outcome> {
     outcomes
 }
 
-/// One test: an event, or a list of events of which the rule must match at least one (or none).
+/// One test: an event, or a list of events. A rule over time must match the last of them, any other at least one; and
+/// none where it is to stay quiet.
 fn one(
     engine: &mut Engine,
     rule: &RuleInfo,
@@ -63,16 +64,26 @@ fn one(
         }
     };
     let mut matches: Vec<Match> = Vec::new();
+    engine.forget();
+    let mut fired = Vec::new();
     for event in &events {
+        matches.clear();
         engine.evaluate(event, &mut matches);
+        fired.extend(matches.iter().any(|found| found.rule.index == rule.index).then_some(event.number));
     }
-    let fired = matches.iter().any(|found| found.rule.index == rule.index);
-    match (wanted, fired) {
-        (true, false) => {
-            let last = events.last()?;
-            Some(format!("the rule does not match:\n{}", engine.explain(rule, last)))
+    let last = events.last()?;
+    let over_time = !rule.over_time.is_none();
+    match (wanted, fired.as_slice()) {
+        (true, []) => {
+            let reached = engine.reached(rule, last);
+            Some(format!("the rule does not match:\n{reached}{}", engine.explain(rule, last)))
         }
-        (false, true) => Some("the rule matches".to_owned()),
+        (true, [.., number]) if over_time && *number != last.number => {
+            let reached = engine.reached(rule, last);
+            Some(format!("the rule matches event {number}, and not the last:\n{reached}"))
+        }
+        (false, [number, ..]) if over_time => Some(format!("the rule matches event {number}")),
+        (false, [_, ..]) => Some("the rule matches".to_owned()),
         _ => None,
     }
 }

@@ -1,6 +1,8 @@
 //! An alert as it leaves the sensor: one JSON object, readable by everything that reads Falco's output, with what Falco's
 //! does not carry beside it.
 
+mod over_time;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,9 +10,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+pub use self::over_time::AlertOverTime;
 use crate::{
     event::{Container, Event, Loss, Process},
-    rule::RuleInfo,
+    rule::Match,
 };
 
 /// A rule that matched an event.
@@ -41,6 +44,9 @@ pub struct Alert {
     /// Where; absent on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Arc<Container>>,
+    /// What came together over time; nothing of it for most rules.
+    #[serde(flatten)]
+    pub over_time: AlertOverTime,
     /// What was lost since the previous alert; absent where nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
@@ -85,7 +91,8 @@ const ANCESTORS: usize = 32;
 impl Alert {
     /// Puts an alert together. `loss`: what was lost since the previous one.
     #[must_use]
-    pub fn new(event: &Event, rule: &RuleInfo, hostname: &Arc<str>, loss: Option<Loss>) -> Self {
+    pub fn new(event: &Event, found: &Match, hostname: &Arc<str>, loss: Option<Loss>) -> Self {
+        let Match { rule, finding } = found;
         let (output, output_fields) = rule.render(event);
         Self {
             rule: rule.name.clone(),
@@ -94,6 +101,7 @@ impl Alert {
             output: output.trim_end().to_owned(),
             output_fields,
             tags: rule.tags.clone(),
+            over_time: finding.as_deref().map(AlertOverTime::of).unwrap_or_default(),
             ..Self::of_sensor(event, hostname, loss)
         }
     }
@@ -107,15 +115,6 @@ impl Alert {
             exe: process.exe.to_string(),
         });
         Self {
-            uuid: Uuid::new_v4(),
-            time: timestamp(event.time),
-            rule: String::new(),
-            priority: "Error",
-            source: "syscall",
-            output: String::new(),
-            output_fields: Map::new(),
-            hostname: Arc::clone(hostname),
-            tags: Vec::new(),
             event: AlertEvent {
                 event_type: event.event_type.name(),
                 number: event.number,
@@ -124,6 +123,28 @@ impl Alert {
             process: AlertProcess { process: Arc::clone(&event.process), ancestors: ancestors.collect() },
             container: event.container.clone(),
             loss,
+            ..Self::without_event(event.time, hostname)
+        }
+    }
+
+    /// An alert that is about no single event; the caller fills in what it says. `time`: nanoseconds since 1970.
+    #[must_use]
+    pub fn without_event(time: u64, hostname: &Arc<str>) -> Self {
+        Self {
+            uuid: Uuid::new_v4(),
+            time: timestamp(time),
+            rule: String::new(),
+            priority: "Error",
+            source: "syscall",
+            output: String::new(),
+            output_fields: Map::new(),
+            hostname: Arc::clone(hostname),
+            tags: Vec::new(),
+            event: AlertEvent { event_type: "none", number: 0, result: 0 },
+            process: AlertProcess { process: Arc::default(), ancestors: Vec::new() },
+            container: None,
+            over_time: AlertOverTime::default(),
+            loss: None,
         }
     }
 }

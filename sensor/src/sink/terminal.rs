@@ -49,13 +49,18 @@ impl<W: Write + Send> Sink for Lines<W> {
         let (on, off) = if self.colour { (colour(alert.priority), "\x1b[0m") } else { ("", "") };
         let time = alert.time.get(11..23).unwrap_or(&alert.time);
         let place = alert.container.as_ref().map_or("host", |container| &container.id);
-        writeln!(
+        write!(
             self.output,
             "{time} {on}{:<9}{off} {place} {on}{}{off}: {}",
             alert.priority,
             alert.rule,
             clean(&alert.output)
-        )
+        )?;
+        match (alert.over_time.suppressed, alert.over_time.summary) {
+            (suppressed, false) if suppressed > 0 => writeln!(self.output, " | suppressed={suppressed}"),
+            // A summary says it in its sentence.
+            _ => writeln!(self.output),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Change, Exception, Reaction, Response, Temporal, Tests};
+use super::{Change, Exception, Reaction, Response, Tests};
 use crate::rule::{
     diagnostic::{Diagnostics, Source, Span, nearest},
     syntax::{Op, Word},
@@ -14,7 +14,7 @@ use crate::rule::{
 pub(crate) struct Keys<'m, 's, 'd> {
     map: &'m [(Node, Node)],
     span: Span,
-    sources: &'m [Source],
+    pub(super) sources: &'m [Source],
     pub(crate) found: &'d mut Diagnostics<'s>,
 }
 
@@ -124,14 +124,14 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
     }
 
     /// One text, or a list of texts.
-    fn word_or_words(&mut self, name: &str) -> Option<(bool, Vec<Word>)> {
+    pub(super) fn word_or_words(&mut self, name: &str) -> Option<(bool, Vec<Word>)> {
         match self.get(name)?.text() {
             Some(_) => self.word(name).map(|word| (true, vec![word])),
             None => self.words(name).map(|words| (false, words)),
         }
     }
 
-    fn map(&mut self, name: &str) -> Option<(&'m [(Node, Node)], Span)> {
+    pub(super) fn map(&mut self, name: &str) -> Option<(&'m [(Node, Node)], Span)> {
         let node = self.get(name)?;
         let map = node.map();
         if map.is_none() {
@@ -140,11 +140,11 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
         map.map(|map| (map, node.span))
     }
 
-    fn inner(&mut self, map: &'m [(Node, Node)], span: Span) -> Keys<'m, 's, '_> {
+    pub(super) fn inner(&mut self, map: &'m [(Node, Node)], span: Span) -> Keys<'m, 's, '_> {
         Keys { map, span, sources: self.sources, found: self.found }
     }
 
-    fn time(&mut self, name: &str) -> Option<Duration> {
+    pub(super) fn time(&mut self, name: &str) -> Option<Duration> {
         let word = self.word(name)?;
         let time = duration(&word.text);
         if time.is_none() {
@@ -246,54 +246,6 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
                 ));
         }
         response
-    }
-
-    pub(crate) fn count(&mut self) -> Option<Temporal> {
-        let (map, span) = self.map("count")?;
-        let mut keys = self.inner(map, span);
-        keys.expect(&["at_least", "within", "by", "distinct"], "`count`");
-        keys.required("at_least", "`count`")?;
-        keys.required("within", "`count`")?;
-        let word = keys.word("at_least")?;
-        if word.text.parse::<u32>().ok().filter(|at_least| *at_least > 0).is_none() {
-            keys.found.error(word.span, "`at_least` must be a number from 1");
-        }
-        keys.time("within")?;
-        let mut fields = keys.word_or_words("by").map(|(_, by)| by).unwrap_or_default();
-        fields.extend(keys.word("distinct"));
-        Some(Temporal { key: "count", span, fields, then: Vec::new() })
-    }
-
-    pub(crate) fn suppress(&mut self) -> Option<Temporal> {
-        let (map, span) = self.map("suppress")?;
-        let mut keys = self.inner(map, span);
-        keys.expect(&["by", "for"], "`suppress`");
-        keys.required("for", "`suppress`")?;
-        keys.time("for")?;
-        let fields = keys.word_or_words("by").map(|(_, by)| by).unwrap_or_default();
-        Some(Temporal { key: "suppress", span, fields, then: Vec::new() })
-    }
-
-    pub(crate) fn sequence(&mut self) -> Option<Temporal> {
-        let (map, span) = self.map("sequence")?;
-        let mut keys = self.inner(map, span);
-        keys.expect(&["by", "within", "then"], "`sequence`");
-        for key in ["by", "within", "then"] {
-            keys.required(key, "`sequence`")?;
-        }
-        let (_, fields) = keys.word_or_words("by")?;
-        let list = keys.list("then")?;
-        let then: Vec<_> = list
-            .iter()
-            .filter(|node| node.text().is_some())
-            .map(|node| Located::new(node, keys.sources))
-            .collect();
-        if then.is_empty() || then.len() < list.len() {
-            keys.found.error(span, "`then` must be a list of conditions");
-            return None;
-        }
-        keys.time("within")?;
-        Some(Temporal { key: "sequence", span, fields, then })
     }
 
     pub(crate) fn tests(&mut self) -> Option<Tests> {

@@ -258,7 +258,8 @@ impl Draft {
         match name {
             "proc.aname" => process.comm = Comm::from(pair.text.as_bytes()),
             "proc.aexepath" => process.exe = pair.text.as_str().into(),
-            "proc.apid" => process.key.pid = pair.number()?,
+            // Who names a process by its number means the one that did what other events of the test say.
+            "proc.apid" => process.key = ProcessKey { pid: pair.number()?, start: BOOT - 1 },
             "proc.aexe" => process.args = first_replaced(&process.args, &pair.text),
             "proc.acmdline" => {
                 process.args = pair.args();
@@ -274,7 +275,11 @@ impl Draft {
         match (pair.name, &mut event.detail) {
             ("evt.type" | "evt.dir" | "evt.failed", _) => {}
             ("evt.num", _) => event.number = pair.number()?,
-            ("evt.time" | "evt.rawtime", _) => event.time = pair.number()?,
+            ("evt.time" | "evt.rawtime", _) => {
+                event.time = pair.number()?;
+                // Both clocks tell the same moment.
+                event.boot_time = event.time.saturating_sub(START - BOOT);
+            }
             ("evt.rawres", _) => event.result = pair.number()?,
             ("evt.res", _) if pair.text == "SUCCESS" => event.result = 0,
             ("evt.res", _) => match (1..600).find(|errno| errno_name(*errno) == Some(&pair.text)) {
