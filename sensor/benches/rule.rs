@@ -112,3 +112,10 @@ fn load(bencher: Bencher<'_, '_>) {
     let sources = builtin::sources();
     bencher.bench(|| RuleSet::compile(black_box(&sources), &Options::default()));
 }
+
+/// A set of the size that operators have, cold: what a start and every reload cost.
+#[divan::bench]
+fn load_stock_size(bencher: Bencher<'_, '_>) {
+    let sources = testing::stock_size();
+    bencher.bench(|| RuleSet::compile(black_box(&sources), &Options::default()));
+}

@@ -29,9 +29,7 @@ pub(super) struct Context {
 /// A macro on the way from text to node.
 #[derive(Debug)]
 enum Macro {
-    Parsed(Expr),
-    /// Its text could not be read; that is reported.
-    Unreadable,
+    Parsed(syntax::Condition),
     Compiled(NodeId),
     /// It has errors; they are reported.
     Wrong,
@@ -55,14 +53,9 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
     pub(super) fn new(definitions: &'d Definitions, found: &'f mut Diagnostics<'s>) -> Self {
         let mut macros = HashMap::new();
         for (name, definition) in &definitions.macros {
-            let state = match syntax::parse(&definition.condition) {
-                Ok(expr) => Macro::Parsed(expr),
-                Err(error) => {
-                    found.error(error.span, error.message).hint = error.hint;
-                    Macro::Unreadable
-                }
-            };
-            macros.insert(name.as_str(), state);
+            let condition = syntax::parse(&definition.condition);
+            report(&condition, found);
+            macros.insert(name.as_str(), Macro::Parsed(condition));
         }
         Self {
             definitions,
@@ -79,9 +72,12 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
     /// A rule's condition with its exceptions; `None` where the rule is skipped or has errors.
     pub(super) fn rule(&mut self, rule: &'d RuleDef) -> Option<NodeId> {
         self.unknown = false;
-        let mark = self.found.mark();
         let cx = Context { order: rule.order.last };
-        let condition = self.condition(&rule.condition, cx);
+        let condition = syntax::parse(&rule.condition);
+        report(&condition, self.found);
+        // What cannot be read is wrong also of a rule that may be skipped.
+        let mark = self.found.mark();
+        let condition = self.compiled(&condition, cx);
         let exceptions = self.exceptions(rule, cx);
         if rule.skip_unknown && self.unknown {
             self.skip(rule, mark);
@@ -105,27 +101,24 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
     /// Parses again the macros whose errors were rolled back, so that another user of them reports those errors.
     fn restore_macros(&mut self) {
         for (name, definition) in &self.definitions.macros {
-            if !self.macros.contains_key(name.as_str())
-                && let Ok(expr) = syntax::parse(&definition.condition)
-            {
-                self.macros.insert(name.as_str(), Macro::Parsed(expr));
-            }
+            self.macros
+                .entry(name.as_str())
+                .or_insert_with(|| Macro::Parsed(syntax::parse(&definition.condition)));
         }
     }
 
     /// A condition; `None` where it has errors.
     pub(super) fn condition(&mut self, text: &Located, cx: Context) -> Option<NodeId> {
-        match syntax::parse(text) {
-            Ok(expr) => {
-                let errors = self.found.errors();
-                let node = self.expr(&expr, cx);
-                (self.found.errors() == errors).then_some(node)
-            }
-            Err(error) => {
-                self.found.error(error.span, error.message).hint = error.hint;
-                None
-            }
-        }
+        let condition = syntax::parse(text);
+        report(&condition, self.found);
+        self.compiled(&condition, cx)
+    }
+
+    /// The names of a condition are resolved also where a part of it could not be read; then there is no node.
+    fn compiled(&mut self, condition: &syntax::Condition, cx: Context) -> Option<NodeId> {
+        let errors = self.found.errors();
+        let node = self.expr(&condition.expr, cx);
+        (condition.errors.is_empty() && self.found.errors() == errors).then_some(node)
     }
 
     fn expr(&mut self, expr: &Expr, cx: Context) -> NodeId {
@@ -144,6 +137,12 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
             }
             Expr::Macro(word) => self.macro_node(word, cx).unwrap_or(FALSE),
             Expr::Check(check) => self.check(check).unwrap_or(FALSE),
+            Expr::Error(readable) => {
+                if let Some(readable) = readable {
+                    self.expr(readable, cx);
+                }
+                FALSE
+            }
         }
     }
 
@@ -167,9 +166,18 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
 
     /// Names of macros and lists near an unknown one.
     fn near_macro(&self, name: &str) -> Option<String> {
+        if matches!(name, "and" | "or" | "not") {
+            return Some(format!("something is missing behind `{name}`"));
+        }
         if let Some(near) = nearest(name, self.definitions.macros.keys().map(String::as_str)) {
             return Some(format!("did you mean `{near}`?"));
         }
         self.definitions.lists.contains_key(name).then(|| format!("`{name}` is a list: use it behind `in`"))
+    }
+}
+
+fn report(condition: &syntax::Condition, found: &mut Diagnostics<'_>) {
+    for error in &condition.errors {
+        found.error(error.span, error.message.as_str()).hint.clone_from(&error.hint);
     }
 }

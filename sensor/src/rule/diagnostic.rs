@@ -263,13 +263,8 @@ pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c s
         .filter_map(|candidate| {
             let cut = name.len() > 2 && candidate.starts_with(name);
             let near = candidate.len().abs_diff(name.len()) <= limit;
-            let distance = if cut {
-                limit
-            } else if near {
-                distance(name, candidate)
-            } else {
-                usize::MAX
-            };
+            let distance = if near { distance(name, candidate) } else { usize::MAX };
+            let distance = if cut { distance.min(limit) } else { distance };
             (distance <= limit).then_some((distance, candidate))
         })
         .min()

@@ -4,7 +4,7 @@ mod parse;
 
 use std::fmt;
 
-pub(crate) use self::parse::{field_name, parse};
+pub(crate) use self::parse::{Condition, field_name, parse};
 use super::{diagnostic::Span, yaml::Located};
 
 /// A text and where it stands.
@@ -23,6 +23,9 @@ pub(crate) enum Expr {
     Not(Box<Self>),
     Macro(Word),
     Check(Box<Check>),
+    /// What could not be read, which is reported; with the part of it that could, so that its names are checked too.
+    /// Nothing that contains one is ever executed.
+    Error(Option<Box<Self>>),
 }
 
 #[derive(Clone, Debug)]
@@ -46,6 +49,12 @@ impl Operand {
             Self::Field(field) => field.span,
             Self::Call(call) => call.span,
         }
+    }
+
+    /// The check whether it has a value, which every operand allows.
+    fn exists(self) -> Expr {
+        let span = self.span();
+        Expr::Check(Box::new(Check { left: self, op: Op::Exists, right: Right::Nothing, span }))
     }
 }
 
@@ -127,18 +136,32 @@ words! {
     }
 }
 
-/// Conditions nested deeper than this are refused, as in the language's first implementation.
+impl Function {
+    /// The one whose call `text` starts with.
+    fn at(text: &str) -> Option<Self> {
+        let call =
+            |function: &&Self| text.strip_prefix(function.word()).is_some_and(|rest| rest.starts_with('('));
+        Self::ALL.iter().find(call).copied()
+    }
+}
+
+/// Parentheses nested deeper than this are refused: the tree is walked recursively.
 pub(crate) const MAX_DEPTH: usize = 100;
 
 fn quote(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("\"")?;
-    for character in text.chars() {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
         match character {
             '"' => f.write_str("\\\"")?,
+            // A backslash, however it is written, keeps the quote behind it from closing; a blank does not.
+            '\\' if characters.peek().is_none() => f.write_str("\\ ")?,
             '\\' => f.write_str("\\\\")?,
             '\n' => f.write_str("\\n")?,
             '\t' => f.write_str("\\t")?,
             '\r' => f.write_str("\\r")?,
+            '\u{8}' => f.write_str("\\b")?,
+            '\u{c}' => f.write_str("\\f")?,
             other => write!(f, "{other}")?,
         }
     }
@@ -228,27 +251,32 @@ impl fmt::Display for Expr {
         match self {
             Self::And(inner) => group(inner, " and ", f),
             Self::Or(inner) => group(inner, " or ", f),
+            // Without parentheses, two in a row would be read as none.
+            Self::Not(inner) if matches!(**inner, Self::Not(_)) => write!(f, "not ({inner})"),
             Self::Not(inner) => write!(f, "not {inner}"),
+            // A blank behind the name would make it the word.
+            Self::Macro(word) if word.text == "not" => f.write_str("(not)"),
             Self::Macro(word) => write!(f, "{word}"),
             Self::Check(check) => write!(f, "{check}"),
+            Self::Error(Some(readable)) => write!(f, "<error: {readable}>"),
+            Self::Error(None) => f.write_str("<error>"),
         }
     }
 }
 
-/// The macros that a condition names; none where it cannot be read.
+/// The macros that a condition names, as far as it can be read.
 pub(crate) fn names(text: &Located) -> Vec<String> {
     fn collect(expr: Expr, to: &mut Vec<String>) {
         match expr {
             Expr::And(parts) | Expr::Or(parts) => parts.into_iter().for_each(|part| collect(part, to)),
             Expr::Not(inner) => collect(*inner, to),
             Expr::Macro(word) => to.push(word.text),
-            Expr::Check(_) => {}
+            Expr::Error(Some(readable)) => collect(*readable, to),
+            Expr::Check(_) | Expr::Error(None) => {}
         }
     }
     let mut names = Vec::new();
-    if let Ok(expr) = parse(text) {
-        collect(expr, &mut names);
-    }
+    collect(parse(text).expr, &mut names);
     names
 }
 

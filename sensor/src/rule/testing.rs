@@ -1,11 +1,13 @@
 //! The `tests:` beside rules: events written as flat maps of fields, and whether the rule matches them.
 
 mod build;
+mod stock;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use self::stock::stock_size;
 use super::{Engine, Match, RuleInfo, RuleSet, Source, diagnostic::Diagnostics, yaml::Node};
 use crate::event::Event;
 

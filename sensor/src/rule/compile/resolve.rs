@@ -36,16 +36,12 @@ impl<'d> Compiler<'d, '_, '_> {
             Some(Macro::Parsed(_)) => {}
             _ => return None,
         }
-        let Some(Macro::Parsed(expr)) = self.macros.insert(name, Macro::Wrong) else { return None };
-        let errors = self.found.errors();
+        let Some(Macro::Parsed(condition)) = self.macros.insert(name, Macro::Wrong) else { return None };
         self.open.push(name);
-        let node = self.expr(&expr, Context { order: definition.order.last });
+        let node = self.compiled(&condition, Context { order: definition.order.last });
         self.open.pop();
-        if self.found.errors() > errors {
-            return None;
-        }
-        self.macros.insert(name, Macro::Compiled(node));
-        Some(node)
+        self.macros.insert(name, Macro::Compiled(node?));
+        node
     }
 
     /// Whether a macro that is defined later uses, directly or not, one that is being compiled: then the circle is the
@@ -55,9 +51,9 @@ impl<'d> Compiler<'d, '_, '_> {
         let mut at = 0;
         while let Some(name) = seen.get(at).copied() {
             at += 1;
-            let Some(Macro::Parsed(expr)) = self.macros.get(name) else { continue };
+            let Some(Macro::Parsed(condition)) = self.macros.get(name) else { continue };
             let mut used = Vec::new();
-            macros_of(expr, &mut used);
+            macros_of(&condition.expr, &mut used);
             for name in used {
                 if self.open.contains(&name) {
                     return true;
@@ -177,6 +173,7 @@ fn macros_of<'e>(expr: &'e crate::rule::syntax::Expr, to: &mut Vec<&'e str>) {
         Expr::And(parts) | Expr::Or(parts) => parts.iter().for_each(|part| macros_of(part, to)),
         Expr::Not(inner) => macros_of(inner, to),
         Expr::Macro(word) => to.push(&word.text),
-        Expr::Check(_) => {}
+        Expr::Error(Some(readable)) => macros_of(readable, to),
+        Expr::Check(_) | Expr::Error(None) => {}
     }
 }

@@ -33,7 +33,7 @@ fn holds(expr: &Expr, event: &Event) -> bool {
         Expr::And(parts) => parts.iter().all(|part| holds(part, event)),
         Expr::Or(parts) => parts.iter().any(|part| holds(part, event)),
         Expr::Not(inner) => !holds(inner, event),
-        Expr::Macro(_) => unreachable!("no macros here"),
+        Expr::Macro(_) | Expr::Error(_) => unreachable!("no macros and no errors here"),
         Expr::Check(check) => check_holds(check, event),
     }
 }
@@ -205,7 +205,9 @@ fn any_event() -> impl Strategy<Value = Event> {
 
 fn parsed(condition: &str) -> Expr {
     let source = Source { name: "t".into(), text: condition.into() };
-    syntax::parse(&Located::whole(&source, 0)).unwrap()
+    let condition = syntax::parse(&Located::whole(&source, 0));
+    assert!(condition.errors.is_empty(), "{:?}", condition.errors);
+    condition.expr
 }
 
 proptest! {

@@ -261,6 +261,7 @@ fn every_mistake_is_reported_at_its_place() {
         "17:14 error",
         "20:10 error",
         "21:3 warning",
+        "25:30 error",
         "25:48 error",
         "30:25 warning",
         "31:12 error",
@@ -273,6 +274,26 @@ fn every_mistake_is_reported_at_its_place() {
 fn several_mistakes_of_one_condition_are_all_reported() {
     let all = found(&[&rule("r", "proc.nmae = a or (proc.pid = b and not nothing) or evt.arg.flagz = c")]);
     assert_eq!(all.len(), 4, "{all:#?}");
+}
+
+#[test]
+fn a_condition_that_cannot_be_read_makes_no_set_and_is_checked_all_the_same() {
+    for (condition, errors) in [
+        ("proc.nmae ~ a or (evt.type = execve and fd.nmae in (a b)) or nothing", 5),
+        ("evt.type = execve and proc.name ~ a", 1),
+        ("evt.type = execve or not (proc.name ~ a", 2),
+        ("evt.type = execve and proc.name = \"a\\.b\"", 1),
+        ("evt.type = execve && proc.nmae = a", 2),
+    ] {
+        let text = rule("r", condition);
+        for text in [text.clone(), text.replace("priority", "skip-if-unknown-filter: true, priority")] {
+            let (set, _) = RuleSet::compile(&sources(&[&text]), &Options::default());
+            assert!(set.is_none(), "{condition}");
+        }
+        assert_eq!(found(&[&text]).len(), errors, "{:#?}", found(&[&text]));
+        let named = format!("- {{macro: m, condition: '{condition}'}}\n{}", rule("r", "m or not m"));
+        assert_eq!(found(&[&named]).len(), errors, "{:#?}", found(&[&named]));
+    }
 }
 
 #[test]

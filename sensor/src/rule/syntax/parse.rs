@@ -1,15 +1,21 @@
 //! The text of a condition into its tree. Hand-written recursive descent: the language decides by the letter what
 //! needs a blank behind it, and every error has to name what was expected at which byte.
+//!
+//! An error ends one part of a condition and not the condition: what cannot be read becomes [`Expr::Error`], and
+//! reading goes on at the next `and`, `or` or `)`.
 
 mod comparison;
+mod lex;
+mod operand;
+mod recover;
+mod unexpected;
 
-use super::{Argument, Call, Expr, Field, Function, MAX_DEPTH, Operand, Word};
-use crate::rule::{
-    diagnostic::{Span, nearest},
-    yaml::Located,
-};
+pub(crate) use self::lex::field_name;
+use self::lex::{identifier, is_blank, is_space, run};
+use super::{Expr, MAX_DEPTH, Word};
+use crate::rule::{diagnostic::Span, yaml::Located};
 
-/// Why a condition could not be read.
+/// Why a part of a condition could not be read.
 #[derive(Debug)]
 pub(crate) struct SyntaxError {
     pub(crate) span: Span,
@@ -17,90 +23,42 @@ pub(crate) struct SyntaxError {
     pub(crate) hint: Option<String>,
 }
 
+/// A condition as far as it could be read, and what is wrong with it: where there are errors, it must not be executed.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) expr: Expr,
+    pub(crate) errors: Vec<SyntaxError>,
+}
+
 /// Reads a whole condition.
-pub(crate) fn parse(text: &Located) -> Result<Expr, SyntaxError> {
-    let mut parser = Parser { text: &text.text, at: 0, places: text, depth: 0 };
+pub(crate) fn parse(text: &Located) -> Condition {
+    let mut parser =
+        Parser { text: &text.text, at: 0, places: text, open: 0, lost: false, errors: Vec::new() };
     parser.blanks();
-    if parser.rest().is_empty() {
-        return Err(parser.error(0, text.text.len(), "the condition is empty"));
-    }
-    let expr = parser.or()?;
-    parser.blanks();
-    if parser.rest().is_empty() {
-        return Ok(expr);
-    }
-    let word = parser.word_here();
-    let mut error = parser.error(parser.at, parser.at + word.len().max(1), "expected `and`, `or` or the end");
-    error.hint = match word {
-        ")" => Some("this `)` closes nothing".to_owned()),
-        "&&" => Some("write `and`".to_owned()),
-        "||" => Some("write `or`".to_owned()),
-        word => nearest(word, ["and", "or"]).map(|near| format!("did you mean `{near}`?")),
+    let expr = if parser.rest().is_empty() {
+        parser.report(parser.error(0, text.text.len(), "the condition is empty"));
+        Expr::Error(None)
+    } else {
+        parser.or()
     };
-    Err(error)
-}
-
-/// The field name that `text` starts with: at least two parts joined by dots.
-pub(crate) fn field_name(text: &str) -> Option<&str> {
-    let mut end = identifier(text)?.len();
-    let mut parts = 1;
-    while let Some(part) = text.get(end..).and_then(|rest| rest.strip_prefix('.')).and_then(identifier) {
-        end += 1 + part.len();
-        parts += 1;
-    }
-    if parts > 1 { text.get(..end) } else { None }
-}
-
-fn identifier(text: &str) -> Option<&str> {
-    if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        return None;
-    }
-    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
-    text.get(..end)
-}
-
-/// `0x…` or decimal with an optional fraction and signed exponent.
-fn number(text: &str) -> Option<&str> {
-    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    if let Some(hex) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        let end = hex.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(hex.len());
-        if end > 0 {
-            return text.get(..2 + end);
-        }
-    }
-    let mut end = usize::from(text.starts_with(['+', '-']));
-    let whole = digits(text.get(end..)?);
-    if whole == 0 {
-        return None;
-    }
-    end += whole;
-    if text.get(end..)?.starts_with('.') {
-        end += 1;
-        end += digits(text.get(end..)?);
-    }
-    if let Some(exponent) = text.get(end..)?.strip_prefix(['e', 'E'])
-        && exponent.starts_with(['+', '-'])
-    {
-        let length = digits(exponent.get(1..)?);
-        if length > 0 {
-            end += 2 + length;
-        }
-    }
-    text.get(..end)
-}
-
-const fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\u{8}' | '\r' | '\n')
+    Condition { expr, errors: parser.errors }
 }
 
 struct Parser<'t> {
     text: &'t str,
     at: usize,
     places: &'t Located,
-    depth: usize,
+    /// Parentheses that are open: groups, and inside a check those of transformers.
+    open: usize,
+    /// Whether an error makes it useless to say which parentheses have no partner.
+    lost: bool,
+    errors: Vec<SyntaxError>,
 }
 
 type Parsed<T> = Result<T, SyntaxError>;
+
+/// What a part begins with, for messages.
+const PART: &str = "a field, a macro or `(`";
 
 impl<'t> Parser<'t> {
     fn rest(&self) -> &'t str {
@@ -125,198 +83,161 @@ impl<'t> Parser<'t> {
         SyntaxError { span: self.places.span(start, end), message: message.into(), hint: None }
     }
 
-    /// What stands here, up to the next blank or parenthesis, for messages.
-    fn word_here(&self) -> &'t str {
-        let rest = self.rest();
-        let end =
-            rest.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',')).unwrap_or(rest.len());
-        let first = rest.chars().next().map_or(0, char::len_utf8);
-        rest.get(..end.max(first)).unwrap_or_default()
-    }
-
     fn expected(&self, what: &str) -> SyntaxError {
-        let word = self.word_here();
-        let found = if word.is_empty() { "the end".to_owned() } else { format!("`{word}`") };
+        let word = run(self.rest());
+        let found = match word {
+            "" => "the end".to_owned(),
+            word => match word.chars().next() {
+                Some(blank) if blank.is_whitespace() && !blank.is_ascii() => {
+                    format!("U+{:04X}, which is not a blank here", u32::from(blank))
+                }
+                Some(blank) if blank.is_whitespace() => "a blank".to_owned(),
+                _ => format!("`{word}`"),
+            },
+        };
         self.error(self.at, self.at + word.len(), format!("expected {what}, found {found}"))
     }
 
+    /// The word from `start` to here, without quotes.
+    fn word(&self, text: &str, start: usize) -> Word {
+        Word { text: text.to_owned(), span: self.places.span(start, self.at), quoted: false }
+    }
+
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        self.depth += 1;
-        if self.depth >= MAX_DEPTH {
-            return Err(self.error(self.at, self.at + 1, format!("nested deeper than {MAX_DEPTH} levels")));
+        if self.open >= MAX_DEPTH {
+            let error = self.error(self.at, self.at + 1, format!("nested deeper than {MAX_DEPTH} levels"));
+            self.give_up();
+            return Err(error);
         }
+        self.open += 1;
         let result = inner(self);
-        self.depth -= 1;
+        self.open -= 1;
         result
     }
 
-    fn or(&mut self) -> Parsed<Expr> {
-        self.chain("or", Self::and, Expr::Or)
-    }
-
-    fn and(&mut self) -> Parsed<Expr> {
-        self.chain("and", Self::not, Expr::And)
-    }
-
-    fn chain(
-        &mut self,
-        word: &str,
-        part: fn(&mut Self) -> Parsed<Expr>,
-        make: fn(Vec<Expr>) -> Expr,
-    ) -> Parsed<Expr> {
-        let first = part(self)?;
-        let mut parts = vec![first];
-        self.blanks();
-        while self.take(word) {
-            if !self.blanks() && !self.rest().starts_with('(') {
-                return Err(self.expected(&format!("a blank or `(` behind `{word}`")));
-            }
-            parts.push(part(self)?);
-            self.blanks();
+    fn or(&mut self) -> Expr {
+        let first = self.part();
+        let mut parts = vec![self.and(first, false)];
+        while self.take("or") {
+            let tight = self.rest().starts_with('(');
+            let first = self.part_behind("or");
+            parts.push(self.and(first, tight));
         }
-        if parts.len() > 1 { Ok(make(parts)) } else { Ok(parts.remove(0)) }
+        if parts.len() > 1 { Expr::Or(parts) } else { parts.swap_remove(0) }
     }
 
-    fn not(&mut self) -> Parsed<Expr> {
+    /// `tight` where an `or(` without a blank stands before: the first implementation reads no `and` behind its `)`,
+    /// and a rule that it refuses must not come to mean something here.
+    fn and(&mut self, first: Expr, tight: bool) -> Expr {
+        let mut parts = vec![first];
+        while self.rest().starts_with("and") {
+            if tight && parts.len() == 1 {
+                let mut error = self.error(self.at, self.at + 3, "`or(…)` cannot be followed by `and`");
+                error.hint = Some("write a blank between `or` and `(`".to_owned());
+                self.report(error);
+            }
+            if self.take("and") {
+                parts.push(self.part_behind("and"));
+            }
+        }
+        if parts.len() > 1 { Expr::And(parts) } else { parts.swap_remove(0) }
+    }
+
+    /// The part behind a word that joins parts, which a blank or `(` has to follow.
+    fn part_behind(&mut self, word: &str) -> Expr {
+        if self.blanks() || self.rest().starts_with('(') {
+            return self.part();
+        }
+        let error = match self.rest() {
+            rest if rest.is_empty() || rest.starts_with(')') => self.expected(PART),
+            _ => self.expected(&format!("a blank or `(` behind `{word}`")),
+        };
+        self.report_and_skip(error, self.at);
+        self.end_part(Expr::Error(None))
+    }
+
+    /// What stands between `and` and `or`, up to the next of them.
+    fn part(&mut self) -> Expr {
+        let part = self.not();
+        self.end_part(part)
+    }
+
+    fn end_part(&mut self, mut part: Expr) -> Expr {
+        while !self.part_ends() {
+            part = self.unexpected(part);
+        }
+        part
+    }
+
+    fn part_ends(&mut self) -> bool {
+        self.blanks();
+        let rest = self.rest();
+        let closes = self.open > 0 && rest.starts_with(')');
+        closes || rest.is_empty() || rest.starts_with("and") || rest.starts_with("or")
+    }
+
+    fn not(&mut self) -> Expr {
         self.blanks();
         let mut negated = false;
         while let Some(behind) = self.rest().strip_prefix("not")
-            && behind.starts_with(|c| is_blank(c) || c == '(')
+            && let inner = behind.trim_start_matches(is_space)
+            && (inner.len() < behind.len() || inner.starts_with('('))
         {
-            self.at += 3;
             negated = !negated;
-            let blank = self.blanks();
-            if !blank && self.rest().starts_with('(') {
-                break;
-            }
+            self.at = self.text.len() - inner.len();
         }
-        let inner = self.primary()?;
-        Ok(if negated { Expr::Not(Box::new(inner)) } else { inner })
+        self.blanks();
+        let inner = self.primary();
+        if negated { Expr::Not(Box::new(inner)) } else { inner }
     }
 
-    fn primary(&mut self) -> Parsed<Expr> {
-        let open = self.at;
+    fn primary(&mut self) -> Expr {
+        let start = self.at;
         if self.take("(") {
-            let inner = self.deeper(Self::or)?;
-            self.blanks();
-            if !self.take(")") {
-                let mut error = self.expected("`and`, `or` or `)`");
-                if self.rest().is_empty() {
-                    error.span = self.places.span(open, open + 1);
-                    error.message = "this `(` is never closed".to_owned();
+            return self.group(start);
+        }
+        let error = match self.operand() {
+            Ok(Some(left)) => return self.check(left, start),
+            Ok(None) => {
+                if let Some(name) = identifier(self.rest()) {
+                    self.at += name.len();
+                    return Expr::Macro(self.word(name, start));
                 }
-                return Err(error);
+                if self.open == 0 && self.rest().starts_with(')') {
+                    // It closes nothing, and that is said of it where the part ends.
+                    return Expr::Error(None);
+                }
+                let mut error = self.expected(PART);
+                error.hint = match self.rest().chars().next() {
+                    Some('!') => Some("write `not`".to_owned()),
+                    Some('"' | '\'' | '0'..='9') => Some("a field stands before its value".to_owned()),
+                    _ => None,
+                };
+                error
             }
-            return Ok(inner);
-        }
-        let start = self.at;
-        if let Some(left) = self.operand()? {
-            return self.check(left, start);
-        }
-        if let Some(name) = identifier(self.rest()) {
-            self.at += name.len();
-            let word = self.word(name.to_owned(), start, false);
-            return Ok(Expr::Macro(word));
-        }
-        let mut error = self.expected("a field, a macro or `(`");
-        if self.rest().starts_with('!') {
-            error.hint = Some("write `not`".to_owned());
-        }
-        Err(error)
-    }
-
-    fn word(&self, text: String, start: usize, quoted: bool) -> Word {
-        Word { text, span: self.places.span(start, self.at), quoted }
-    }
-
-    /// A field or a call, where one starts here.
-    fn operand(&mut self) -> Parsed<Option<Operand>> {
-        if let Some(name) = field_name(self.rest()) {
-            return self.field(name).map(|field| Some(Operand::Field(field)));
-        }
-        let rest = self.rest();
-        let call = |function: &&Function| {
-            rest.strip_prefix(function.word()).is_some_and(|behind| behind.starts_with('('))
+            Err(error) => error,
         };
-        match Function::ALL.iter().find(call) {
-            Some(Function::Val) | None => Ok(None),
-            Some(function) => {
-                self.deeper(|parser| parser.call(*function)).map(|call| Some(Operand::Call(call)))
-            }
-        }
+        self.report_and_skip(error, start);
+        Expr::Error(None)
     }
 
-    fn field(&mut self, name: &str) -> Parsed<Field> {
-        let start = self.at;
-        self.at += name.len();
-        let arg = self.index()?;
-        Ok(Field { name: name.to_owned(), arg, span: self.places.span(start, self.at) })
-    }
-
-    fn index(&mut self) -> Parsed<Option<Word>> {
-        if !self.take("[") {
-            return Ok(None);
-        }
-        let word = if let Some(word) = self.quoted()? {
-            word
-        } else {
-            let start = self.at;
-            let rest = self.rest();
-            let stop = |c: char| matches!(c, '[' | ']' | '"' | '\'') || c.is_whitespace();
-            let end = rest.find(stop).unwrap_or(rest.len());
-            if end == 0 {
-                return Err(self.expected("an argument"));
+    fn group(&mut self, start: usize) -> Expr {
+        self.blanks();
+        let inner = match self.deeper(|parser| Ok((!parser.rest().is_empty()).then(|| parser.or()))) {
+            Ok(inner) => inner,
+            Err(error) => {
+                self.report(error);
+                None
             }
-            self.at += end;
-            self.word(rest.get(..end).unwrap_or_default().to_owned(), start, false)
         };
-        if self.take("]") { Ok(Some(word)) } else { Err(self.expected("`]`")) }
-    }
-
-    fn call(&mut self, function: Function) -> Parsed<Call> {
-        let start = self.at;
-        self.at += function.word().len() + 1;
-        let args = self.arguments()?;
-        let index = self.index()?;
-        let span = self.places.span(start, self.at);
-        let wanted = match function {
-            Function::Concat => 1..=usize::MAX,
-            Function::Join | Function::GetOpt => 2..=2,
-            _ => 1..=1,
-        };
-        if !wanted.contains(&args.len()) {
-            let message = format!("`{}` does not take {} arguments", function.word(), args.len());
-            return Err(SyntaxError { span, message, hint: None });
+        if self.take(")") {
+            return inner.unwrap_or(Expr::Error(None));
         }
-        Ok(Call { function, args, index, span })
-    }
-
-    /// What stands between parentheses, the closing one included.
-    fn arguments(&mut self) -> Parsed<Vec<Argument>> {
-        let mut args = Vec::new();
-        loop {
-            self.blanks();
-            args.push(self.argument()?);
-            self.blanks();
-            if self.take(")") {
-                return Ok(args);
-            }
-            if !self.take(",") {
-                return Err(self.expected("`,` or `)`"));
-            }
+        if !self.lost {
+            let mut error = self.error(start, start + 1, "this `(` is never closed");
+            error.hint = Some("add the `)` where the group ends".to_owned());
+            self.report(error);
         }
-    }
-
-    fn argument(&mut self) -> Parsed<Argument> {
-        if self.take("(") {
-            return self.deeper(Self::arguments).map(Argument::List);
-        }
-        if let Some(operand) = self.operand()? {
-            return Ok(Argument::Operand(operand));
-        }
-        match self.quoted()? {
-            Some(word) => Ok(Argument::Text(word)),
-            None => Err(self.expected("a field, a transformer or a quoted string")),
-        }
+        Expr::Error(inner.map(Box::new))
     }
 }
