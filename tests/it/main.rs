@@ -20,3 +20,4 @@ mod loss;
 mod net;
 mod process;
 mod replay;
+mod simulate;

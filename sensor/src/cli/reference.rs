@@ -13,7 +13,10 @@ use sensor_common::{
 use crate::{
     event::{Category, EventType},
     probe::HOOKS,
-    rule::field::{self, ArgKind},
+    rule::{
+        correlate,
+        field::{self, ArgKind},
+    },
 };
 
 /// Arguments of `vedette reference`.
@@ -26,7 +29,9 @@ pub(super) struct ReferenceArgs {
 
 /// Writes the pages.
 pub(super) fn run(args: &ReferenceArgs) -> anyhow::Result<ExitCode> {
-    for (name, page) in [("events.md", events()), ("fields.md", fields()), ("kernel.md", kernel())] {
+    let pages =
+        [("events.md", events()), ("fields.md", fields()), ("kernel.md", kernel()), ("time.md", time())];
+    for (name, page) in pages {
         let path = args.dir.join(name);
         fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -81,6 +86,10 @@ fn fields() -> String {
         line!(page, "| `{}{argument}` | {} | {doc}{known} |", field.name, field.kind.name());
     }
     page
+}
+
+fn time() -> String {
+    format!("{GENERATED}# Rules over time\n\n{}", correlate::SEMANTICS)
 }
 
 fn kernel() -> String {

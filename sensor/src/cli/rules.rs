@@ -1,5 +1,7 @@
 //! `vedette rules`: what a person who writes rules needs. It loads and prints; it watches nothing.
 
+mod simulate;
+
 use std::{
     fmt::Write as _,
     io::{IsTerminal, Write as _},
@@ -35,6 +37,14 @@ enum Command {
         /// YAML file with events as flat maps of fields, as tests write them
         #[arg(long, value_name = "FILE")]
         event: PathBuf,
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Play a recorded stream, and say what the rules would have alerted, killed and blocked, by rule and workload
+    Simulate {
+        /// A file that `vedette record` wrote, or a YAML list of events as tests write them
+        #[arg(long, value_name = "FILE")]
+        events: PathBuf,
         #[command(flatten)]
         files: Files,
     },
@@ -132,6 +142,14 @@ pub fn run(args: RulesArgs) -> anyhow::Result<ExitCode> {
         Command::List(files) => list(&files, &mut out)?,
         Command::Test(files) => test(&files, &mut out)?,
         Command::Explain { rule, event, files } => explain(&rule, &event, &files, &mut out)?,
+        Command::Simulate { events, files } => {
+            let report = simulate::run(&events, &files)?;
+            match files.json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+                false => write!(out, "{report}")?,
+            }
+            ExitCode::SUCCESS
+        }
         Command::Fields { json } => fields(json, &mut out)?,
     };
     match std::io::stdout().lock().write_all(out.as_bytes()) {
@@ -234,10 +252,24 @@ fn explain(name: &str, path: &Path, files: &Files, out: &mut String) -> anyhow::
     };
     let source = read(path)?;
     let events = testing::events(&source.name, &source.text).map_err(anyhow::Error::msg)?;
-    let mut engine = Engine::new(set);
+    let mut engine = Engine::new(set).matching_all();
+    write!(out, "{}", rule.over_time)?;
+    let mut matches = Vec::new();
     for event in &events {
         writeln!(out, "{} {}", event.number, event.event_type)?;
         out.push_str(&engine.explain(&rule, event));
+        if !rule.over_time.is_none() {
+            matches.clear();
+            engine.evaluate(event, &mut matches);
+            let outcome = if matches.iter().any(|found| found.rule.index == rule.index) {
+                "alert"
+            } else if engine.silenced().contains(&(rule.index as u32)) {
+                "suppressed"
+            } else {
+                "no alert"
+            };
+            writeln!(out, "{outcome}; then {}", engine.reached(&rule, event).trim_end().replace('\n', "; "))?;
+        }
         writeln!(out, "{}\n", rule.render(event).0)?;
     }
     Ok(ExitCode::SUCCESS)

@@ -70,8 +70,13 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// `limit`: bytes for all entries together.
+    /// `limit`: bytes for all entries together. A little of it stays free: what grows is there twice for a moment, and
+    /// places are allocated many at a time.
     pub(super) fn new(lists: usize, limit: usize) -> Self {
+        Self::empty(lists, limit - limit / 32 - allocated(CHUNK * size_of::<Place>()))
+    }
+
+    fn empty(lists: usize, limit: usize) -> Self {
         Self {
             chunks: Vec::new(),
             free: NONE,
@@ -271,7 +276,7 @@ impl Table {
         if self.chunks.len() < 4 || self.used * 4 > self.chunks.len() * CHUNK {
             return;
         }
-        let mut small = Self::new(self.lists.len(), self.limit);
+        let mut small = Self::empty(self.lists.len(), self.limit);
         small.hasher.clone_from(&self.hasher);
         for list in 0..self.lists.len() as u32 {
             while let Some(entry) = self.oldest(list).and_then(|id| self.remove(id)) {
