@@ -13,6 +13,7 @@ mod dispatch;
 mod document;
 mod engine;
 pub mod field;
+pub mod files;
 mod graph;
 mod index;
 mod load;
@@ -30,6 +31,7 @@ pub use self::{
     diagnostic::{Diagnostic, Related, Severity, Source},
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},
+    files::{Content, Files, FilesError},
     set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
     types::TypeSet,
 };

@@ -24,7 +24,7 @@ use super::{
 use crate::event::{Event, EventType};
 
 /// Switches rules on or off after everything is loaded; later ones win.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toggle {
     /// On or off.
     pub enable: bool,
@@ -33,16 +33,18 @@ pub struct Toggle {
 }
 
 /// Some of the rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// By name; `*` stands for any text.
     Name(String),
     /// By tag.
     Tag(String),
+    /// By the source that defines them, its whole name or what follows the last slash; `*` stands for any text.
+    File(String),
 }
 
 /// How a set is loaded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Options {
     /// Rules below this priority are not loaded.
     pub minimum_priority: Option<Priority>,
@@ -112,6 +114,7 @@ pub struct RuleSet {
     by_class: Vec<Vec<Step>>,
     pub(crate) indexes: Vec<Index>,
     pub(crate) first_match: bool,
+    idle_toggles: Vec<String>,
 }
 
 impl RuleSet {
@@ -120,8 +123,9 @@ impl RuleSet {
     pub fn compile(sources: &[Source], options: &Options) -> (Option<Self>, Vec<Diagnostic>) {
         let mut found = Diagnostics::new(sources);
         let mut definitions = Definitions::read(sources, &mut found);
-        toggle(&mut definitions.rules, options);
-        let set = Self::build(&definitions, sources, options, &mut found);
+        let idle_toggles = toggle::apply(&mut definitions.rules, sources, options);
+        let mut set = Self::build(&definitions, sources, options, &mut found);
+        set.idle_toggles = idle_toggles;
         let usable = found.errors() == 0;
         (usable.then_some(set), found.finish())
     }
@@ -185,7 +189,15 @@ impl RuleSet {
             *steps = plan.steps(&candidates, &mut compiler.program);
         }
         let program = compiler.program.finish();
-        Self { rules, blind, program, by_class, indexes: plan.indexes, first_match: options.first_match }
+        Self {
+            rules,
+            blind,
+            program,
+            by_class,
+            indexes: plan.indexes,
+            first_match: options.first_match,
+            idle_toggles: Vec::new(),
+        }
     }
 
     /// The rules, in the order in which they were defined.
@@ -218,6 +230,12 @@ impl RuleSet {
         &self.blind
     }
 
+    /// Toggles that choose no rule, as sentences with the nearest name.
+    #[must_use]
+    pub fn idle_toggles(&self) -> &[String] {
+        &self.idle_toggles
+    }
+
     /// Number of distinct checks of all rules.
     #[must_use]
     pub const fn checks(&self) -> usize {
@@ -228,38 +246,6 @@ impl RuleSet {
     pub(crate) fn steps(&self, class: Class) -> &[Step] {
         self.by_class.get(class.index()).map_or(&[], Vec::as_slice)
     }
-}
-
-fn toggle(rules: &mut [RuleDef], options: &Options) {
-    for rule in rules {
-        for Toggle { enable, rules: choice } in &options.toggles {
-            let chosen = match choice {
-                Choice::Name(pattern) => fits(pattern, &rule.name.text),
-                Choice::Tag(tag) => rule.tags.contains(tag),
-            };
-            if chosen {
-                rule.enabled = *enable;
-            }
-        }
-    }
-}
-
-/// Whether the text fits a pattern in which `*` stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some(at) = rest.find(part) else { return false };
-        rest = rest.get(at + part.len()..).unwrap_or_default();
-    }
-    true
 }
 
 /// What a rule asks for and this engine does not do is an error: a threshold that is ignored would flood, a sequence
@@ -314,3 +300,4 @@ fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
 mod reference;
 #[cfg(test)]
 mod tests;
+mod toggle;
