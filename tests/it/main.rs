@@ -19,4 +19,5 @@ mod layers;
 mod loss;
 mod net;
 mod process;
+mod reload;
 mod replay;
