@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
 use sensor_tests::{
@@ -103,6 +104,7 @@ fn reload_adds_breaks_and_repairs() {
 #[test]
 fn reload_of_a_config_map_under_load_is_all_or_nothing() {
     const SWAPS: usize = 8;
+    const FLAPS: usize = 2000;
     /// Opens that may wait for their alerts, far from what ring and queue hold.
     const AHEAD: usize = 2000;
     needs_kernel!();
@@ -126,10 +128,13 @@ fn reload_of_a_config_map_under_load_is_all_or_nothing() {
         fs::write(dir.join("a.yaml"), opened).unwrap();
         fs::write(dir.join("b.yaml"), rule("one")).unwrap();
         fs::write(dir.join("c.yaml"), rule("other")).unwrap();
-        symlink(dir.file_name().unwrap(), volume.join("..data_tmp")).unwrap();
+    };
+    let swap = |number: usize| {
+        symlink(format!("..2026_{number}"), volume.join("..data_tmp")).unwrap();
         fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
     };
     version(0);
+    swap(0);
     for file in ["a.yaml", "b.yaml", "c.yaml"] {
         symlink(Path::new("..data").join(file), volume.join(file)).unwrap();
     }
@@ -141,7 +146,8 @@ fn reload_of_a_config_map_under_load_is_all_or_nothing() {
                 scene.open();
                 let opened = opens.fetch_add(1, Ordering::Relaxed) + 1;
                 while opened > watcher.count() / 2 + AHEAD && !done.load(Ordering::Relaxed) {
-                    thread::yield_now();
+                    // For the daemon's sake: it needs the CPU to catch up.
+                    thread::sleep(Duration::from_millis(1));
                 }
             }
         });
@@ -149,6 +155,12 @@ fn reload_of_a_config_map_under_load_is_all_or_nothing() {
         let _end = End(&done);
         for number in 1..=SWAPS {
             version(number);
+            // Back and forth, so that a reader who does not take care gets files of both.
+            for _ in 0..FLAPS {
+                swap(number);
+                swap(number - 1);
+            }
+            swap(number);
             let _ = watcher.alert(&format!("one {number}"), 1);
         }
     });
@@ -162,15 +174,10 @@ fn reload_of_a_config_map_under_load_is_all_or_nothing() {
         events.entry(number).or_default().push(alert["rule"].as_str().unwrap());
     }
     assert_eq!(events.len(), opens.into_inner(), "every open alerts");
-    let mut last = 0;
     for (event, rules) in events {
-        let versions: Vec<usize> =
-            rules.iter().map(|rule| rule.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+        let versions: Vec<&str> = rules.iter().filter_map(|rule| rule.rsplit(' ').next()).collect();
         assert!(rules.len() == 2 && versions[0] == versions[1], "event {event}: {rules:?}");
-        assert!(versions[0] >= last, "event {event}: {rules:?} after version {last}");
-        last = versions[0];
     }
-    assert_eq!(last, SWAPS);
 }
 
 /// Sets the flag when it goes.

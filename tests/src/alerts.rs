@@ -1,6 +1,7 @@
 //! The daemon at work: `vedette run --json` as a child, with rules, lock and accounts of its own. Every wait has a deadline.
 
 use std::{
+    collections::HashMap,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -33,6 +34,8 @@ struct Seen {
 #[derive(Default)]
 struct State {
     alerts: Vec<Value>,
+    /// Their places, by rule.
+    by_rule: HashMap<String, Vec<usize>>,
     stderr: String,
     /// Output streams that are at their end.
     closed: u8,
@@ -70,8 +73,13 @@ impl Watcher {
         let (for_alerts, for_words) = (Arc::clone(&seen), Arc::clone(&seen));
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                let alert = serde_json::from_str(&line.expect("lines of text")).expect("lines of JSON");
-                for_alerts.change(|state| state.alerts.push(alert));
+                let alert: Value =
+                    serde_json::from_str(&line.expect("lines of text")).expect("lines of JSON");
+                let rule = alert["rule"].as_str().expect("a rule's name").to_owned();
+                for_alerts.change(|state| {
+                    state.by_rule.entry(rule).or_default().push(state.alerts.len());
+                    state.alerts.push(alert);
+                });
             }
             for_alerts.change(|state| state.closed += 1);
         });
@@ -105,7 +113,8 @@ impl Watcher {
     #[must_use]
     pub fn alert(&self, rule: &str, times: usize) -> Value {
         self.wait(&format!("{times} alerts of {rule}"), |state| {
-            state.alerts.iter().filter(|alert| alert["rule"] == rule).nth(times - 1).cloned()
+            let place = *state.by_rule.get(rule)?.get(times - 1)?;
+            state.alerts.get(place).cloned()
         })
     }
 
