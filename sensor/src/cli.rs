@@ -1,7 +1,9 @@
 //! The command line: what the user typed, nothing more. Each subcommand turns it into what the program needs and calls it.
 
+mod choice;
 mod doctor;
 mod events;
+mod lock;
 mod record;
 mod reference;
 mod replay;
@@ -15,7 +17,12 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::{config::Config, pipeline::PipelineError, probe::ProbeError, rule::Filter};
+use crate::{
+    config::{Config, ConfigError, DEFAULT_FILE},
+    pipeline::PipelineError,
+    probe::ProbeError,
+    rule::Filter,
+};
 
 /// The check or the job failed.
 pub const EXIT_FAILED: u8 = 1;
@@ -44,7 +51,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Check, list, test and explain rules
     Rules(rules::RulesArgs),
-    /// Say what this kernel and these privileges allow, and what not
+    /// Say what is wrong: rules on disk, rules of a running sensor, what this kernel and these privileges allow
     Doctor(doctor::DoctorArgs),
     /// Write the reference pages out of the code's tables
     #[command(hide = true)]
@@ -69,7 +76,27 @@ pub struct Common {
 
 impl Common {
     fn load(&self) -> anyhow::Result<Config> {
-        Config::load(self.config.as_deref(), &self.sets).context(Usage)
+        self.load_again().context(Usage)
+    }
+
+    /// What the configuration says now.
+    fn load_again(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), &self.sets)
+    }
+
+    /// The same for a command that is not the daemon: the accounts' default place is the daemon's, and only a flag makes
+    /// this command write its own.
+    fn load_beside(&self) -> anyhow::Result<Config> {
+        let mut config = self.load()?;
+        if !self.sets.iter().any(|set| set.starts_with("stats_file=")) {
+            config.stats_file = PathBuf::new();
+        }
+        Ok(config)
+    }
+
+    /// Where the configuration is, whether it is there or not.
+    fn file(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| DEFAULT_FILE.into())
     }
 }
 
@@ -115,7 +142,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let unsupported = error.chain().any(|error| {
         error.is::<ProbeError>()
             || matches!(error.downcast_ref(), Some(PipelineError::Probe(_)))
-            || error.is::<run::Busy>()
+            || error.is::<lock::Busy>()
     });
     ExitCode::from(if unsupported {
         EXIT_UNSUPPORTED

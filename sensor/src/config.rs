@@ -11,6 +11,11 @@ use thiserror::Error;
 
 /// Read where no `--config` is given, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/vedette/vedette.yaml";
+/// The names of priorities, the least urgent first.
+pub const PRIORITIES: [&str; 8] =
+    ["debug", "informational", "notice", "warning", "error", "critical", "alert", "emergency"];
+/// What can change while the sensor runs starts with this.
+const RELOADED: &str = "rules.";
 /// Environment variables of keys start with this; `kernel.ring_bytes` is `VEDETTE_KERNEL_RING_BYTES`.
 const ENVIRONMENT: &str = "VEDETTE_";
 
@@ -44,6 +49,36 @@ pub struct RulesConfig {
     pub paths: Vec<PathBuf>,
     /// Memory in bytes for what `count`, `sequence` and `suppress` of all rules remember; 128 KiB at least.
     pub state_bytes: usize,
+    /// Whether rule files and the configuration are loaded again when they change; SIGHUP always does that.
+    pub watch: bool,
+    /// Rules below this priority are not loaded: one of [`PRIORITIES`], in any case.
+    pub minimum_priority: String,
+    /// Which rules to switch on or off, in this order; later ones win.
+    pub toggles: Vec<RuleToggle>,
+    /// Whether an event stops at the first rule that matches.
+    pub first_match: bool,
+}
+
+/// Switches rules on or off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleToggle {
+    /// On, also those that their file switches off.
+    Enable(RuleChoice),
+    /// Off.
+    Disable(RuleChoice),
+}
+
+/// Some of the rules; in names of rules and files `*` stands for any text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleChoice {
+    /// By name.
+    Rule(String),
+    /// By tag.
+    Tag(String),
+    /// By the file that defines them: its path, or its name alone.
+    File(String),
 }
 
 /// What the kernel half does.
@@ -90,8 +125,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             hostname: String::new(),
-            lock: "/run/vedette.lock".into(),
-            stats_file: PathBuf::new(),
+            lock: "/run/vedette/lock".into(),
+            stats_file: "/run/vedette/stats.json".into(),
             rules: RulesConfig::default(),
             kernel: KernelConfig::default(),
             processes: ProcessesConfig::default(),
@@ -102,7 +137,15 @@ impl Default for Config {
 
 impl Default for RulesConfig {
     fn default() -> Self {
-        Self { builtin: true, paths: vec!["/etc/vedette/rules.d".into()], state_bytes: 16 << 20 }
+        Self {
+            builtin: true,
+            paths: vec!["/etc/vedette/rules.d".into()],
+            watch: true,
+            minimum_priority: "debug".to_owned(),
+            toggles: Vec::new(),
+            first_match: false,
+            state_bytes: 16 << 20,
+        }
     }
 }
 
@@ -183,6 +226,16 @@ impl Config {
         Ok(config)
     }
 
+    /// Keys whose values differ between the two and that a running sensor does not take over, by their dotted names.
+    #[must_use]
+    pub fn needs_restart(&self, other: &Self) -> Vec<String> {
+        let value = |config| serde_json::to_value(config).unwrap_or_default();
+        let (own, other) = (value(self), value(other));
+        let at = |value: &Value, key: &str| value.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
+        let differs = |key: &String| !key.starts_with(RELOADED) && at(&own, key) != at(&other, key);
+        keys("", &own).into_iter().filter(differs).collect()
+    }
+
     fn merged(&self, change: Value, origin: &str) -> Result<Self, ConfigError> {
         let error = |error: serde_json::Error| ConfigError::Value {
             origin: origin.to_owned(),
@@ -194,14 +247,17 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |origin: &str, message| Err(ConfigError::Value { origin: origin.to_owned(), message });
         let size = self.kernel.ring_bytes;
-        if size.is_power_of_two() && size >= 1 << 16 {
-            return Ok(());
+        if !size.is_power_of_two() || size < 1 << 16 {
+            return wrong("kernel.ring_bytes", format!("{size} is not a power of two of at least 65536"));
         }
-        Err(ConfigError::Value {
-            origin: "kernel.ring_bytes".to_owned(),
-            message: format!("{size} is not a power of two of at least 65536"),
-        })
+        let minimum = &self.rules.minimum_priority;
+        if !PRIORITIES.iter().any(|name| name.eq_ignore_ascii_case(minimum)) {
+            let message = format!("no such priority `{minimum}`; there are {}", PRIORITIES.join(", "));
+            return wrong("rules.minimum_priority", message);
+        }
+        Ok(())
     }
 }
 
@@ -272,10 +328,31 @@ mod tests {
         assert!(error("kernel.ring_bytes=65537").contains("power of two"));
         assert!(error("rules.builtin=maybe").contains("--set rules.builtin: invalid type"));
         assert!(error("hostname").contains("key=value"));
+        assert!(error("rules.minimum_priority=high").contains("no such priority `high`; there are debug, "));
+        assert!(error(r#"rules.toggles=[{"off": {"tag": "x"}}]"#).contains("unknown variant `off`"));
+        assert!(error(r#"rules.toggles=[{"disable": {"tags": "x"}}]"#).contains("unknown variant `tags`"));
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("c.yaml");
         fs::write(&file, "kernel: [1\n").unwrap();
         assert!(matches!(Config::load(Some(&file), &[]), Err(ConfigError::Syntax { .. })));
         assert!(matches!(Config::load(Some(&dir.path().join("none")), &[]), Err(ConfigError::Read { .. })));
+    }
+
+    #[test]
+    fn toggles_keep_their_order_and_rules_need_no_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.yaml");
+        let text = "lock: /l\nrules:\n  minimum_priority: WARNING\n  toggles:\n    - disable: {tag: mitre_discovery}\n    - enable: {rule: \"Shell*\"}\n    - disable: {file: local.yaml}\n";
+        fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file), &[]).unwrap();
+        assert_eq!(
+            config.rules.toggles,
+            [
+                RuleToggle::Disable(RuleChoice::Tag("mitre_discovery".to_owned())),
+                RuleToggle::Enable(RuleChoice::Rule("Shell*".to_owned())),
+                RuleToggle::Disable(RuleChoice::File("local.yaml".to_owned())),
+            ]
+        );
+        assert_eq!(Config::default().needs_restart(&config), ["lock"]);
     }
 }

@@ -7,6 +7,7 @@
 
 mod alerting;
 mod live;
+pub mod reload;
 mod replay;
 mod stats;
 
@@ -17,10 +18,10 @@ use thiserror::Error;
 use zerocopy::FromBytes;
 
 pub use self::{
-    alerting::{Alerting, Reload, wanted},
+    alerting::{Alerting, wanted},
     live::{Live, epoch},
     replay::replay,
-    stats::Stats,
+    stats::{Origin, RuleStats, SourceStats, Stats},
 };
 use crate::{
     decode::decode,
@@ -89,9 +90,14 @@ pub trait Consumer {
         Ok(())
     }
 
-    /// The records that the consumer needs from now on; `None`: as at the start.
-    fn wanted(&self) -> Option<Wanted> {
-        None
+    /// Between two batches, when no event is half done: the moment to change what is done with them. `own` makes an event
+    /// of the sensor itself, for what it has to say of the change. Returns the records that are needed from now on, where
+    /// that may have changed.
+    ///
+    /// # Errors
+    /// Where the consumer cannot go on.
+    fn between_batches(&mut self, _own: &mut dyn FnMut() -> Event) -> Result<Option<Wanted>, PipelineError> {
+        Ok(None)
     }
 }
 

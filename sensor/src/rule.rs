@@ -15,6 +15,7 @@ mod dispatch;
 mod document;
 mod engine;
 pub mod field;
+pub mod files;
 mod graph;
 mod index;
 mod load;
@@ -34,6 +35,7 @@ pub use self::{
     diagnostic::{Diagnostic, Related, Severity, Source},
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},
+    files::{Content, Files, FilesError},
     set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
     types::TypeSet,
 };

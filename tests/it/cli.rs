@@ -96,9 +96,10 @@ fn cli_second_daemon_is_refused() {
     needs_kernel!();
     let dir = tempfile::tempdir().unwrap();
     let lock = format!("lock={}", dir.path().join("lock").display());
-    let first = Sensor::launch(&["run", "--json", "--set", &lock]);
+    let own = ["run", "--json", "--set", "stats_file=", "--set", &lock];
+    let first = Sensor::launch(&own);
     let programs = programs_of(first.pid());
-    let second = run(&["run", "--set", &lock]);
+    let second = run(&own);
     let said = words(&second);
     assert_eq!(second.status.code(), Some(3), "{said}");
     let line = said.lines().last().unwrap();
@@ -106,7 +107,7 @@ fn cli_second_daemon_is_refused() {
     assert!(first.stop().success(), "{}", first.stderr());
     wait_until_unloaded(&programs);
     // Nobody holds it any more.
-    let third = Sensor::launch(&["run", "--json", "--set", &lock]);
+    let third = Sensor::launch(&own);
     assert!(third.stop().success());
 }
 

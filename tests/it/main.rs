@@ -19,5 +19,6 @@ mod layers;
 mod loss;
 mod net;
 mod process;
+mod reload;
 mod replay;
 mod simulate;

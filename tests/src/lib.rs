@@ -9,6 +9,7 @@
 )]
 
 pub mod act;
+pub mod alerts;
 pub mod cgroup;
 pub mod container;
 pub mod daemon;

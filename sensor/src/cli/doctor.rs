@@ -1,4 +1,7 @@
-//! `vedette doctor`: what this kernel and these privileges allow, hook by hook.
+//! `vedette doctor`: whether the rules on disk can be loaded, whether a running sensor has loaded them, and what this kernel
+//! and these privileges allow, hook by hook.
+
+mod rules;
 
 use std::{
     io::{self, Write},
@@ -7,12 +10,15 @@ use std::{
 
 use clap::Args;
 
-use super::Common;
+use self::rules::Findings;
+use super::{Common, sources::RuleArgs};
 use crate::probe::{self, Options, ProbeError, Report};
 
 /// Arguments of `vedette doctor`.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    rules: RuleArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -20,6 +26,7 @@ pub(super) struct DoctorArgs {
 /// Loads everything for a moment, and says what came of it.
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load()?;
+    let findings = Findings::of(&args.rules, &config);
     let options = Options {
         ring_bytes: config.kernel.ring_bytes,
         disabled_hooks: config.kernel.disabled_hooks,
@@ -32,17 +39,20 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     if args.common.json {
         let problem = loaded.as_ref().err().map(ToString::to_string);
         let report = loaded.as_ref().ok();
-        let value = serde_json::json!({ "kernel": kernel, "report": report, "problem": problem });
+        let value =
+            serde_json::json!({ "kernel": kernel, "report": report, "problem": problem, "rules": findings });
         writeln!(out, "{value}")?;
     } else {
         writeln!(out, "vedette {} on Linux {kernel}", env!("CARGO_PKG_VERSION"))?;
+        findings.print(&mut out)?;
         match &loaded {
             Ok(report) => print(&mut out, report)?,
             Err(error) => writeln!(out, "cannot run here: {error}")?,
         }
     }
     match loaded {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+        Ok(_) if findings.well() => Ok(ExitCode::SUCCESS),
+        Ok(_) => Ok(ExitCode::from(super::EXIT_FAILED)),
         Err(ProbeError::Abi { .. } | ProbeError::Object(_)) => Ok(ExitCode::FAILURE),
         Err(_) => Ok(ExitCode::from(super::EXIT_UNSUPPORTED)),
     }

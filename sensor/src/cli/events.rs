@@ -85,9 +85,9 @@ const QUEUE: usize = 65_536;
 
 /// Prints events until it is told to stop or nobody reads them any more.
 pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
-    let config = args.common.load()?;
+    let config = args.common.load_beside()?;
     let filter = super::filter(args.filter.as_deref().unwrap_or_default())?;
-    let asked = signals::listen()?;
+    let asked = signals::listen(None)?;
     let mut live =
         Live::start(&args.live.options(&config), config.processes.limit_bytes, asked.stop.clone())?;
     live.set(args.live.settings())?;

@@ -37,9 +37,9 @@ const BLOCKS: usize = 256;
 
 /// Records until it is told to stop.
 pub(super) fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
-    let config = args.common.load()?;
+    let config = args.common.load_beside()?;
     let file = File::create(&args.file).with_context(|| format!("cannot create {}", args.file.display()))?;
-    let asked = signals::listen()?;
+    let asked = signals::listen(None)?;
     let mut live =
         Live::start(&args.live.options(&config), config.processes.limit_bytes, asked.stop.clone())?;
     live.set(args.live.settings())?;

@@ -42,7 +42,7 @@ const BENCH_ROUNDS: u32 = 5;
 
 /// Plays the file.
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let config = args.common.load()?;
+    let config = args.common.load_beside()?;
     let limit = config.processes.limit_bytes;
     if args.bench {
         return bench(args);
@@ -81,7 +81,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
 
 /// Plays the recording from memory, again and again, with alerts that go nowhere.
 fn bench(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let config = args.common.load()?;
+    let config = args.common.load_beside()?;
     let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
     let mut rates = Vec::new();
     let (mut events, mut matches) = (0, 0);

@@ -13,7 +13,8 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use crate::rule::{Diagnostic, Engine, Options, RuleSet, Severity, Source, builtin, field, testing};
+use super::choice::ChoiceArgs;
+use crate::rule::{self, Content, Diagnostic, Engine, RuleSet, Severity, Source, field, testing};
 
 /// Flags and subcommand of `vedette rules`.
 #[derive(Debug, Args)]
@@ -68,15 +69,23 @@ struct Files {
     /// Do not load the built-in rules
     #[arg(long)]
     no_builtin_rules: bool,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     /// Write JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Files {
-    fn sources(&self) -> anyhow::Result<Vec<Source>> {
-        let paths: Vec<_> = self.rules.iter().chain(&self.files).collect();
-        sources(!self.no_builtin_rules, &paths)
+    fn content(&self) -> anyhow::Result<Content> {
+        let mut files = rule::Files::default();
+        if !self.no_builtin_rules {
+            files.builtin();
+        }
+        for path in self.rules.iter().chain(&self.files) {
+            files.required(path)?;
+        }
+        Ok(Content { sources: files.read()?, options: self.choice.alone() })
     }
 
     /// Whether a finding is about what the user brought, and not about the built-in rules.
@@ -90,44 +99,6 @@ impl Files {
                 .chain(&self.files)
                 .any(|path| found.file.starts_with(&*path.to_string_lossy()))
     }
-}
-
-/// The built-in rules, where wanted, and the files and directories in this order; of a directory, every `.yaml` and
-/// `.yml` file by name.
-///
-/// # Errors
-///
-/// A path that cannot be read.
-pub fn sources(builtin: bool, paths: &[impl AsRef<Path>]) -> anyhow::Result<Vec<Source>> {
-    let mut sources = if builtin { builtin::sources() } else { Vec::new() };
-    for path in paths {
-        let path = path.as_ref();
-        if !path.is_dir() {
-            sources.push(read(path)?);
-            continue;
-        }
-        let entries = std::fs::read_dir(path)
-            .with_context(|| format!("cannot read the directory {}", path.display()))?;
-        let mut files: Vec<_> = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()
-            .with_context(|| format!("cannot read the directory {}", path.display()))?;
-        // A mounted ConfigMap holds hidden directories beside its links; only the links count.
-        files.retain(|file| {
-            let yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-            yaml && file.is_file()
-        });
-        files.sort();
-        for file in files {
-            sources.push(read(&file)?);
-        }
-    }
-    Ok(sources)
-}
-
-fn read(path: &Path) -> anyhow::Result<Source> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Source { name: path.display().to_string(), text })
 }
 
 /// Does what was asked. The exit code is 1 where a check or a test failed.
@@ -160,8 +131,7 @@ pub fn run(args: RulesArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn check(files: &Files, out: &mut String) -> anyhow::Result<ExitCode> {
-    let sources = files.sources()?;
-    let (set, found) = RuleSet::compile(&sources, &Options::default());
+    let (set, found) = files.content()?.compile();
     let shown: Vec<_> = found.iter().filter(|found| files.concerns(found)).collect();
     if files.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?;
@@ -172,6 +142,11 @@ fn check(files: &Files, out: &mut String) -> anyhow::Result<ExitCode> {
         }
         let count = |severity| shown.iter().filter(|found| found.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let idle = set.as_ref().map_or(&[][..], RuleSet::idle_toggles);
+        for idle in idle {
+            writeln!(out, "warning: {idle}\n")?;
+        }
+        let warnings = warnings + idle.len();
         let rules = set.as_ref().map_or(0, |set| set.rules().len());
         match errors {
             0 => writeln!(out, "{rules} rules loaded, {warnings} warnings")?,
@@ -183,14 +158,15 @@ fn check(files: &Files, out: &mut String) -> anyhow::Result<ExitCode> {
 
 /// The set; errors are printed in full before they end the command.
 fn load(files: &Files) -> anyhow::Result<(Arc<RuleSet>, Vec<Source>)> {
-    let sources = files.sources()?;
-    let (set, found) = RuleSet::compile(&sources, &Options::default());
+    let content = files.content()?;
+    let (set, found) = content.compile();
     let Some(set) = set else {
         let errors = found.iter().filter(|found| found.severity == Severity::Error);
         let lines: Vec<_> = errors.map(|found| found.render(false)).collect();
         bail!("the rules cannot be loaded\n{}", lines.join("\n"));
     };
-    Ok((Arc::new(set), sources))
+    set.idle_toggles().iter().for_each(|idle| eprintln!("warning: {idle}"));
+    Ok((Arc::new(set), content.sources))
 }
 
 fn list(files: &Files, out: &mut String) -> anyhow::Result<ExitCode> {
@@ -250,7 +226,7 @@ fn explain(name: &str, path: &Path, files: &Files, out: &mut String) -> anyhow::
     let Some(rule) = set.rules().iter().find(|rule| rule.name == name).cloned() else {
         bail!("there is no rule `{name}`");
     };
-    let source = read(path)?;
+    let source = rule::files::source(path)?;
     let events = testing::events(&source.name, &source.text).map_err(anyhow::Error::msg)?;
     let mut engine = Engine::new(set).matching_all();
     write!(out, "{}", rule.over_time)?;

@@ -1,21 +1,23 @@
 //! `vedette run`: the daemon.
 
 use std::{
-    fs::File,
-    io::{self, IsTerminal, Read, Write},
-    path::Path,
+    io::{self, IsTerminal},
     process::ExitCode,
 };
 
-use anyhow::Context;
 use clap::Args;
-use rustix::fs::{FlockOperation, flock};
-use thiserror::Error;
 
-use super::{Common, signals, sources::RuleArgs};
+use super::{
+    Common, lock, signals,
+    sources::{self, RuleArgs, Rules},
+};
 use crate::{
     config::{Config, Format},
-    pipeline::{Alerting, Live, PipelineError, Reload, wanted},
+    pipeline::{
+        Alerting, Live, Origin, PipelineError,
+        reload::{self, Planner, Waker},
+        wanted,
+    },
     probe::{Options, Report},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
@@ -32,34 +34,39 @@ pub(super) struct RunArgs {
 /// Watches until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load()?;
-    let rules = args.rules.compile(&config)?;
-    let _lock = lock(&config.lock)?;
-    let asked = signals::listen()?;
+    let rules = args.rules.open()?;
+    let content = rules.content(&config)?;
+    let set = sources::compile(&content)?;
+    let _lock = lock::hold(&config.lock)?;
+    let waker = Waker::new()?;
+    let asked = signals::listen(Some(waker.clone()))?;
     let options = Options {
         ring_bytes: config.kernel.ring_bytes,
-        wanted: wanted(&rules),
+        wanted: wanted(&set),
         disabled_hooks: config.kernel.disabled_hooks.clone(),
     };
     let live = Live::start(&options, config.processes.limit_bytes, asked.stop.clone())?;
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report());
-    tracing::info!(rules = rules.rules().len(), hostname, kernel = preamble.kernel, "watching");
+    if let Err(error) = lock::make_directory(&config.stats_file) {
+        tracing::warn!(file = %config.stats_file.display(), "no directory for the accounts: {error:#}");
+    }
+    tracing::info!(rules = set.rules().len(), hostname, kernel = preamble.kernel, "watching");
     let queue = stdout(&config, args.common.json)?;
-    let (again, rule_args) = (config.clone(), args.rules.clone());
-    let reload = Reload {
-        asked: asked.reload.clone(),
-        load: Box::new(move || {
-            rule_args.compile(&again).inspect_err(|error| tracing::error!("{error:#}")).ok()
-        }),
-    };
-    let mut alerting = Alerting::new(rules, queue, hostname, false)
+    let origin = Origin::of(&content);
+    let plan = rules.plan(&config, vec![args.common.file()]);
+    let reloads = reload::start(planner(args.common.clone(), rules, config.clone()), plan, content, waker)?;
+    let mut alerting = Alerting::new(set, queue, hostname, false)
         .with_state(config.rules.state_bytes)
-        .with_reload(reload)
+        .with_reloads(reloads, origin)
         .with_stats_file(&config.stats_file);
     let mut stats = live.run(&mut alerting).map_err(closed)?;
     alerting.finish(&mut stats).map_err(closed)?;
-    stats.write(&config.stats_file)?;
+    if let Err(error) = stats.write(&config.stats_file) {
+        // The accounts are optional, also at the end.
+        tracing::warn!(file = %config.stats_file.display(), %error, "cannot write the accounts");
+    }
     tracing::info!(
         events = stats.events,
         alerts = stats.queue.taken,
@@ -68,6 +75,20 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         "ended"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What to load as the configuration says it now. Keys that a running sensor does not take over are said, once.
+fn planner(common: Common, rules: Rules, running: Config) -> Planner {
+    let mut said = Vec::new();
+    Box::new(move || {
+        let config = common.load_again().map_err(|error| error.to_string())?;
+        let changed = running.needs_restart(&config);
+        if changed != said && !changed.is_empty() {
+            tracing::warn!(keys = changed.join(", "), "changed in the configuration: needs a restart");
+        }
+        said = changed;
+        Ok(rules.plan(&config, vec![common.file()]))
+    })
 }
 
 /// The sink that there always is.
@@ -100,28 +121,4 @@ fn closed(error: PipelineError) -> anyhow::Error {
         return anyhow::Error::new(error).context("nobody reads the alerts any more");
     }
     error.into()
-}
-
-/// Another sensor is at work.
-#[derive(Debug, Error)]
-#[error(
-    "another vedette is running here (pid {0}): stop it first, or give this one a lock of its own with --set lock=FILE"
-)]
-pub(super) struct Busy(String);
-
-/// Holds the lock file for as long as the value lives.
-///
-/// # Errors
-/// [`Busy`] where another process holds it.
-fn lock(path: &Path) -> anyhow::Result<File> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
-    let mut file = file.with_context(|| format!("cannot open the lock {}", path.display()))?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-        let mut holder = String::new();
-        file.read_to_string(&mut holder)?;
-        return Err(Busy(holder.trim().to_owned()).into());
-    }
-    file.set_len(0)?;
-    writeln!(file, "{}", std::process::id())?;
-    Ok(file)
 }

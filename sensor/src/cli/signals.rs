@@ -14,27 +14,27 @@ use signal_hook::{
     iterator::Signals,
 };
 
+use crate::pipeline::reload::Waker;
+
 /// What signals asked for.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked {
     /// To end.
     pub(super) stop: Arc<AtomicBool>,
-    /// To load the rules again.
-    pub(super) reload: Arc<AtomicBool>,
 }
 
-/// Listens for signals from here on.
+/// Listens for signals from here on. `reload`: whom SIGHUP wakes; without rules it does nothing.
 ///
 /// # Errors
 /// Where the system does not let it.
-pub(super) fn listen() -> io::Result<Asked> {
+pub(super) fn listen(reload: Option<Waker>) -> io::Result<Asked> {
     let asked = Asked::default();
     let flags = asked.clone();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
             if signal == SIGHUP {
-                flags.reload.store(true, Ordering::Relaxed);
+                reload.iter().for_each(Waker::ask);
             } else if flags.stop.swap(true, Ordering::Relaxed) {
                 std::process::exit(128 + signal);
             }

@@ -5,10 +5,11 @@ use std::{io, path::PathBuf};
 use anyhow::Context;
 use clap::Args;
 
-use super::Usage;
+use super::{Usage, choice::ChoiceArgs};
 use crate::{
     config::Config,
-    rule::{Diagnostic, Options, RuleSet, Severity, Source},
+    pipeline::reload::Plan,
+    rule::{Content, Diagnostic, Files, Options, RuleSet, Severity},
 };
 
 /// Flags that choose rules.
@@ -20,18 +21,28 @@ pub(super) struct RuleArgs {
     /// Leave the built-in rules out
     #[arg(long)]
     no_builtin_rules: bool,
+    #[command(flatten)]
+    choice: ChoiceArgs,
+}
+
+/// The flags, with what can be read only once read.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    files: Files,
+    args: RuleArgs,
 }
 
 impl RuleArgs {
-    /// The rule files in load order. What the configuration names may be missing, what a flag names may not.
+    /// Reads what can be read only once.
     ///
     /// # Errors
-    /// Where a file cannot be read.
-    pub(super) fn sources(&self, config: &Config) -> anyhow::Result<Vec<Source>> {
-        let builtin = config.rules.builtin && !self.no_builtin_rules;
-        let configured = config.rules.paths.iter().filter(|path| path.exists());
-        let paths: Vec<_> = configured.chain(&self.paths).collect();
-        super::rules::sources(builtin, &paths)
+    /// Where that fails.
+    pub(super) fn open(&self) -> anyhow::Result<Rules> {
+        let mut files = Files::default();
+        for path in &self.paths {
+            files.required(path)?;
+        }
+        Ok(Rules { files, args: self.clone() })
     }
 
     /// Compiles the rules, and tells what is wrong with them on standard error.
@@ -39,16 +50,53 @@ impl RuleArgs {
     /// # Errors
     /// Where a file cannot be read or a rule has an error.
     pub(super) fn compile(&self, config: &Config) -> anyhow::Result<RuleSet> {
-        let sources = self.sources(config)?;
-        let (rules, found) = RuleSet::compile(&sources, &Options::default());
-        tell(&found);
-        let rules = rules.context("the rules have errors").context(Usage)?;
-        for blind in rules.blind() {
-            let how = if blind.entirely { "is blind" } else { "is blind for some of its events" };
-            tracing::warn!(rule = blind.rule, "{how}: this version does not see {:?}", blind.types);
-        }
-        Ok(rules)
+        compile(&self.open()?.content(config)?)
     }
+}
+
+impl Rules {
+    /// The rule files in load order. What the configuration names may be missing, what a flag names may not.
+    fn files(&self, config: &Config) -> Files {
+        let mut files = Files::default();
+        if config.rules.builtin && !self.args.no_builtin_rules {
+            files.builtin();
+        }
+        config.rules.paths.iter().for_each(|path| files.optional(path));
+        files.and(&self.files)
+    }
+
+    fn options(&self, config: &Config) -> Options {
+        self.args.choice.options(config)
+    }
+
+    /// What to load and what to watch. `beside`: the files of the configuration.
+    pub(super) fn plan(&self, config: &Config, beside: Vec<PathBuf>) -> Plan {
+        Plan { files: self.files(config), options: self.options(config), watch: config.rules.watch, beside }
+    }
+
+    /// The texts as they are now.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub(super) fn content(&self, config: &Config) -> anyhow::Result<Content> {
+        Ok(Content { sources: self.files(config).read_settled()?, options: self.options(config) })
+    }
+}
+
+/// Compiles, and tells what is wrong on standard error.
+///
+/// # Errors
+/// Where a rule has an error.
+pub(super) fn compile(content: &Content) -> anyhow::Result<RuleSet> {
+    let (rules, found) = content.compile();
+    tell(&found);
+    let rules = rules.context("the rules have errors").context(Usage)?;
+    rules.idle_toggles().iter().for_each(|idle| tracing::warn!("{idle}"));
+    for blind in rules.blind() {
+        let how = if blind.entirely { "is blind" } else { "is blind for some of its events" };
+        tracing::warn!(rule = blind.rule, "{how}: this version does not see {:?}", blind.types);
+    }
+    Ok(rules)
 }
 
 /// Diagnostics, in colour where somebody looks.

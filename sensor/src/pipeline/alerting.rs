@@ -3,17 +3,18 @@
 mod over_time;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, TryRecvError},
     },
 };
 
 use self::over_time::Told;
 use crate::{
     event::{Detail, Event, EventType, Loss, Lost},
-    pipeline::{Consumer, PipelineError, Stats},
+    pipeline::{Consumer, Origin, PipelineError, RuleStats, Stats, reload::Reloaded},
     probe::Wanted,
     rule::{Engine, Match, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Queue},
@@ -21,6 +22,9 @@ use crate::{
 
 /// Name under which the sensor reports its own gaps.
 const LOSS_RULE: &str = "Events lost";
+/// The same for rules on disk that have errors, and for the end of that.
+const RULES_FAILED: &str = "Rules not loaded";
+const RULES_RECOVERED: &str = "Rules loaded again";
 
 /// Matches events and hands alerts to the sinks.
 pub struct Alerting {
@@ -34,25 +38,23 @@ pub struct Alerting {
     loss: Loss,
     /// Whether to wait for room in the queue: in a replay nothing is lost by that.
     patient: bool,
-    reload: Option<Reload>,
+    /// Where other sets come from.
+    reloads: Option<Receiver<Reloaded>>,
+    account: RuleStats,
     stats_file: PathBuf,
+    /// Whether the accounts could not be written the last time.
+    unwritten: bool,
     /// Bytes for what rules over time remember.
     state_bytes: usize,
     told: Told,
-}
-
-/// How the rules are loaded again.
-pub struct Reload {
-    /// Set when somebody asked for it.
-    pub asked: Arc<AtomicBool>,
-    /// Compiles the rules anew; `None`: they have errors, the old ones stay.
-    pub load: Box<dyn FnMut() -> Option<RuleSet> + Send>,
 }
 
 impl Alerting {
     /// Alerts go to `queue` as events match `rules`. `patient`: wait for room in the queue.
     pub fn new(rules: RuleSet, queue: Queue<Alert>, hostname: &str, patient: bool) -> Self {
         let rules = Arc::new(rules);
+        let mut account = RuleStats::default();
+        account.loaded(rules.rules().len(), Origin::default());
         Self {
             engine: Engine::new(Arc::clone(&rules)),
             rules,
@@ -62,10 +64,12 @@ impl Alerting {
             hostname: hostname.into(),
             loss: Loss::default(),
             patient,
-            reload: None,
+            reloads: None,
+            account,
             stats_file: PathBuf::new(),
             state_bytes: STATE_BYTES,
             told: Told::default(),
+            unwritten: false,
         }
     }
 
@@ -77,10 +81,11 @@ impl Alerting {
         self
     }
 
-    /// The same, with a way to load the rules again.
+    /// The same, taking over the sets that come through `reloads`. `origin`: what the first one was made of.
     #[must_use]
-    pub fn with_reload(mut self, reload: Reload) -> Self {
-        self.reload = Some(reload);
+    pub fn with_reloads(mut self, reloads: Receiver<Reloaded>, origin: Origin) -> Self {
+        self.reloads = Some(reloads);
+        self.account.origin = origin;
         self
     }
 
@@ -99,6 +104,7 @@ impl Alerting {
         self.end_time()?;
         stats.matches = self.matched;
         stats.correlation = self.engine.correlation();
+        stats.rules = self.account.clone();
         let counts = self.queue.finish();
         stats.queue = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
         Ok(())
@@ -142,22 +148,64 @@ impl Alerting {
         self.send(alert)
     }
 
-    fn load_again(&mut self) {
-        let Some(reload) = &mut self.reload else { return };
-        if !reload.asked.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        match (reload.load)() {
-            Some(rules) => {
-                self.rules = Arc::new(rules);
-                // What was seen so far still counts for the rules that are the same.
-                let engine = Engine::with_state(Arc::clone(&self.rules), self.state_bytes);
-                let old = std::mem::replace(&mut self.engine, engine);
-                self.engine.adopt(old);
-                tracing::info!(rules = self.rules.rules().len(), "rules loaded again");
+    /// The one place where rules change: every event before is matched by the old set, every one after by the new.
+    fn swap(&mut self, set: Arc<RuleSet>) {
+        // What was seen so far still counts for the rules that are the same.
+        let engine = Engine::with_state(Arc::clone(&set), self.state_bytes);
+        let old = std::mem::replace(&mut self.engine, engine);
+        self.engine.adopt(old);
+        self.rules = set;
+    }
+
+    fn take_over(&mut self, reloaded: Reloaded, own: &mut dyn FnMut() -> Event) -> Result<(), PipelineError> {
+        match reloaded {
+            Reloaded::Rules { set, origin } => {
+                let (before, failed) = (self.account.loaded, self.account.failing);
+                self.account.loaded(set.rules().len(), origin);
+                self.swap(set);
+                let RuleStats { loaded, generation, .. } = self.account;
+                tracing::info!(rules = loaded, before, generation, "rules loaded again");
+                if !failed {
+                    return Ok(());
+                }
+                let output = format!("The rules on disk have no errors any more: {loaded} are at work");
+                let alert = self.about_rules(RULES_RECOVERED, output, &[], &own());
+                self.send(Alert { priority: "Notice", ..alert })
             }
-            None => tracing::error!("the rules have errors: those loaded before stay"),
+            Reloaded::Failed { error, errors, new } => {
+                self.account.failed(error.clone());
+                if !new {
+                    return Ok(());
+                }
+                let RuleStats { loaded, loaded_at, .. } = &self.account;
+                let output = format!(
+                    "The rules on disk cannot be loaded, {loaded} rules of {loaded_at} stay at work: {error} ({errors} errors)"
+                );
+                let fields = [("rules.error", error.into()), ("rules.errors", errors.into())];
+                let alert = self.about_rules(RULES_FAILED, output, &fields, &own());
+                self.send(alert)
+            }
         }
+    }
+
+    fn about_rules(
+        &self,
+        rule: &str,
+        output: String,
+        fields: &[(&str, serde_json::Value)],
+        own: &Event,
+    ) -> Alert {
+        let generation = ("rules.generation", self.account.generation.into());
+        let fields = fields.iter().cloned().chain([generation]);
+        let mut alert = Alert {
+            rule: rule.to_owned(),
+            output,
+            output_fields: fields.map(|(name, value)| (name.to_owned(), value)).collect(),
+            tags: vec!["sensor".to_owned()],
+            ..Alert::of_sensor(own, &self.hostname, None)
+        };
+        alert.event.event_type = "rules";
+        alert
     }
 }
 
@@ -193,19 +241,34 @@ impl Consumer for Alerting {
         Ok(())
     }
 
-    fn wanted(&self) -> Option<Wanted> {
-        Some(wanted(&self.rules))
+    fn between_batches(&mut self, own: &mut dyn FnMut() -> Event) -> Result<Option<Wanted>, PipelineError> {
+        let before = self.account.generation;
+        loop {
+            match self.reloads.as_ref().map(Receiver::try_recv) {
+                None | Some(Err(TryRecvError::Empty)) => break,
+                Some(Ok(reloaded)) => self.take_over(reloaded, own)?,
+                Some(Err(TryRecvError::Disconnected)) => {
+                    let error = io::Error::other("its thread is gone");
+                    return Err(PipelineError::Stage { stage: "rules", error });
+                }
+            }
+        }
+        Ok((self.account.generation != before).then(|| wanted(&self.rules)))
     }
 
     fn tick(&mut self, stats: &mut Stats) -> Result<(), PipelineError> {
-        self.load_again();
         self.pass_time(stats.seen_until)?;
         stats.matches = self.matched;
         stats.correlation = self.engine.correlation();
         stats.queue = self.queue.counts();
-        if let Err(error) = stats.write(&self.stats_file) {
-            tracing::warn!(%error, "cannot write the accounts");
+        stats.rules = self.account.clone();
+        let written = stats.write(&self.stats_file);
+        if let Err(error) = &written
+            && !self.unwritten
+        {
+            tracing::warn!(file = %self.stats_file.display(), %error, "cannot write the accounts");
         }
+        self.unwritten = written.is_err();
         Ok(())
     }
 }

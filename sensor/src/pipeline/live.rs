@@ -17,6 +17,7 @@ use sensor_common::{ABI_VERSION, Settings};
 use super::{Consumer, PipelineError, Stage, Stats, lifecycle_lost};
 use crate::{
     enrich::{Enricher, Users, scan::Scanner},
+    event::{Detail, EventType, Loss},
     probe::{self, Counts, Options, Probe, ProbeError, Ring},
     recording::{Note, Preamble},
 };
@@ -111,6 +112,7 @@ impl Live {
             if taken < BATCH {
                 self.stage.stats.seen_until = before;
             }
+            self.between(consumer)?;
             let now = Instant::now();
             if taken > 0 {
                 last_record = now;
@@ -179,11 +181,20 @@ impl Live {
             }
             self.stage.lose(&note, consumer)?;
         }
-        consumer.tick(self.stage.stats())?;
-        if let Some(wanted) = consumer.wanted() {
-            self.options.wanted = wanted;
-            self.probe.attach_more(&self.options)?;
-        }
+        consumer.tick(self.stage.stats())
+    }
+
+    /// Lets the consumer change what it does, and attaches what it then needs. Hooks that nobody needs any more stay: their
+    /// records match no rule, and taking them off and putting them back would lose events of the next set.
+    fn between(&mut self, consumer: &mut impl Consumer) -> Result<(), PipelineError> {
+        let enricher = &mut self.stage.enricher;
+        let own = &mut || {
+            let detail = Detail::Loss(Loss::default());
+            enricher.own_event(std::process::id(), boot_time(), EventType::Loss, detail)
+        };
+        let Some(wanted) = consumer.between_batches(own)? else { return Ok(()) };
+        self.options.wanted = wanted;
+        self.probe.attach_more(&self.options)?;
         Ok(())
     }
 
@@ -217,7 +228,7 @@ impl Live {
 /// Gives free memory back to the system. Reading the kernel's BTF takes 35 MB for a moment, and the allocator would keep
 /// them as long as the sensor runs, since large blocks that are freed make it expect more of them.
 #[allow(unsafe_code, reason = "the allocator has no safe interface for this")]
-fn give_back() {
+pub(super) fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it only touches memory that nobody uses, and may be called at any time from any thread.
     unsafe {

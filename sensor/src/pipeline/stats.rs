@@ -1,9 +1,19 @@
 //! The accounts of a run: what was seen, what became of it.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+mod rules;
 
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use rustix::fs::OFlags;
 use serde::Serialize;
 
+pub use self::rules::{Origin, RuleStats, SourceStats};
 use crate::{enrich::EnrichCounts, probe::Counts, rule::CorrelationCounts, sink::QueueCounts};
 
 /// Totals since the start. Three sums hold at the end of every run:
@@ -11,6 +21,12 @@ use crate::{enrich::EnrichCounts, probe::Counts, rule::CorrelationCounts, sink::
 /// `decoded + Σ malformed = received + snapshots`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
+    /// Whose accounts these are.
+    pub pid: u32,
+    /// When they were written, RFC 3339.
+    pub written: String,
+    /// Rules at work; not filled where none are.
+    pub rules: RuleStats,
     /// Nanoseconds since boot: everything that happened before has been seen.
     pub seen_until: u64,
     /// What the kernel programs counted, by kind. Empty for a replay.
@@ -52,8 +68,14 @@ impl Stats {
         if path.as_os_str().is_empty() {
             return Ok(());
         }
+        let accounts = Self { pid: std::process::id(), written: rules::now(), ..self.clone() };
         let partial = path.with_extension("partial");
-        fs::write(&partial, serde_json::to_vec(self)?)?;
+        // Whoever may look at the machine may look at its accounts. No link is followed: one that somebody put there
+        // would lead to a file of theirs, or of ours.
+        let flags = OFlags::NOFOLLOW.bits().cast_signed();
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).mode(0o644).custom_flags(flags);
+        options.open(&partial)?.write_all(&serde_json::to_vec(&accounts)?)?;
         fs::rename(partial, path)
     }
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::event::{Event, EventType};
 
 /// Switches rules on or off after everything is loaded; later ones win.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toggle {
     /// On or off.
     pub enable: bool,
@@ -34,16 +34,18 @@ pub struct Toggle {
 }
 
 /// Some of the rules.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// By name; `*` stands for any text.
     Name(String),
     /// By tag.
     Tag(String),
+    /// By the source that defines them, its whole name or what follows the last slash; `*` stands for any text.
+    File(String),
 }
 
 /// How a set is loaded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Options {
     /// Rules below this priority are not loaded.
     pub minimum_priority: Option<Priority>,
@@ -118,6 +120,7 @@ pub struct RuleSet {
     /// The later steps of sequences, by rule and number. In [`Step::Rule`] their numbers follow those of the rules.
     later: Vec<(u32, u32)>,
     pub(crate) first_match: bool,
+    idle_toggles: Vec<String>,
 }
 
 impl RuleSet {
@@ -126,8 +129,9 @@ impl RuleSet {
     pub fn compile(sources: &[Source], options: &Options) -> (Option<Self>, Vec<Diagnostic>) {
         let mut found = Diagnostics::new(sources);
         let mut definitions = Definitions::read(sources, &mut found);
-        toggle(&mut definitions.rules, options);
-        let set = Self::build(&definitions, sources, options, &mut found);
+        let idle_toggles = toggle::apply(&mut definitions.rules, sources, options);
+        let mut set = Self::build(&definitions, sources, options, &mut found);
+        set.idle_toggles = idle_toggles;
         let usable = found.errors() == 0;
         (usable.then_some(set), found.finish())
     }
@@ -205,8 +209,16 @@ impl RuleSet {
             *steps = plan.steps(&candidates, &mut compiler.program);
         }
         let program = compiler.program.finish();
-        let first_match = options.first_match;
-        Self { rules, blind, program, by_class, indexes: plan.indexes, later, first_match }
+        Self {
+            rules,
+            blind,
+            program,
+            by_class,
+            indexes: plan.indexes,
+            later,
+            first_match: options.first_match,
+            idle_toggles: Vec::new(),
+        }
     }
 
     /// The rules, in the order in which they were defined.
@@ -231,6 +243,12 @@ impl RuleSet {
     #[must_use]
     pub fn blind(&self) -> &[Blind] {
         &self.blind
+    }
+
+    /// Toggles that choose no rule, as sentences with the nearest name.
+    #[must_use]
+    pub fn idle_toggles(&self) -> &[String] {
+        &self.idle_toggles
     }
 
     /// Number of distinct checks of all rules.
@@ -264,38 +282,6 @@ impl RuleSet {
 
 fn union(types: impl Iterator<Item = TypeSet>) -> TypeSet {
     types.fold(TypeSet::NONE, TypeSet::union)
-}
-
-fn toggle(rules: &mut [RuleDef], options: &Options) {
-    for rule in rules {
-        for Toggle { enable, rules: choice } in &options.toggles {
-            let chosen = match choice {
-                Choice::Name(pattern) => fits(pattern, &rule.name.text),
-                Choice::Tag(tag) => rule.tags.contains(tag),
-            };
-            if chosen {
-                rule.enabled = *enable;
-            }
-        }
-    }
-}
-
-/// Whether the text fits a pattern in which `*` stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        let Some(at) = rest.find(part) else { return false };
-        rest = rest.get(at + part.len()..).unwrap_or_default();
-    }
-    true
 }
 
 fn say_blind(rule: &RuleDef, unseen: TypeSet, entirely: bool, found: &mut Diagnostics<'_>) {
@@ -341,3 +327,4 @@ fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
 mod reference;
 #[cfg(test)]
 mod tests;
+mod toggle;

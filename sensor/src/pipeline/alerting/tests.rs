@@ -119,7 +119,8 @@ fn what_rules_forget_is_said_once_a_minute() {
     let keys: u64 =
         evicted.iter().filter_map(|alert| alert["output_fields"]["correlation.evicted"]["r"].as_u64()).sum();
     assert_eq!(stats.correlation.evicted["r"], keys);
-    assert!(keys > 1000 && (2..=40).contains(&evicted.len()), "{keys} in {} alerts", evicted.len());
+    // 3000 events in as many seconds.
+    assert!(keys > 1000 && (2..=51).contains(&evicted.len()), "{keys} in {} alerts", evicted.len());
     let first = evicted[0]["output"].as_str().unwrap();
     assert!(first.contains("(r: ") && first.contains("suppressed alerts"), "{first}");
     // The rest was said in summaries of their own.

@@ -374,6 +374,8 @@ fn rules_are_switched_by_name_tag_and_priority() {
     assert_eq!(loaded(&toggle(false, Choice::Name("one*".into()))), ["two a"]);
     assert_eq!(loaded(&toggle(false, Choice::Name("one".into()))), ["one a", "two a"]);
     assert_eq!(loaded(&toggle(false, Choice::Tag("t".into()))), ["two a"]);
+    assert_eq!(loaded(&toggle(false, Choice::File("*".into()))), [""; 0]);
+    assert_eq!(loaded(&toggle(false, Choice::File("elsewhere.yaml".into()))), ["one a", "two a"]);
     let minimum = Options { minimum_priority: Some(Priority::Warning), ..Options::default() };
     assert_eq!(loaded(&minimum), ["two a"]);
     let first = Options { first_match: true, ..Options::default() };
