@@ -14,8 +14,9 @@ pub const DEFAULT_FILE: &str = "/etc/vedette/vedette.yaml";
 /// The names of priorities, the least urgent first.
 pub const PRIORITIES: [&str; 8] =
     ["debug", "informational", "notice", "warning", "error", "critical", "alert", "emergency"];
-/// What can change while the sensor runs starts with this.
+/// What can change while the sensor runs starts with this, and what cannot all the same.
 const RELOADED: &str = "rules.";
+const NOT_RELOADED: &str = "rules.state_bytes";
 /// Environment variables of keys start with this; `kernel.ring_bytes` is `VEDETTE_KERNEL_RING_BYTES`.
 const ENVIRONMENT: &str = "VEDETTE_";
 
@@ -232,8 +233,9 @@ impl Config {
         let value = |config| serde_json::to_value(config).unwrap_or_default();
         let (own, other) = (value(self), value(other));
         let at = |value: &Value, key: &str| value.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
-        let differs = |key: &String| !key.starts_with(RELOADED) && at(&own, key) != at(&other, key);
-        keys("", &own).into_iter().filter(differs).collect()
+        let stays = |key: &String| !key.starts_with(RELOADED) || key == NOT_RELOADED;
+        let differs = |key: &String| at(&own, key) != at(&other, key);
+        keys("", &own).into_iter().filter(|key| stays(key) && differs(key)).collect()
     }
 
     fn merged(&self, change: Value, origin: &str) -> Result<Self, ConfigError> {
@@ -342,7 +344,7 @@ mod tests {
     fn toggles_keep_their_order_and_rules_need_no_restart() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("c.yaml");
-        let text = "lock: /l\nrules:\n  minimum_priority: WARNING\n  toggles:\n    - disable: {tag: mitre_discovery}\n    - enable: {rule: \"Shell*\"}\n    - disable: {file: local.yaml}\n";
+        let text = "lock: /l\nrules:\n  state_bytes: 200000\n  minimum_priority: WARNING\n  toggles:\n    - disable: {tag: mitre_discovery}\n    - enable: {rule: \"Shell*\"}\n    - disable: {file: local.yaml}\n";
         fs::write(&file, text).unwrap();
         let config = Config::load(Some(&file), &[]).unwrap();
         assert_eq!(
@@ -353,6 +355,6 @@ mod tests {
                 RuleToggle::Disable(RuleChoice::File("local.yaml".to_owned())),
             ]
         );
-        assert_eq!(Config::default().needs_restart(&config), ["lock"]);
+        assert_eq!(Config::default().needs_restart(&config), ["lock", "rules.state_bytes"]);
     }
 }

@@ -150,6 +150,27 @@ fn cli_wrong_usage() {
 }
 
 #[test]
+fn cli_rules_are_chosen_by_flags() {
+    let list = |flags: &[&str]| {
+        let output = run(&[&["rules", "list"], flags].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap().lines().count();
+        (lines, String::from_utf8(output.stderr).unwrap())
+    };
+    let (all, said) = list(&[]);
+    assert!(all > 5 && said.is_empty(), "{said}");
+    assert_eq!(list(&["--disable", "*"]).0, 0);
+    assert_eq!(list(&["--enable", "*", "--disable", "*", "--enable", "Password hashes read"]).0, 1);
+    let (impact, _) = list(&["--disable", "*", "--enable", "tag:mitre_impact"]);
+    assert!((1..all).contains(&impact), "{impact}");
+    assert_eq!(list(&["--disable", "*", "--enable", "file:mining.yaml"]).0, impact);
+    assert_eq!(list(&["--minimum-priority", "emergency"]).0, 0);
+    let (same, said) = list(&["--disable", "tag:mitre_impcat"]);
+    assert!(same == all && said.contains("did you mean `mitre_impact`?"), "{said}");
+    assert_eq!(run(&["rules", "list", "--minimum-priority", "high"]).status.code(), Some(2));
+}
+
+#[test]
 fn cli_recording_that_cannot_be_written() {
     needs_kernel!();
     let output = run(&["record", "/dev/full", "--seconds", "5"]);

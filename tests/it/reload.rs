@@ -102,6 +102,24 @@ fn reload_adds_breaks_and_repairs() {
 }
 
 #[test]
+fn reload_keeps_what_was_counted() {
+    needs_kernel!();
+    let scene = Scene::new();
+    fs::create_dir(scene.at("rules.d")).unwrap();
+    fs::write(scene.at("rules.d/a.yaml"), scene.rule("third time") + "  count: {at_least: 3, within: 1h}\n")
+        .unwrap();
+    fs::write(scene.at("rules.d/b.yaml"), scene.rule("each time")).unwrap();
+    let watcher = Watcher::start(&scene.at("rules.d"), &[]);
+    scene.open();
+    scene.open();
+    let _ = watcher.alert("each time", 2);
+    fs::write(scene.at("rules.d/c.yaml"), EXIT_ONLY).unwrap();
+    watcher.generation(2);
+    scene.open();
+    let _ = watcher.alert("third time", 1);
+}
+
+#[test]
 fn reload_of_a_config_map_under_load_is_all_or_nothing() {
     const SWAPS: usize = 8;
     const FLAPS: usize = 2000;

@@ -99,7 +99,7 @@ impl Findings {
     /// For a person.
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
         let Self { errors, warnings, loaded, sources, blind, .. } = self;
-        writeln!(out, "\nrules on disk: ")?;
+        writeln!(out, "\nrules on disk:")?;
         if errors.is_empty() {
             writeln!(
                 out,
