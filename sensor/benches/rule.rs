@@ -1,4 +1,8 @@
-//! The rule engine on events that match nothing, with `memcpy` of the same bytes beside it for scale.
+//! The rule engine on a recorded stream, event by event, with `memcpy` of the same events beside it for scale.
+//!
+//! The stream is what a busy host does (`tests/fixtures/busy_host.rec`: it compiles, searches, packs, serves and asks, on
+//! the host and in a container), without the events that match a rule of the set: what is measured is the price of all
+//! that is nobody's business.
 
 #![expect(
     clippy::expect_used,
@@ -7,115 +11,99 @@
     reason = "a bench that cannot run shall stop"
 )]
 
-use std::sync::Arc;
+use std::{io::Cursor, sync::Arc};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use sensor::{
     event::Event,
-    rule::{Engine, Match, Options, RuleSet, Source, builtin, testing},
+    pipeline::{Consumer, PipelineError, replay},
+    recording::Reader,
+    rule::{Engine, Match, Options, RuleSet, Severity, Source, builtin, testing},
 };
 
 fn main() {
     divan::main();
 }
 
-/// An exec, some opens and connects, as a busy host has them: none of them is any rule's business.
-const MIXED: &str = "
-- {evt.type: execve, proc.cmdline: git rev-parse --verify --quiet HEAD, proc.exepath: /usr/bin/git,
-   'proc.aname[1]': make, 'proc.aname[2]': bash, 'proc.aname[3]': sshd, 'proc.aname[4]': systemd, container.id: 0a1b2c3d4e5f}
-- {evt.type: openat, proc.name: nginx, proc.exepath: /usr/sbin/nginx, fd.name: /var/www/html/assets/app.3f2a.js,
-   'proc.aname[1]': nginx, 'proc.aname[2]': containerd-shim, container.id: 0a1b2c3d4e5f}
-- {evt.type: openat, proc.name: postgres, proc.exepath: /usr/lib/postgresql/16/bin/postgres,
-   fd.name: /var/lib/postgresql/16/main/base/16384/2619, evt.arg.flags: O_RDWR, 'proc.aname[1]': postgres}
-- {evt.type: openat, proc.name: cc1, proc.exepath: /usr/libexec/gcc/cc1, fd.name: /tmp/ccX8a1.s,
-   evt.arg.flags: O_WRONLY|O_CREAT|O_TRUNC, 'proc.aname[1]': gcc, 'proc.aname[2]': make, 'proc.aname[3]': bash}
-- {evt.type: openat, proc.name: ls, proc.exepath: /usr/bin/ls, fd.name: /etc/ld.so.cache, 'proc.aname[1]': bash}
-- {evt.type: connect, proc.name: api, proc.exepath: /app/api, fd.name: '10.0.3.7:41022->10.0.9.2:5432',
-   container.id: 0a1b2c3d4e5f, 'proc.aname[1]': containerd-shim}
-- {evt.type: clone, proc.name: bash, 'proc.aname[1]': sshd}
-- {evt.type: procexit, proc.name: git, 'proc.aname[1]': make}
-";
+#[derive(Default)]
+struct Collector(Vec<Event>);
 
-fn stream() -> Vec<Event> {
-    testing::events("mixed", MIXED).expect("the events above are well-formed")
-}
-
-/// The built-in rules, each `copies` times under another name and with other values, so that no check is shared.
-fn set(copies: usize) -> Arc<RuleSet> {
-    let builtin = builtin::sources();
-    let mut sources = builtin.clone();
-    for copy in 1..copies {
-        for source in builtin.iter().skip(1) {
-            let text: String = source
-                .text
-                .lines()
-                .map(|line| match line.strip_prefix("- rule: ") {
-                    Some(name) => format!("- rule: {name} {copy}\n"),
-                    None => {
-                        // Other values, so that no check is one of the original's.
-                        let line = line.replace("= /etc/", &format!("= /etc{copy}/"));
-                        let line = line.replace("contains \"", &format!("contains \"{copy}"));
-                        format!(
-                            "{}
-",
-                            line.replace("contains -", &format!("contains {copy}-"))
-                        )
-                    }
-                })
-                .collect();
-            sources.push(Source { name: format!("{} {copy}", source.name), text });
-        }
+impl Consumer for Collector {
+    fn event(&mut self, event: Event) -> Result<(), PipelineError> {
+        self.0.push(event);
+        Ok(())
     }
-    let (set, found) = RuleSet::compile(&sources, &Options::default());
-    Arc::new(set.unwrap_or_else(|| panic!("{:?}", found.iter().map(ToString::to_string).collect::<Vec<_>>())))
 }
 
-#[divan::bench(args = [1, 5, 50])]
-fn nothing_matches(bencher: Bencher<'_, '_>, copies: usize) {
-    let set = set(copies);
-    let events = stream();
+fn recorded() -> Vec<Event> {
+    let bytes = include_bytes!("../../tests/fixtures/busy_host.rec");
+    let mut events = Collector::default();
+    let reader = Reader::new(Cursor::new(&bytes[..])).expect("a recording");
+    replay(reader, 64 << 20, &mut events).expect("it can be played");
+    events.0
+}
+
+/// The events of the stream that match nothing of the set.
+fn unmatched(set: &Arc<RuleSet>) -> Vec<Event> {
+    let mut engine = Engine::new(Arc::clone(set));
+    let mut matches = Vec::new();
+    let mut events = recorded();
+    let all = events.len();
+    events.retain(|event| {
+        matches.clear();
+        engine.evaluate(event, &mut matches);
+        matches.is_empty() && engine.silenced().is_empty()
+    });
+    assert!(events.len() > all / 10 * 9, "{} of {all} events match nothing", events.len());
+    events
+}
+
+fn compile(sources: &[Source]) -> Arc<RuleSet> {
+    let (set, found) = RuleSet::compile(sources, &Options::default());
+    let errors = found.iter().filter(|found| found.severity == Severity::Error);
+    Arc::new(set.unwrap_or_else(|| panic!("{:#?}", errors.map(ToString::to_string).collect::<Vec<_>>())))
+}
+
+fn bench(bencher: Bencher<'_, '_>, sources: &[Source]) {
+    let set = compile(sources);
+    let events = unmatched(&set);
     let mut engine = Engine::new(set);
     let mut matches: Vec<Match> = Vec::new();
     bencher.counter(ItemsCount::new(events.len())).bench_local(|| {
         for event in &events {
             engine.evaluate(black_box(event), &mut matches);
         }
-        assert!(matches.is_empty());
-    });
-}
-
-/// One kind of event at a time, with the built-in rules.
-#[divan::bench(args = [0, 1, 3, 5, 6])]
-fn one_event(bencher: Bencher<'_, '_>, which: usize) {
-    let mut engine = Engine::new(set(1));
-    let events = stream();
-    let mut matches: Vec<Match> = Vec::new();
-    bencher.bench_local(|| {
-        engine.evaluate(black_box(&events[which]), &mut matches);
-        assert!(matches.is_empty());
+        matches.clear();
     });
 }
 
 #[divan::bench]
-fn memcpy_of_the_same_events(bencher: Bencher<'_, '_>) {
-    let events = stream();
-    let from = vec![1_u8; events.len() * (size_of::<Event>() + 400)];
-    let mut to = vec![0_u8; from.len()];
+fn recorded_builtin_rules(bencher: Bencher<'_, '_>) {
+    bench(bencher, &builtin::sources());
+}
+
+/// A set of the size that operators have, and the same with ten and thirty times the products.
+#[divan::bench(args = [1, 10, 30])]
+fn recorded_stock_size(bencher: Bencher<'_, '_>, times: usize) {
+    bench(bencher, &testing::stock_sizes(times));
+}
+
+#[divan::bench]
+fn recorded_memcpy(bencher: Bencher<'_, '_>) {
+    let events = recorded();
+    let heap = |event: &Event| event.process.args.as_bytes().len() + event.process.exe.as_bytes().len();
+    let bytes: usize = events.iter().map(|event| size_of::<Event>() + heap(event)).sum();
+    let from = vec![1_u8; bytes];
+    let mut to = vec![0_u8; bytes];
     bencher.counter(ItemsCount::new(events.len())).bench_local(|| {
         to.copy_from_slice(black_box(&from));
         black_box(&to);
     });
 }
 
-#[divan::bench]
-fn load(bencher: Bencher<'_, '_>) {
-    let sources = builtin::sources();
-    bencher.bench(|| RuleSet::compile(black_box(&sources), &Options::default()));
-}
-
-/// A set of the size that operators have, cold: what a start and every reload cost.
-#[divan::bench]
-fn load_stock_size(bencher: Bencher<'_, '_>) {
-    let sources = testing::stock_size();
+/// What a start and every reload cost.
+#[divan::bench(args = [0, 1, 10])]
+fn load(bencher: Bencher<'_, '_>, times: usize) {
+    let sources = if times == 0 { builtin::sources() } else { testing::stock_sizes(times) };
     bencher.bench(|| RuleSet::compile(black_box(&sources), &Options::default()));
 }

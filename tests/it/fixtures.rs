@@ -11,6 +11,7 @@ use std::{
 };
 
 use sensor::{
+    decode::{RawBody, decode},
     event::{Event, Text},
     recording::{Frame, Preamble, Reader, Writer},
 };
@@ -133,7 +134,33 @@ fn save(kind: Kind, steps: &[&str]) {
         group.as_ref().map_or_else(|| panic!("no unified hierarchy"), |group| group.join(act)).run()
     });
     fs::remove_dir_all(dir).unwrap();
-    let mut reader = Reader::new(BufReader::new(File::open(raw.path()).unwrap())).unwrap();
+    let mut family = BTreeSet::from([done.pid]);
+    keep(raw.path(), &path(kind.stem(), "rec"), |header, bytes| {
+        let of_group = [Kind::CgroupMkdir, Kind::CgroupRmdir].map(Kind::number).contains(&header.kind)
+            && Text::new(bytes).to_string().contains(&id);
+        // What the child did before its first image is this test's.
+        let mine = family.contains(&header.tgid) && header.comm.starts_with(b"act\0");
+        // Every start opens the same libraries: one recording of that is enough.
+        let library = header.kind == Kind::FileOpen.number() && kind != Kind::FileOpen;
+        let kept = of_group || (mine && !library);
+        if kept {
+            family.extend(child(bytes));
+        }
+        kept
+    });
+}
+
+/// The process that a record says was created.
+fn child(bytes: &[u8]) -> Option<u32> {
+    match decode(bytes).ok()?.body {
+        RawBody::Fork(fork) => Some(fork.child_tgid),
+        _ => None,
+    }
+}
+
+/// Copies the records that are wanted, and leaves out what tells of the machine.
+fn keep(from: &Path, to: &Path, mut wanted: impl FnMut(Header, &[u8]) -> bool) {
+    let mut reader = Reader::new(BufReader::new(File::open(from).unwrap())).unwrap();
     let preamble = Preamble {
         hostname: "fixture".to_owned(),
         kernel: "6.18".to_owned(),
@@ -141,25 +168,75 @@ fn save(kind: Kind, steps: &[&str]) {
         groups: [(0, "root".to_owned())].into(),
         ..reader.preamble().clone()
     };
-    let mut writer = Writer::new(File::create(path(kind.stem(), "rec")).unwrap(), &preamble).unwrap();
-    let mut family = BTreeSet::from([done.pid]);
+    let mut writer = Writer::new(File::create(to).unwrap(), &preamble).unwrap();
     while let Frame::Record(bytes) = reader.next_frame().unwrap() {
-        let header = header(bytes);
-        let of_group = [Kind::CgroupMkdir, Kind::CgroupRmdir].map(Kind::number).contains(&header.kind)
-            && Text::new(bytes).to_string().contains(&id);
-        // What the child did before its first image is this test's.
-        let mine = family.contains(&header.tgid) && header.comm.starts_with(b"act\0");
-        // Every start opens the same libraries: one recording of that is enough.
-        let library = header.kind == Kind::FileOpen.number() && kind != Kind::FileOpen;
-        if !of_group && (!mine || library) {
-            continue;
+        if wanted(header(bytes), bytes) {
+            writer.record(bytes).unwrap();
         }
-        if let Ok(sensor::decode::RawEvent { body: sensor::decode::RawBody::Fork(fork), .. }) =
-            sensor::decode::decode(bytes)
-        {
-            family.insert(fork.child_tgid);
-        }
-        writer.record(bytes).unwrap();
     }
     writer.finish().unwrap();
+}
+
+/// What a busy host does, for the benches of the rule engine: compiles, looks for files, packs, serves and asks.
+const BUSY: &str = r#"
+cd /tmp/vedette-fixture
+printf '#include <stdio.h>\nint main(void) { puts("x"); return 0; }\n' > main.c
+printf 'all: main\nmain: main.c\n\tcc -O1 -o main main.c\n' > Makefile
+make >/dev/null; ./main >/dev/null
+git init -q . && git add main.c && git -c user.name=x -c user.email=x@x commit -qm x; git log --oneline >/dev/null
+find /usr/share/doc -maxdepth 1 -name 'lib*' | head -3 >/dev/null; grep -r include . >/dev/null
+tar czf all.tgz main.c Makefile; tar xzf all.tgz -C /tmp/vedette-fixture
+python3 -c '
+import socket, threading, pathlib
+server = socket.create_server(("127.0.0.1", 0))
+def serve():
+    for _ in range(20):
+        server.accept()[0].close()
+thread = threading.Thread(target=serve); thread.start()
+for n in range(20):
+    socket.create_connection(server.getsockname()).close()
+    pathlib.Path(f"data{n}").write_text("x"); pathlib.Path(f"data{n}").read_text()
+thread.join()'
+for n in 1 2 3; do ls -l /etc >/dev/null; date >/dev/null; id >/dev/null; sleep 0.01; done
+"#;
+
+#[test]
+fn fixtures_busy_host_recorded_anew() {
+    if !asked("VEDETTE_TEST_RECORD") {
+        return;
+    }
+    needs_kernel!();
+    let dir = Path::new("/tmp/vedette-fixture");
+    let raw = tempfile::NamedTempFile::new().unwrap();
+    let id = "f1".repeat(32);
+    let ((), _) = record(raw.path(), &[], || {
+        // Once on the host and once in a container.
+        for contained in [false, true] {
+            fs::create_dir_all(dir).unwrap();
+            let group = unified().filter(|_| contained);
+            let group = group.map(|unified| Group::new(&unified, &format!("/docker/{id}")));
+            let act = Act::of("/bin/sh".into(), ["-c", BUSY]).with(|shell| {
+                shell.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", dir).current_dir("/");
+            });
+            let _ = match &group {
+                Some(group) => group.join(act).run(),
+                None => act.run(),
+            };
+            fs::remove_dir_all(dir).unwrap();
+        }
+    });
+    let own = std::process::id();
+    let mut family = BTreeSet::new();
+    keep(raw.path(), &path("busy_host", "rec"), |header, bytes| {
+        let child = child(bytes);
+        if header.tgid == own {
+            family.extend(child);
+            return false;
+        }
+        let kept = family.contains(&header.tgid) && !header.comm.starts_with(b"fixtures");
+        if family.contains(&header.tgid) {
+            family.extend(child);
+        }
+        kept || (header.kind == Kind::CgroupMkdir.number() && Text::new(bytes).to_string().contains(&id))
+    });
 }

@@ -1,5 +1,6 @@
 //! `vedette rules`: what a person who writes rules needs. It loads and prints; it watches nothing.
 
+mod cost;
 mod simulate;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
+use self::cost::Costs;
 use super::choice::ChoiceArgs;
 use crate::rule::{self, Content, Diagnostic, Engine, RuleSet, Severity, Source, field, testing};
 
@@ -27,8 +29,25 @@ pub struct RulesArgs {
 enum Command {
     /// Report every problem of rule files; exit 1 where there is an error
     Check(Files),
-    /// List the rules
-    List(Files),
+    /// List the rules, or what each costs
+    List {
+        /// How often each was asked and held, and the time it took: of the running sensor, or on a recorded stream
+        #[arg(long)]
+        cost: bool,
+        /// A file that `vedette record` wrote, or a YAML list of events as tests write them
+        #[arg(long, value_name = "FILE", requires = "cost")]
+        events: Option<PathBuf>,
+        /// Accounts of the running sensor
+        #[arg(
+            long,
+            value_name = "FILE",
+            default_value = "/run/vedette/stats.json",
+            conflicts_with = "events"
+        )]
+        stats_file: PathBuf,
+        #[command(flatten)]
+        files: Files,
+    },
     /// Run the tests beside the rules; exit 1 where one fails
     Test(Files),
     /// Show a rule's condition as a tree, each check with what it says of an event
@@ -110,7 +129,18 @@ pub fn run(args: RulesArgs) -> anyhow::Result<ExitCode> {
     let mut out = String::new();
     let code = match args.command {
         Command::Check(files) => check(&files, &mut out)?,
-        Command::List(files) => list(&files, &mut out)?,
+        Command::List { cost: false, files, .. } => list(&files, &mut out)?,
+        Command::List { cost: true, events, stats_file, files } => {
+            let costs = match events {
+                Some(events) => Costs::of_recording(&events, &files)?,
+                None => Costs::of_sensor(&stats_file)?,
+            };
+            match files.json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&costs)?)?,
+                false => write!(out, "{costs}")?,
+            }
+            ExitCode::SUCCESS
+        }
         Command::Test(files) => test(&files, &mut out)?,
         Command::Explain { rule, event, files } => explain(&rule, &event, &files, &mut out)?,
         Command::Simulate { events, files } => {

@@ -104,6 +104,7 @@ impl Alerting {
         self.end_time()?;
         stats.matches = self.matched;
         stats.correlation = self.engine.correlation();
+        stats.costs = self.engine.costs();
         stats.rules = self.account.clone();
         let counts = self.queue.finish();
         stats.queue = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
@@ -260,6 +261,7 @@ impl Consumer for Alerting {
         self.pass_time(stats.seen_until)?;
         stats.matches = self.matched;
         stats.correlation = self.engine.correlation();
+        stats.costs = self.engine.costs();
         stats.queue = self.queue.counts();
         stats.rules = self.account.clone();
         let written = stats.write(&self.stats_file);

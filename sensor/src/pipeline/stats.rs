@@ -14,7 +14,12 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 
 pub use self::rules::{Origin, RuleStats, SourceStats};
-use crate::{enrich::EnrichCounts, probe::Counts, rule::CorrelationCounts, sink::QueueCounts};
+use crate::{
+    enrich::EnrichCounts,
+    probe::Counts,
+    rule::{CorrelationCounts, Cost},
+    sink::QueueCounts,
+};
 
 /// Totals since the start. Three sums hold at the end of every run:
 /// `seen = submitted + filtered + ring_full + failed` for each kind, `Σ submitted = received`, and
@@ -49,6 +54,8 @@ pub struct Stats {
     pub matches: u64,
     /// What rules over time remember, and what they lost.
     pub correlation: CorrelationCounts,
+    /// What each rule cost since its set was loaded, and behind them what they share.
+    pub costs: Vec<Cost>,
     /// What went through the queue behind the match.
     pub queue: QueueCounts,
     /// What enrichment did.

@@ -3,13 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One event in so many is timed. A prime, so that it does not follow the beat of what a host repeats.
 const SAMPLE: u32 = 251;
 
 /// What a rule cost since its set was loaded.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// The rule's name; of what several rules share (guards, lookups) an empty one.
     pub rule: String,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use self::stock::stock_size;
+pub use self::stock::{stock_size, stock_sizes};
 use super::{Engine, Match, RuleInfo, RuleSet, Source, diagnostic::Diagnostics, yaml::Node};
 use crate::event::Event;
 

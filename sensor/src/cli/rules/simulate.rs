@@ -20,7 +20,7 @@ use crate::{
     event::{Event, ProcessKey},
     pipeline::{Consumer, PipelineError, Stats, replay},
     recording::Reader,
-    rule::{Engine, Match, RuleInfo, RuleSet, field::Reading, testing},
+    rule::{Cost, Engine, Match, RuleInfo, RuleSet, field::Reading, testing},
 };
 
 /// What a recording begins with.
@@ -28,12 +28,22 @@ const RECORDING: &[u8] = b"{\"abi\":";
 /// Nanoseconds of recorded time after which what rules remember is looked through.
 const RELEASE_EVERY: u64 = 1_000_000_000;
 
-/// Plays the file, a recording or a list of events as tests write them.
+/// Plays the file, and reports.
+///
+/// # Errors
+///
+/// See [`play`].
+pub(super) fn run(path: &Path, files: &Files) -> anyhow::Result<Report> {
+    let (simulation, lost) = play(path, files)?;
+    Ok(simulation.report(lost))
+}
+
+/// Plays the file, a recording or a list of events as tests write them, and says how many events the recording lost.
 ///
 /// # Errors
 ///
 /// A file that is neither, rules that cannot be loaded.
-pub(super) fn run(path: &Path, files: &Files) -> anyhow::Result<Report> {
+pub(super) fn play(path: &Path, files: &Files) -> anyhow::Result<(Simulation, u64)> {
     let (set, _) = super::load(files)?;
     let mut simulation = Simulation::new(set);
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
@@ -60,7 +70,7 @@ pub(super) fn run(path: &Path, files: &Files) -> anyhow::Result<Report> {
     if simulation.events == 0 {
         bail!("there is no event in {}", path.display());
     }
-    Ok(simulation.report(lost))
+    Ok((simulation, lost))
 }
 
 /// Who it happened to: a container, or an executable of the host.
@@ -86,7 +96,7 @@ struct Tally {
     example: String,
 }
 
-struct Simulation {
+pub(super) struct Simulation {
     engine: Engine,
     matches: Vec<Match>,
     tallies: BTreeMap<(usize, Workload), Tally>,
@@ -113,6 +123,11 @@ impl Simulation {
             name: reading("container.name"),
             image: reading("container.image"),
         }
+    }
+
+    /// What each rule cost.
+    pub(super) fn costs(&self) -> Vec<Cost> {
+        self.engine.costs()
     }
 
     fn see(&mut self, event: &Event) {

@@ -16,19 +16,28 @@ const PRODUCTS: &[&str] = &[
 /// The set, in load order.
 #[must_use]
 pub fn stock_size() -> Vec<Source> {
+    stock_sizes(1)
+}
+
+/// The same with so many times the products, each with names and values of its own.
+#[must_use]
+pub fn stock_sizes(times: usize) -> Vec<Source> {
     vec![
         Source { name: "base.yaml".to_owned(), text: include_str!("stock/base.yaml").to_owned() },
-        Source { name: "products.yaml".to_owned(), text: products() },
+        Source { name: "products.yaml".to_owned(), text: products(times) },
         Source { name: "site.yaml".to_owned(), text: include_str!("stock/site.yaml").to_owned() },
     ]
 }
 
-fn products() -> String {
+fn products(times: usize) -> String {
     let mut yaml = String::new();
-    let mut before = "shells";
-    for (number, name) in PRODUCTS.iter().enumerate() {
+    let mut before = "shells".to_owned();
+    let names = (0..times).flat_map(|time| {
+        PRODUCTS.iter().map(move |name| if time == 0 { (*name).to_owned() } else { format!("{name}{time}") })
+    });
+    for (number, name) in names.enumerate() {
         // Writing to a string cannot fail.
-        let _ = product(&mut yaml, name, before, number);
+        let _ = product(&mut yaml, &name, &before, number);
         before = name;
     }
     yaml
@@ -108,14 +117,16 @@ fn macros(yaml: &mut String, name: &str, number: usize) -> std::fmt::Result {
 - macro: {name}_paths
   condition: (fd.name startswith /run/{name}/ or fd.directory = /var/spool/{name} or fd.filename = {name}.sock)
 - macro: {name}_network
-  condition: ({name}_process and fd.snet in (\"10.{number}.0.0/16\", \"10.{second}.0.0/16\") and fd.sport > {port})
+  condition: ({name}_process and fd.snet in (\"10.{net}.{high}.0/24\", \"10.{second}.{high}.0/24\") and fd.sport > {port})
 - macro: {name}_known_writers
   condition: (never or {name}_jobs or {name}_image)
 - macro: {name}_known_children
   condition: ({name}_network or {name}_paths or (never))",
         uid = 1000 + number,
         other = 5000 + number,
-        second = 100 + number,
+        net = number % 100,
+        second = 100 + number % 100,
+        high = number / 100,
         port = 1024 + number,
     )
 }
