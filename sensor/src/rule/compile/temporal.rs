@@ -9,6 +9,7 @@ use super::{Compiler, Context};
 use crate::rule::{
     correlate::{Count, Key, OverTime, PROCESS, Part, Sequence, Suppress, TREE},
     diagnostic::nearest,
+    document::Response,
     load::RuleDef,
     program::NodeId,
     syntax::{Word, field_name},
@@ -44,6 +45,15 @@ impl<'d> Compiler<'d, '_, '_> {
         if rule.skip_unknown && self.unknown {
             self.skip(rule, mark);
             return None;
+        }
+        // The kernel refuses an action before it happens, and knows nothing of those before it.
+        let refuses = rule.reaction.response == Response::Block && rule.reaction.or.is_none();
+        if refuses && (sequence.is_some() || count.is_some()) {
+            let key = if sequence.is_some() { "sequence" } else { "count" };
+            let message =
+                format!("rule `{}` cannot block: its `{key}` is not known in the kernel", rule.name.text);
+            self.found.error(rule.name.span, message).hint =
+                Some("say what to do instead: `response: {block: {or: kill}}`".into());
         }
         let mut over_time = OverTime { sequence, count, suppress, digests: [0; 3] };
         if let Some(node) = node.filter(|_| self.found.errors() == errors) {
