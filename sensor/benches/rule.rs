@@ -4,12 +4,7 @@
 //! the host and in a container), without the events that match a rule of the set: what is measured is the price of all
 //! that is nobody's business.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a bench that cannot run shall stop"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench that cannot run shall stop")]
 
 use std::{io::Cursor, sync::Arc};
 

@@ -11,6 +11,7 @@
 mod cgroup;
 mod cli;
 mod container;
+mod cost;
 mod exec;
 mod file;
 mod fixtures;
