@@ -2,7 +2,8 @@
 //! the event, and nothing of how it was seen or what is done about it.
 //!
 //! ```text
-//! text → yaml (tree with places) → document (items) → load (definitions in force) → compile (graph) → engine
+//! text → yaml (tree with places) → document (items) → load (definitions in force) → compile (graph of shared nodes)
+//!      → dispatch (for each class of events: guards, indexes, rules) → engine ─▶ correlate (over time) → Match
 //! ```
 
 pub mod builtin;

@@ -179,12 +179,12 @@ impl Index {
         let Found { candidates, reversed, text } = found;
         candidates.clear();
         let mut look = |value: Value<'_>| {
-            match value {
-                Value::Number(number) if !self.numbers.is_empty() => {
+            match (value.number(), value) {
+                (Some(number), _) if !self.numbers.is_empty() => {
                     candidates.extend(self.numbers.get(&number).into_iter().flatten());
                 }
-                Value::Bytes(bytes) => self.look(bytes, candidates, reversed),
-                other => {
+                (_, Value::Bytes(bytes)) => self.look(bytes, candidates, reversed),
+                (_, other) => {
                     text.clear();
                     other.write(text);
                     self.look(text, candidates, reversed);
