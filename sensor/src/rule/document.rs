@@ -231,7 +231,11 @@ pub(crate) fn items(documents: &[Node], sources: &[Source], found: &mut Diagnost
             found.error(document.span, message).hint = Some("begin each item with `- rule:`".into());
             continue;
         };
-        items.extend(list.iter().filter_map(|node| item(node, sources, found)));
+        for node in list {
+            if !found.full() {
+                items.extend(item(node, sources, found));
+            }
+        }
     }
     items
 }
