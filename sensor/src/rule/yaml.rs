@@ -253,7 +253,15 @@ impl<'s> Reader<'s> {
         let start = self.offsets.byte(error.marker().index());
         Problem {
             span: Span { file: self.file, start, end: start },
-            message: format!("this is not YAML: {}", error.info()),
+            message: match error.info() {
+                tab if tab.contains("tab") => {
+                    "this is not YAML: a tab, where only blanks may stand".to_owned()
+                }
+                anchor if anchor.contains("unknown anchor") => {
+                    "there is no `&` anchor of this name before".to_owned()
+                }
+                info => format!("this is not YAML: {info}"),
+            },
         }
     }
 
