@@ -8,11 +8,12 @@ mod packages;
 mod table;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::child::{self, Exit};
 use crate::place::Place;
@@ -101,7 +102,12 @@ fn fuzz(place: &Place) -> Result<Vec<Row>> {
     for target in child::output(cargo().arg("list"), "listing the fuzz targets")?.lines() {
         // Without a sanitizer: safe Rust has little to sanitise, and the standard library is not rebuilt.
         let mut run = cargo();
-        run.args(["run", "--sanitizer", "none", target, "--", &format!("-max_total_time={FUZZ_SECONDS}")]);
+        run.args(["run", "--sanitizer", "none", target]).args(corpus(place, target)?);
+        run.args(["--", &format!("-max_total_time={FUZZ_SECONDS}"), "-timeout=10"]);
+        let words = place.top.join(format!("fuzz/{target}.dict"));
+        if words.is_file() {
+            run.arg(format!("-dict={}", words.display()));
+        }
         let status = child::lines(&mut run, |line| println!("{line}"))?;
         if status.success() {
             row.passed += 1;
@@ -112,6 +118,14 @@ fn fuzz(place: &Place) -> Result<Vec<Row>> {
     }
     row.seconds = start.elapsed().as_secs_f64();
     Ok(vec![row])
+}
+
+/// Where a target keeps what it finds, and behind it the seeds that it starts from, where the repository has some.
+fn corpus(place: &Place, target: &str) -> Result<Vec<PathBuf>> {
+    let found = place.top.join("fuzz/corpus").join(target);
+    fs::create_dir_all(&found).with_context(|| format!("making {}", found.display()))?;
+    let seeds = place.top.join("fuzz/seeds").join(target);
+    Ok(if seeds.is_dir() { vec![found, seeds] } else { vec![found] })
 }
 
 /// The arguments that every `cargo test` here has.

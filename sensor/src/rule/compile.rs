@@ -4,11 +4,13 @@
 mod check;
 mod decide;
 mod exception;
+mod limits;
 mod resolve;
 mod temporal;
 
 use std::collections::{HashMap, HashSet};
 
+use self::limits::Limits;
 use super::{
     diagnostic::{Diagnostics, Span, nearest},
     field::{Reading, Unknown},
@@ -30,7 +32,8 @@ pub(super) struct Context {
 #[derive(Debug)]
 enum Macro {
     Parsed(syntax::Condition),
-    Compiled(NodeId),
+    /// With the number of levels below it.
+    Compiled(NodeId, usize),
     /// It has errors; they are reported.
     Wrong,
 }
@@ -46,6 +49,10 @@ pub(super) struct Compiler<'d, 'f, 's> {
     reported: HashSet<String>,
     /// Whether an unknown field was met since it was cleared.
     unknown: bool,
+    /// Levels from the condition that is being compiled to here, macros counted, and the most that were reached.
+    depth: usize,
+    deepest: usize,
+    limits: Limits,
 }
 
 impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
@@ -66,6 +73,9 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
             lists: HashMap::new(),
             reported: HashSet::new(),
             unknown: false,
+            depth: 0,
+            deepest: 0,
+            limits: Limits::default(),
         }
     }
 
@@ -83,6 +93,7 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
             self.skip(rule, mark);
             return None;
         }
+        self.say_exceeded(rule.name.span);
         let (condition, exceptions) = (condition?, exceptions?);
         let excepted = self.program.or(exceptions);
         let not_excepted = self.program.not(excepted);
@@ -111,7 +122,16 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
     pub(super) fn condition(&mut self, text: &Located, cx: Context) -> Option<NodeId> {
         let condition = syntax::parse(text);
         report(&condition, self.found);
-        self.compiled(&condition, cx)
+        let node = self.compiled(&condition, cx);
+        if self.say_exceeded(text.span(0, text.text.len())) { None } else { node }
+    }
+
+    fn say_exceeded(&mut self, span: Span) -> bool {
+        let exceeded = self.limits.exceeded();
+        if let Some(message) = &exceeded {
+            self.found.error(span, message.as_str());
+        }
+        exceeded.is_some()
     }
 
     /// The names of a condition are resolved also where a part of it could not be read; then there is no node.
@@ -122,14 +142,19 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
     }
 
     fn expr(&mut self, expr: &Expr, cx: Context) -> NodeId {
-        match expr {
+        if self.found.full() {
+            return FALSE;
+        }
+        self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+        let node = match expr {
             Expr::And(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| self.expr(part, cx)).collect();
-                self.program.and(parts)
+                self.group(parts, true)
             }
             Expr::Or(parts) => {
                 let parts: Vec<_> = parts.iter().map(|part| self.expr(part, cx)).collect();
-                self.program.or(parts)
+                self.group(parts, false)
             }
             Expr::Not(inner) => {
                 let inner = self.expr(inner, cx);
@@ -143,7 +168,21 @@ impl<'d, 'f, 's> Compiler<'d, 'f, 's> {
                 }
                 FALSE
             }
+        };
+        self.depth -= 1;
+        node
+    }
+
+    /// A group of parts, unless the set is too large for another one.
+    fn group(&mut self, parts: Vec<NodeId>, all: bool) -> NodeId {
+        let width = self.limits.width(&parts, all);
+        if !self.limits.spend_parts(width) {
+            return FALSE;
         }
+        let copied = parts.iter().copied();
+        let node = if all { self.program.and(copied) } else { self.program.or(copied) };
+        self.limits.made(node, &parts, all);
+        node
     }
 
     /// The field of this name, or an error with the nearest one.

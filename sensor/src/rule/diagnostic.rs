@@ -1,6 +1,6 @@
 //! What is wrong with a rule file, where, and what would help. It knows text and places, nothing of rules.
 
-use std::{fmt, ops::Range};
+use std::{cell::OnceCell, fmt, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -138,14 +138,16 @@ pub(crate) struct Diagnostics<'s> {
     sources: &'s [Source],
     found: Vec<Diagnostic>,
     errors: usize,
+    /// For each source, where its lines begin; made when it is first asked for.
+    lines: Vec<OnceCell<Vec<usize>>>,
 }
 
 /// More than this and nobody reads on; a hostile file must not fill the memory with findings.
 const MAX_FOUND: usize = 1000;
 
 impl<'s> Diagnostics<'s> {
-    pub(crate) const fn new(sources: &'s [Source]) -> Self {
-        Self { sources, found: Vec::new(), errors: 0 }
+    pub(crate) fn new(sources: &'s [Source]) -> Self {
+        Self { sources, found: Vec::new(), errors: 0, lines: vec![OnceCell::new(); sources.len()] }
     }
 
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Diagnostic {
@@ -162,12 +164,17 @@ impl<'s> Diagnostics<'s> {
 
     pub(crate) fn related(&self, span: Span, message: impl Into<String>) -> Related {
         let (file, text) = self.source(span);
-        let (line, column) = position(text, span.start as usize);
+        let (line, column) = self.position(span.file, text, span.start as usize);
         Related { message: message.into(), file: file.to_owned(), line, column }
     }
 
     pub(crate) const fn errors(&self) -> usize {
         self.errors
+    }
+
+    /// Whether more would only be thrown away: then there is no use in looking for it.
+    pub(crate) const fn full(&self) -> bool {
+        self.found.len() >= MAX_FOUND
     }
 
     /// The state to which [`Diagnostics::roll_back`] leads back.
@@ -193,6 +200,19 @@ impl<'s> Diagnostics<'s> {
         self.sources.get(span.file as usize).map_or(("", ""), |source| (&*source.name, &*source.text))
     }
 
+    /// Line and column of a byte, both from 1.
+    fn position(&self, file: u32, text: &str, at: usize) -> (u32, u32) {
+        let at = floor(text, at);
+        let starts = || std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let Some(starts) = self.lines.get(file as usize).map(|lines| lines.get_or_init(starts)) else {
+            return (1, 1);
+        };
+        let line = starts.partition_point(|start| *start <= at);
+        let start = starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let column = text.get(start..at).unwrap_or_default().chars().count() + 1;
+        (line as u32, column as u32)
+    }
+
     fn push(&mut self, severity: Severity, span: Span, message: String) -> &mut Diagnostic {
         if severity == Severity::Error {
             self.errors += 1;
@@ -200,7 +220,7 @@ impl<'s> Diagnostics<'s> {
         let (file, text) = self.source(span);
         let start = floor(text, span.start as usize);
         let end = floor(text, span.end as usize).max(start);
-        let (line, column) = position(text, start);
+        let (line, column) = self.position(span.file, text, start);
         let found = Diagnostic {
             severity,
             message,
@@ -212,7 +232,7 @@ impl<'s> Diagnostics<'s> {
             related: None,
             excerpt: excerpt(text, start..end, line as usize),
         };
-        if self.found.len() >= MAX_FOUND {
+        if self.full() {
             self.found.pop();
         }
         let at = self.found.len();
@@ -227,14 +247,6 @@ impl<'s> Diagnostics<'s> {
 fn floor(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
     (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// Line and column of a byte, both from 1.
-fn position(text: &str, at: usize) -> (u32, u32) {
-    let before = text.get(..floor(text, at)).unwrap_or_default();
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line as u32, column as u32)
 }
 
 /// The lines that the span touches, at most three: a longer span is cut.
@@ -255,15 +267,21 @@ fn excerpt(text: &str, span: Range<usize>, line: usize) -> Excerpt {
     Excerpt { text: cut, line, span: from..to }
 }
 
+/// Nobody mistypes a longer name than this, and comparing such names takes long.
+const LONGEST_NAME: usize = 100;
+
 /// The candidate that `name` was most likely meant to be: at most a third of its letters differ, or it was cut short.
 pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let limit = (name.chars().count() / 3).clamp(1, 4);
     candidates
         .into_iter()
         .filter_map(|candidate| {
             let cut = name.len() > 2 && candidate.starts_with(name);
             let near = candidate.len().abs_diff(name.len()) <= limit;
-            let distance = if near { distance(name, candidate) } else { usize::MAX };
+            let distance = if near { distance(name, candidate, limit) } else { usize::MAX };
             let distance = if cut { distance.min(limit) } else { distance };
             (distance <= limit).then_some((distance, candidate))
         })
@@ -271,8 +289,8 @@ pub(crate) fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c s
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) that lead from one to the other.
-fn distance(a: &str, b: &str) -> usize {
+/// Edits (insert, delete, replace, swap of neighbours) that lead from one to the other, or something above the limit.
+fn distance(a: &str, b: &str, limit: usize) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut before: Vec<usize> = vec![usize::MAX / 2; b.len() + 1];
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -289,6 +307,9 @@ fn distance(a: &str, b: &str) -> usize {
                 best = best.min(at(&before, j - 1) + 1);
             }
             row.push(best);
+        }
+        if row.iter().chain(&last).all(|edits| *edits > limit) {
+            return usize::MAX;
         }
         before = std::mem::replace(&mut last, row);
         previous = Some(from);
@@ -307,7 +328,7 @@ mod tests {
         assert_eq!(nearest("proc.aexepaht", ["proc.aexepath", "proc.exepath"]), Some("proc.aexepath"));
         assert_eq!(nearest("warn", ["warning", "error"]), Some("warning"));
         assert_eq!(nearest("container.id", names), None);
-        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("", "abc", 3), 3);
     }
 
     #[test]

@@ -140,6 +140,8 @@ pub(crate) struct Exception {
 pub(crate) enum Change {
     Append,
     Replace,
+    /// It says neither, which is reported: the key is named all the same, and nothing is changed.
+    Wrong,
 }
 
 /// An item that defines or changes a rule. What is not written is `None`.
@@ -231,7 +233,11 @@ pub(crate) fn items(documents: &[Node], sources: &[Source], found: &mut Diagnost
             found.error(document.span, message).hint = Some("begin each item with `- rule:`".into());
             continue;
         };
-        items.extend(list.iter().filter_map(|node| item(node, sources, found)));
+        for node in list {
+            if !found.full() {
+                items.extend(item(node, sources, found));
+            }
+        }
     }
     items
 }
@@ -311,8 +317,12 @@ fn rule(mut keys: Keys<'_, '_, '_>) -> Option<RuleItem> {
                 &word.text.to_lowercase(),
                 ["debug", "informational", "notice", "warning", "error", "critical", "alert", "emergency"],
             );
+            let known = || Priority::ALL.map(|known| known.name().to_uppercase()).join(", ");
             keys.found.error(word.span, format!("`{}` is not a priority", word.text)).hint =
-                near.map(|near| format!("did you mean `{}`?", near.to_uppercase()));
+                Some(near.map_or_else(
+                    || format!("one of {}", known()),
+                    |near| format!("did you mean `{}`?", near.to_uppercase()),
+                ));
         }
         priority
     });

@@ -87,10 +87,13 @@ impl Definitions {
                 }
             }
             if let Some((source, count)) = foreign {
-                let message = format!(
-                    "{count} rules of other sources than `syscall` (here `{}`) are skipped",
-                    source.text
-                );
+                let source_name = &source.text;
+                let message = match count {
+                    1 => format!("a rule of another source than `syscall`, `{source_name}`, is skipped"),
+                    _ => format!(
+                        "{count} rules of other sources than `syscall` (here `{source_name}`) are skipped"
+                    ),
+                };
                 found.notice(source.span, message);
             }
         }
@@ -256,6 +259,7 @@ fn override_keys(before: &mut RuleDef, item: RuleItem, found: &mut Diagnostics<'
     for (key, change, span) in std::mem::take(&mut item.overrides) {
         let appends = change == Change::Append;
         match key.as_str() {
+            _ if change == Change::Wrong => {}
             "condition" => text(&mut before.condition, item.condition.take(), appends),
             "output" => text(&mut before.output, item.output.take(), appends),
             "desc" => {

@@ -116,6 +116,17 @@ pub fn events(name: &str, text: &str) -> Result<Vec<Event>, String> {
     Ok(events)
 }
 
+/// A condition in its normal form, which reads back as the same condition; or the number of errors in it.
+///
+/// # Errors
+///
+/// That number.
+pub fn normal_form(condition: &str) -> Result<String, usize> {
+    let source = Source { name: "condition".to_owned(), text: condition.to_owned() };
+    let condition = super::syntax::parse(&super::yaml::Located::whole(&source, 0));
+    if condition.errors.is_empty() { Ok(condition.expr.to_string()) } else { Err(condition.errors.len()) }
+}
+
 /// One event, for unit tests.
 #[cfg(test)]
 pub(crate) fn event(text: &str) -> Event {

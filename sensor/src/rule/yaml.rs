@@ -10,13 +10,28 @@ use super::diagnostic::{Diagnostics, Source, Span};
 const MAX_DEPTH: usize = 64;
 /// Past this many values a file is refused: aliases multiply what a few lines say.
 const MAX_NODES: usize = 1_000_000;
+/// A longer file is refused: a thousand rules take half a megabyte, and the tree takes many times the text.
+const MAX_BYTES: usize = 4 << 20;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
+    size: Size,
+}
+
+/// What a value takes, aliases counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    const fn add(self, other: Self) -> Self {
+        Self { nodes: self.nodes + other.nodes, bytes: self.bytes + other.bytes }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -168,12 +183,18 @@ fn align(text: &str, source: &str, span: Span, style: ScalarStyle) -> Vec<u32> {
 
 /// Reads a source; what cannot be read is reported, what stands before it is returned.
 pub(crate) fn read(file: u32, source: &Source, found: &mut Diagnostics<'_>) -> Vec<Node> {
+    if source.text.len() > MAX_BYTES {
+        let message = format!("this file has more than {} MiB", MAX_BYTES >> 20);
+        found.error(Span { file, start: 0, end: 0 }, message).hint =
+            Some("split it into several files".into());
+        return Vec::new();
+    }
     let mut reader = Reader {
         file,
         offsets: Offsets::new(&source.text),
         parser: Parser::new_from_str(&source.text),
         anchors: HashMap::new(),
-        nodes: 0,
+        size: Size::default(),
     };
     let mut documents = Vec::new();
     if let Err(problem) = reader.documents(&mut documents) {
@@ -209,7 +230,7 @@ struct Reader<'s> {
     offsets: Offsets,
     parser: Parser<'s, saphyr_parser::StrInput<'s>>,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
+    size: Size,
 }
 
 impl<'s> Reader<'s> {
@@ -232,7 +253,15 @@ impl<'s> Reader<'s> {
         let start = self.offsets.byte(error.marker().index());
         Problem {
             span: Span { file: self.file, start, end: start },
-            message: format!("this is not YAML: {}", error.info()),
+            message: match error.info() {
+                tab if tab.contains("tab") => {
+                    "this is not YAML: a tab, where only blanks may stand".to_owned()
+                }
+                anchor if anchor.contains("unknown anchor") => {
+                    "there is no `&` anchor of this name before".to_owned()
+                }
+                info => format!("this is not YAML: {info}"),
+            },
         }
     }
 
@@ -246,8 +275,9 @@ impl<'s> Reader<'s> {
         if depth > MAX_DEPTH {
             return Err(Problem { span, message: format!("nested deeper than {MAX_DEPTH} levels") });
         }
-        self.count(1, span)?;
-        let before = self.nodes;
+        let bytes = if let Event::Scalar(text, ..) = &event { text.len() } else { 0 };
+        let before = self.size;
+        self.count(Size { nodes: 1, bytes }, span)?;
         let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => {
                 (Value::Scalar(Scalar { text: text.into_owned(), style }), anchor)
@@ -283,14 +313,16 @@ impl<'s> Reader<'s> {
                         message: "an alias of something that is not complete".into(),
                     });
                 };
-                self.count(node.nodes, span)?;
+                self.count(node.size, span)?;
                 return Ok(node);
             }
             _ => return Err(Problem { span, message: "the YAML ends in the middle of a value".into() }),
         };
-        let node = Node { span, value, nodes: self.nodes - before + 1 };
+        let Size { nodes, bytes } = self.size;
+        let size = Size { nodes: nodes - before.nodes, bytes: bytes - before.bytes };
+        let node = Node { span, value, size };
         if anchor != 0 {
-            self.count(node.nodes, span)?;
+            self.count(size, span)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
@@ -300,12 +332,16 @@ impl<'s> Reader<'s> {
         self.next()?.ok_or(Problem { span, message: "the YAML ends in the middle of a value".into() })
     }
 
-    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Problem> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err(Problem { span, message: format!("more than {MAX_NODES} values, aliases counted") });
-        }
-        Ok(())
+    fn count(&mut self, size: Size, span: Span) -> Result<(), Problem> {
+        self.size = self.size.add(size);
+        let too_much = if self.size.nodes > MAX_NODES {
+            format!("{MAX_NODES} values")
+        } else if self.size.bytes > 2 * MAX_BYTES {
+            format!("{} MiB of text", (2 * MAX_BYTES) >> 20)
+        } else {
+            return Ok(());
+        };
+        Err(Problem { span, message: format!("this makes more than {too_much}, aliases counted") })
     }
 }
 
@@ -349,8 +385,11 @@ mod tests {
             let list = vec![format!("*{of}"); 10].join(",");
             bomb += &format!("{name}: &{name} [{list}]\n");
         }
-        for text in [bomb, "[".repeat(100_000), "- ".repeat(100_000), "a: *b\n".into(), "a: &a [*a]\n".into()]
-        {
+        let long = format!("a: &a '{}'\nb: [{}]\n", "x".repeat(1 << 20), "*a,".repeat(100_000));
+        let nested =
+            ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000), "? ".repeat(100_000)];
+        let wrong = ["a: *b\n".into(), "a: &a [*a]\n".into(), "x".repeat(MAX_BYTES + 1)];
+        for text in [bomb, long].into_iter().chain(nested).chain(wrong) {
             let source = Source { name: "t".into(), text };
             let sources = [source.clone()];
             let mut found = Diagnostics::new(&sources);

@@ -9,7 +9,7 @@ use crate::{
     rule::{
         check::{Against, Check, Computed, Source, Test, TestError},
         diagnostic::nearest,
-        field::Type,
+        field::{self, Type},
         graph::{FALSE, TRUE},
         program::NodeId,
         syntax::{self, Argument, Call, Each, Function, Op, Operand, Right, Word},
@@ -205,6 +205,9 @@ impl Compiler<'_, '_, '_> {
                     (TestError::Address(text), _) if text.contains('/') => {
                         Some("networks are compared with `fd.snet`, `fd.cnet`, `fd.net`".to_owned())
                     }
+                    _ if field::find(&word.text).is_some() && !word.quoted => {
+                        Some(format!("to compare with a field, write `val({})`", word.text))
+                    }
                     (TestError::Hex(_), _) => Some("two hexadecimal digits for each byte: `cafe`".to_owned()),
                     _ => None,
                 };
@@ -247,6 +250,9 @@ fn hint(kind: Type, op: Op) -> Option<String> {
         (Type::Number, _) => "numbers are compared with =, !=, <, <=, >, >= and in".to_owned(),
         (Type::Bool, _) => "compare it with `= true` or `= false`".to_owned(),
         (Type::Address | Type::Network, _) => "addresses are compared with =, != and in".to_owned(),
+        (Type::Text | Type::Flags, _) => {
+            "texts have no order; `len(…)` is the number of characters".to_owned()
+        }
         _ => return None,
     })
 }

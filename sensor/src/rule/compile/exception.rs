@@ -64,7 +64,8 @@ impl Compiler<'_, '_, '_> {
         };
         if ops.len() != exception.fields.len() {
             let span = exception.comps.first().map_or(exception.name.span, |(_, span)| *span);
-            let message = format!("{} fields and {} comparisons", exception.fields.len(), ops.len());
+            let message =
+                format!("`comps` must be as many as `fields`: {}, not {}", exception.fields.len(), ops.len());
             self.found.error(span, message);
             return None;
         }
@@ -98,13 +99,21 @@ impl Compiler<'_, '_, '_> {
             Some(parts) => parts,
             None if fields.len() == 1 => std::slice::from_ref(value),
             None => {
-                let message = format!("an exception of {} fields needs a list of values each", fields.len());
-                self.found.error(value.span, message);
+                let message = format!("{} fields need a list of {0} values, this is one", fields.len());
+                self.found.error(value.span, message).hint = Some(format!(
+                    "write `[{}]`",
+                    fields
+                        .iter()
+                        .map(|field| format!("value of {}", field.name))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ));
                 return None;
             }
         };
         if parts.len() != fields.len() {
-            self.found.error(value.span, format!("{} values for {} fields", parts.len(), fields.len()));
+            let message = format!("{} fields need {0} values, these are {}", fields.len(), parts.len());
+            self.found.error(value.span, message);
             return None;
         }
         let mut checks = Vec::with_capacity(fields.len());

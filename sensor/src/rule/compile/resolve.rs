@@ -1,7 +1,9 @@
 //! Names of macros and lists to what they stand for. Used too early, missing and cyclic are three different errors,
 //! each with the place of the definition where there is one.
 
-use super::{Compiler, Context, Macro};
+use std::collections::HashSet;
+
+use super::{Compiler, Context, Macro, limits::MAX_LEVELS};
 use crate::rule::{
     diagnostic::{Span, nearest},
     program::NodeId,
@@ -31,26 +33,37 @@ impl<'d> Compiler<'d, '_, '_> {
             self.found.error(word.span, message).related = Some(related);
             return None;
         }
-        match self.macros.get(name.as_str()) {
-            Some(Macro::Compiled(node)) => return Some(*node),
-            Some(Macro::Parsed(_)) => {}
+        let levels = match self.macros.get(name.as_str()) {
+            Some(Macro::Compiled(_, levels)) => *levels,
+            Some(Macro::Parsed(_)) => 0,
             _ => return None,
+        };
+        if self.depth + levels > MAX_LEVELS {
+            let message = format!("macro `{name}` makes this nest deeper than {MAX_LEVELS} levels");
+            let related = self.found.related(definition.name.span, "defined here");
+            self.found.error(word.span, message).related = Some(related);
+            return None;
+        }
+        self.deepest = self.deepest.max(self.depth + levels);
+        if let Some(Macro::Compiled(node, _)) = self.macros.get(name.as_str()) {
+            return Some(*node);
         }
         let Some(Macro::Parsed(condition)) = self.macros.insert(name, Macro::Wrong) else { return None };
+        let deepest = std::mem::replace(&mut self.deepest, self.depth);
         self.open.push(name);
         let node = self.compiled(&condition, Context { order: definition.order.last });
         self.open.pop();
-        self.macros.insert(name, Macro::Compiled(node?));
+        let levels = self.deepest - self.depth;
+        self.deepest = self.deepest.max(deepest);
+        self.macros.insert(name, Macro::Compiled(node?, levels));
         node
     }
 
     /// Whether a macro that is defined later uses, directly or not, one that is being compiled: then the circle is the
     /// error, and not the order.
     fn leads_back(&self, name: &str) -> bool {
-        let mut seen = vec![name];
-        let mut at = 0;
-        while let Some(name) = seen.get(at).copied() {
-            at += 1;
+        let (mut seen, mut next) = (HashSet::from([name]), vec![name]);
+        while let Some(name) = next.pop() {
             let Some(Macro::Parsed(condition)) = self.macros.get(name) else { continue };
             let mut used = Vec::new();
             macros_of(&condition.expr, &mut used);
@@ -58,8 +71,8 @@ impl<'d> Compiler<'d, '_, '_> {
                 if self.open.contains(&name) {
                     return true;
                 }
-                if !seen.contains(&name) {
-                    seen.push(name);
+                if seen.insert(name) {
+                    next.push(name);
                 }
             }
         }
@@ -93,7 +106,7 @@ impl<'d> Compiler<'d, '_, '_> {
 
     fn list(&mut self, name: &'d str, span: Span, open: &mut Vec<&'d str>) -> Option<Vec<Word>> {
         if let Some(known) = self.lists.get(name) {
-            return Some(known.clone());
+            return self.limits.spend_values(known.len()).then(|| known.clone());
         }
         let definition = self.definitions.lists.get(name)?;
         if let Some(at) = open.iter().position(|open| *open == name) {
@@ -104,14 +117,24 @@ impl<'d> Compiler<'d, '_, '_> {
             self.found.error(span, message).related = Some(related);
             return None;
         }
+        if open.len() >= MAX_LEVELS {
+            self.found.error(span, format!("list `{name}` makes this nest deeper than {MAX_LEVELS} levels"));
+            return None;
+        }
+        if !self.limits.spend_values(definition.items.len()) {
+            return None;
+        }
         open.push(name);
         let mut words = Vec::with_capacity(definition.items.len());
         let mut wrong = false;
         for item in &definition.items {
+            if self.found.full() {
+                break;
+            }
             match self.definitions.lists.get_key_value(&item.text) {
                 Some((inner, other)) => {
-                    let circle = open.contains(&inner.as_str()) || self.list_leads_back(inner, open);
-                    if !circle && other.order.first >= definition.order.last {
+                    let late = other.order.first >= definition.order.last;
+                    if late && !open.contains(&inner.as_str()) && !self.list_leads_back(inner, open) {
                         let message = format!(
                             "list `{inner}` is defined too late: it must stand before what contains it"
                         );
@@ -139,17 +162,15 @@ impl<'d> Compiler<'d, '_, '_> {
     }
 
     fn list_leads_back(&self, name: &str, open: &[&str]) -> bool {
-        let mut seen = vec![name];
-        let mut at = 0;
-        while let Some(name) = seen.get(at).copied() {
-            at += 1;
+        let (mut seen, mut next) = (HashSet::from([name]), vec![name]);
+        while let Some(name) = next.pop() {
             let Some(definition) = self.definitions.lists.get(name) else { continue };
             for item in &definition.items {
                 if open.contains(&item.text.as_str()) {
                     return true;
                 }
-                if self.definitions.lists.contains_key(&item.text) && !seen.contains(&item.text.as_str()) {
-                    seen.push(&item.text);
+                if self.definitions.lists.contains_key(&item.text) && seen.insert(&item.text) {
+                    next.push(&item.text);
                 }
             }
         }

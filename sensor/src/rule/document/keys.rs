@@ -174,6 +174,7 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
                 Some("replace") => changes.push((name.to_owned(), Change::Replace, key.span)),
                 _ => {
                     self.found.error(value.span, "an override is `append` or `replace`");
+                    changes.push((name.to_owned(), Change::Wrong, key.span));
                 }
             }
         }
@@ -226,7 +227,13 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
         let (map, span) = self.map("response")?;
         let mut keys = self.inner(map, span);
         keys.expect(&["block"], "a response");
-        let (map, span) = keys.required("block", "response").and_then(|_| keys.map("block"))?;
+        let block = keys.required("block", "response")?;
+        if block.map().is_none() {
+            keys.found.error(block.span, "`block` says what to do where the kernel cannot refuse").hint =
+                Some("write `{block: {or: kill}}`, or `response: block`".to_owned());
+            return None;
+        }
+        let (map, span) = keys.map("block")?;
         let mut keys = keys.inner(map, span);
         keys.expect(&["or"], "`block`");
         keys.required("or", "`block`")?;

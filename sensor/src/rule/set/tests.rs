@@ -1,5 +1,7 @@
 //! Loading as a whole: what later files change, what is refused and where, which rules match what.
 
+mod diagnostics;
+mod hostile;
 mod over_time;
 mod semantics;
 

@@ -10,6 +10,7 @@ mod macros;
 mod modifiers;
 mod numbers;
 mod operators;
+mod property;
 mod recovery;
 mod strings;
 mod transformers;

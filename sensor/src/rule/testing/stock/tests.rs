@@ -73,7 +73,7 @@ fn it_loads_without_an_error_or_a_surprise() {
         "is blind",
         "no event carries",
         "this never matches: all events are exit events",
-        "rules of other sources than `syscall`",
+        "of another source than `syscall`",
         "rule `A field of the future` is skipped",
     ];
     let said: Vec<_> = found
