@@ -2,7 +2,7 @@
 //! in front of them as a guard and is asked once; the others are found by a value that they demand. Most events are
 //! turned away by a handful of looks, however many rules there are.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     field::Reading,
@@ -27,6 +27,9 @@ pub(crate) enum Step {
 const RARE: f32 = 0.3;
 /// The same in front of rules that have to be asked one by one.
 const USUAL: f32 = 0.85;
+/// One rule in so many is few.
+const FEW: usize = 4;
+
 /// A rule and the parts of its condition of which all must hold.
 type Demands = (u32, Vec<NodeId>);
 
@@ -41,14 +44,21 @@ struct Draft {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) indexes: Vec<Index>,
+    /// Steps that were put together before: for many classes the same is left of all rules.
+    known: HashMap<Vec<Candidate>, Arc<[Step]>>,
 }
 
 impl Plan {
     /// Puts rules into steps. The rules come with their conditions for one class of events.
-    pub(crate) fn steps(&mut self, rules: &[(u32, NodeId)], builder: &mut Builder) -> Vec<Step> {
+    pub(crate) fn steps(&mut self, rules: Vec<Candidate>, builder: &mut Builder) -> Arc<[Step]> {
+        if let Some(known) = self.known.get(&rules) {
+            return Arc::clone(known);
+        }
         let demands = rules.iter().map(|(rule, node)| (*rule, builder.conjuncts(*node))).collect();
         let mut steps = Vec::new();
         self.group(demands, builder, &mut steps);
+        let steps: Arc<[Step]> = steps.into();
+        self.known.insert(rules, Arc::clone(&steps));
         steps
     }
 
@@ -69,15 +79,24 @@ impl Plan {
     /// Puts those that share a demand behind it, as long as there are any, and returns the others.
     fn guarded(
         &mut self,
-        mut rules: Vec<Demands>,
+        rules: Vec<Demands>,
         odds: f32,
         builder: &mut Builder,
         steps: &mut Vec<Step>,
         behind: fn(&mut Self, Vec<Demands>, &mut Builder, &mut Vec<Step>),
     ) -> Vec<Demands> {
-        while let Some(guard) = most_shared(&rules, odds, builder) {
-            let (mut inside, outside): (Vec<_>, Vec<_>) =
-                rules.into_iter().partition(|(_, demands)| demands.contains(&guard));
+        let shared = shared(&rules, odds, builder);
+        let all = rules.len();
+        let mut rules: Vec<Option<Demands>> = rules.into_iter().map(Some).collect();
+        for (guard, users) in shared {
+            let left = |rules: &[Option<Demands>], at: usize| rules.get(at).is_some_and(Option::is_some);
+            let count = users.iter().filter(|at| left(&rules, **at)).count();
+            // A value that a few rules demand is looked up together with the values of the others.
+            if count < 2 || (count < all / FEW && builder.access(guard).is_some()) {
+                continue;
+            }
+            let mut inside: Vec<_> =
+                users.iter().filter_map(|at| rules.get_mut(*at).and_then(Option::take)).collect();
             for (_, demands) in &mut inside {
                 demands.retain(|demand| *demand != guard);
             }
@@ -88,9 +107,8 @@ impl Plan {
             if let Some(step) = steps.get_mut(at) {
                 *step = Step::Guard(guard, end);
             }
-            rules = outside;
         }
-        rules
+        rules.into_iter().flatten().collect()
     }
 
     /// Puts those that are found by a value into indexes, and returns the others.
@@ -186,22 +204,22 @@ impl<'a> Users<'a> {
     }
 }
 
-/// The demand that turns the most rules away, the cheaper of equals; `None` where no two share any.
-fn most_shared(rules: &[Demands], odds: f32, builder: &Builder) -> Option<NodeId> {
-    let mut counts: HashMap<NodeId, u32> = HashMap::new();
-    for demand in rules.iter().flat_map(|(_, demands)| demands) {
-        if builder.facts(*demand).odds <= odds {
-            *counts.entry(*demand).or_default() += 1;
+/// The demands that several rules share, with the places of those rules: the demand that turns the most of them away
+/// first, the cheaper of equals.
+fn shared(rules: &[Demands], odds: f32, builder: &Builder) -> Vec<(NodeId, Vec<usize>)> {
+    let mut users: HashMap<NodeId, Vec<usize>> = HashMap::new();
+    for (at, (_, demands)) in rules.iter().enumerate() {
+        for demand in demands.iter().filter(|demand| builder.facts(**demand).odds <= odds) {
+            users.entry(*demand).or_default().push(at);
         }
     }
-    let saved = |demand: NodeId, count: u32| count as f32 * (1.0 - builder.facts(demand).odds);
-    counts
-        .into_iter()
-        .filter(|(_, count)| *count > 1)
-        .max_by(|(left, count), (right, other)| {
-            let order = saved(*left, *count).total_cmp(&saved(*right, *other));
-            let cost = |demand: NodeId| builder.facts(demand).cost;
-            order.then(cost(*right).total_cmp(&cost(*left))).then(Reverse(left).cmp(&Reverse(right)))
-        })
-        .map(|(demand, _)| demand)
+    let mut shared: Vec<_> = users.into_iter().filter(|(_, users)| users.len() > 1).collect();
+    let saved =
+        |(demand, users): &(NodeId, Vec<usize>)| users.len() as f32 * (1.0 - builder.facts(*demand).odds);
+    shared.sort_by(|left, right| {
+        let order = saved(right).total_cmp(&saved(left));
+        let cost = |demand: NodeId| builder.facts(demand).cost;
+        order.then(cost(left.0).total_cmp(&cost(right.0))).then(left.0.cmp(&right.0))
+    });
+    shared
 }

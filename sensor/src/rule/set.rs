@@ -115,7 +115,7 @@ pub struct RuleSet {
     blind: Vec<Blind>,
     pub(crate) program: Program,
     /// For each class of events, by its number: how to find the rules that match.
-    by_class: Vec<Vec<Step>>,
+    by_class: Vec<Arc<[Step]>>,
     pub(crate) indexes: Vec<Index>,
     /// The later steps of sequences, by rule and number. In [`Step::Rule`] their numbers follow those of the rules.
     later: Vec<(u32, u32)>,
@@ -193,7 +193,7 @@ impl RuleSet {
             }
         }
         let mut plan = Plan::default();
-        let mut by_class = vec![Vec::new(); Class::COUNT];
+        let mut by_class: Vec<Arc<[Step]>> = vec![Arc::default(); Class::COUNT];
         for (class, steps) in Class::all().zip(&mut by_class) {
             if !class.event_type.is_seen() {
                 continue;
@@ -206,7 +206,7 @@ impl RuleSet {
                     candidates.push((entry, special));
                 }
             }
-            *steps = plan.steps(&candidates, &mut compiler.program);
+            *steps = plan.steps(candidates, &mut compiler.program);
         }
         let program = compiler.program.finish();
         Self {
@@ -259,7 +259,7 @@ impl RuleSet {
 
     /// How to find the rules that match an event of this class.
     pub(crate) fn steps(&self, class: Class) -> &[Step] {
-        self.by_class.get(class.index()).map_or(&[], Vec::as_slice)
+        self.by_class.get(class.index()).map_or(&[], |steps| steps)
     }
 
     /// Number of conditions that are asked: those of the rules, and those of later steps.

@@ -3,6 +3,7 @@
 mod diagnostics;
 mod hostile;
 mod over_time;
+mod plan;
 mod semantics;
 
 use super::*;
@@ -57,69 +58,6 @@ fn macros_and_lists_are_resolved() {
     assert!(fires("bash", "init") && fires("fish", "bash"));
     assert!(!fires("shells", "init") && !fires("fish", "fish"));
     assert_eq!(names(set, "{evt.type: execve, proc.name: z sh, proc.pname: init}"), ["r"]);
-}
-
-/// What a rule cannot match need not be seen: attempts that failed take a hook of their own.
-#[test]
-fn failed_attempts_are_wanted_only_where_a_rule_can_match_them() {
-    let wants = |condition: &str| {
-        let set = load(&[&rule("r", condition)]);
-        let names = |types: TypeSet| types.iter().map(EventType::name).collect::<Vec<_>>();
-        (names(set.wanted_types()), names(set.wanted_failures()))
-    };
-    let both = |condition: &str| {
-        let (types, failures) = wants(condition);
-        assert_eq!(types, ["execve"], "{condition}");
-        failures == types
-    };
-    assert!(both("evt.type = execve"));
-    assert!(both("evt.type = execve and evt.res in (SUCCESS, ENOENT)"));
-    assert!(both("evt.type = execve and not evt.res = SUCCESS"));
-    assert!(both("evt.type = execve and evt.rawres <= 0"));
-    for condition in [
-        "evt.failed = false",
-        "not evt.failed = true",
-        "evt.res = SUCCESS",
-        "evt.rawres >= 0",
-        "evt.rawres = 0",
-    ] {
-        assert!(!both(&format!("evt.type = execve and {condition}")), "{condition}");
-    }
-    // Nothing is open for reading where the open failed.
-    assert_eq!(wants("evt.type = openat and evt.is_open_read = true"), (vec!["openat"], vec![]));
-    assert_eq!(wants("evt.type = openat and evt.is_open_read != true"), (vec!["openat"], vec!["openat"]));
-}
-
-/// Rules that differ in a value are found by that value: what an event costs does not grow with their number.
-#[test]
-fn many_rules_are_found_by_a_look() {
-    let conditions: [fn(usize) -> String; 5] = [
-        |n| format!("evt.type = execve and proc.name = tool{n}"),
-        |n| format!("evt.type = execve and container.id != host and proc.args contains --option-{n}"),
-        |n| format!("evt.type = openat and evt.is_open_write = true and fd.name pmatch (/srv/{n}, /opt/{n})"),
-        |n| {
-            format!(
-                "evt.type = openat and not proc.name in (a{n}) and (fd.filename = f{n} or fd.name startswith /run/{n})"
-            )
-        },
-        |n| format!("evt.type = connect and fd.sport in ({n}, {})", n + 10_000),
-    ];
-    let steps = |copies: usize| {
-        let rules = conditions
-            .iter()
-            .enumerate()
-            .flat_map(|(at, condition)| (0..copies).map(move |n| rule(&format!("r{at}x{n}"), &condition(n))));
-        let set = load(&[&rules.collect::<String>()]);
-        assert_eq!(set.rules().len(), 5 * copies);
-        Class::all().map(|class| set.steps(class).len()).sum::<usize>()
-    };
-    assert_eq!(steps(20), steps(200));
-    let set = || load(&[&(0..200).map(|n| rule(&format!("r{n}"), &conditions[3](n))).collect::<String>()]);
-    assert_eq!(names(set(), "{evt.type: openat, fd.name: /x/f7, proc.name: x}"), ["r7"]);
-    // Found by both names, it matches once.
-    assert_eq!(names(set(), "{evt.type: openat, fd.name: /run/18/f1, proc.name: x}"), ["r1", "r18"]);
-    assert_eq!(names(set(), "{evt.type: openat, fd.name: /run/1/f1, proc.name: x}"), ["r1"]);
-    assert_eq!(names(set(), "{evt.type: openat, fd.name: /run/1/f1, proc.name: a1}"), [""; 0]);
 }
 
 #[test]
