@@ -2,7 +2,9 @@
 //! in front of them as a guard and is asked once; the others are found by a value that they demand. Most events are
 //! turned away by a handful of looks, however many rules there are.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::{
     field::Reading,
@@ -45,7 +47,7 @@ struct Draft {
 pub(crate) struct Plan {
     pub(crate) indexes: Vec<Index>,
     /// Steps that were put together before: for many classes the same is left of all rules.
-    known: HashMap<Vec<Candidate>, Arc<[Step]>>,
+    known: FxHashMap<Vec<Candidate>, Arc<[Step]>>,
 }
 
 impl Plan {
@@ -181,11 +183,11 @@ fn choose(rules: &[Demands], builder: &mut Builder) -> Vec<Option<Access>> {
 }
 
 /// How many rules are found by each field, and what a look at it costs.
-struct Users<'a>(HashMap<&'a Reading, (f32, f32)>);
+struct Users<'a>(FxHashMap<&'a Reading, (f32, f32)>);
 
 impl<'a> Users<'a> {
     fn new(found: impl Iterator<Item = &'a Access>) -> Self {
-        let mut users: HashMap<&Reading, (f32, f32)> = HashMap::new();
+        let mut users: FxHashMap<&Reading, (f32, f32)> = FxHashMap::default();
         for access in found {
             for (reading, cost) in access.looks() {
                 let entry = users.entry(reading).or_default();
@@ -207,7 +209,7 @@ impl<'a> Users<'a> {
 /// The demands that several rules share, with the places of those rules: the demand that turns the most of them away
 /// first, the cheaper of equals.
 fn shared(rules: &[Demands], odds: f32, builder: &Builder) -> Vec<(NodeId, Vec<usize>)> {
-    let mut users: HashMap<NodeId, Vec<usize>> = HashMap::new();
+    let mut users: FxHashMap<NodeId, Vec<usize>> = FxHashMap::default();
     for (at, (_, demands)) in rules.iter().enumerate() {
         for demand in demands.iter().filter(|demand| builder.facts(**demand).odds <= odds) {
             users.entry(*demand).or_default().push(at);

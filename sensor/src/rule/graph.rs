@@ -6,6 +6,8 @@ mod digest;
 
 use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
+
 use super::{
     check::Check,
     field::Reading,
@@ -55,8 +57,8 @@ pub(crate) struct Builder {
     by_text: HashMap<String, NodeId>,
     nodes: Vec<Node>,
     facts: Vec<Facts>,
-    by_node: HashMap<Node, NodeId>,
-    slots: HashMap<Reading, u32>,
+    by_node: FxHashMap<Node, NodeId>,
+    slots: FxHashMap<Reading, u32>,
 }
 
 impl Default for Builder {
@@ -70,8 +72,8 @@ impl Default for Builder {
                 Facts::new(Classes::NONE, Classes::ALL, 0.0, 0.0),
                 Facts::new(Classes::ALL, Classes::NONE, 0.0, 1.0),
             ],
-            by_node: HashMap::new(),
-            slots: HashMap::new(),
+            by_node: FxHashMap::default(),
+            slots: FxHashMap::default(),
         }
     }
 }
@@ -268,7 +270,7 @@ impl Builder {
         &mut self,
         id: NodeId,
         class: Class,
-        done: &mut HashMap<NodeId, NodeId>,
+        done: &mut FxHashMap<NodeId, NodeId>,
     ) -> NodeId {
         let facts = self.facts(id);
         if !facts.may_true.contains(class) {

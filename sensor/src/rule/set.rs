@@ -1,10 +1,8 @@
 //! A set of rules, compiled, that never changes: what is loaded, what it wants to see, and what it cannot see.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use serde_json::Map;
 
@@ -198,7 +196,7 @@ impl RuleSet {
             if !class.event_type.is_seen() {
                 continue;
             }
-            let mut done = HashMap::new();
+            let mut done = FxHashMap::default();
             let mut candidates = Vec::new();
             for (entry, node) in (0..).zip(&entries) {
                 let special = compiler.program.specialise(*node, class, &mut done);
