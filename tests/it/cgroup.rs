@@ -63,7 +63,7 @@ fn cgroup_of_a_pod() {
     let (id, pod) = (id(3), format!("7bb0d1f4-2a51-4b6c-9d39-{:012x}", std::process::id()));
     let (exec, _group) = exec_in(&unified, &format!("/kubepods/burstable/pod{pod}/{id}"));
     assert_eq!(exec["/container/full_id"], id);
-    assert_eq!(exec["/container/pod_uid"], pod);
+    assert_eq!(exec["/kubernetes/pod_uid"], pod);
 }
 
 #[test]
