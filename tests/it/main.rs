@@ -22,4 +22,5 @@ mod net;
 mod process;
 mod reload;
 mod replay;
+mod runtime;
 mod simulate;

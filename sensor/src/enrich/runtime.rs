@@ -4,9 +4,13 @@
 //! Nothing here is on the event path, and nothing here knows events.
 
 mod bundle;
+mod containerd;
+mod docker;
 mod files;
+mod found;
 mod kubernetes;
 mod names;
+mod sockets;
 mod spec;
 mod storage;
 
@@ -23,6 +27,7 @@ use std::{
 
 use rustix::event::{EventfdFlags, eventfd};
 
+pub use self::found::{Place as RuntimePlace, places};
 use self::{
     bundle::Template,
     files::{Files, Home},
@@ -137,6 +142,7 @@ impl Answers {
 #[derive(Debug)]
 pub struct Sources {
     files: SyncSender<Order>,
+    sockets: Vec<tokio::sync::mpsc::Sender<Order>>,
     answers: Receiver<Found>,
     bell: Arc<OwnedFd>,
 }
@@ -158,11 +164,12 @@ impl Sources {
             answers: to.clone(),
         };
         let (files, orders) = sync_channel(QUEUE);
+        let sockets = sockets::start(options, &to)?;
         let builder = || thread::Builder::new().stack_size(256 << 10);
         builder().name("bundles".into()).spawn(move || looks.run(&orders))?;
         // By itself: a container's own file system may be slow, and nobody else must wait for it.
         builder().name("users".into()).spawn(move || read_users(&wanted, &to))?;
-        Ok(Self { files, answers, bell })
+        Ok(Self { files, sockets, answers, bell })
     }
 
     /// Asks everybody who may know; `false` where somebody has no room for the question.
@@ -181,7 +188,11 @@ impl Sources {
     }
 
     fn tell(&self, order: Order) -> bool {
-        self.files.try_send(order).is_ok()
+        let mut room = true;
+        for socket in &self.sockets {
+            room &= socket.try_send(order.clone()).is_ok();
+        }
+        self.files.try_send(order).is_ok() && room
     }
 
     /// The next answer, if there is one.

@@ -52,6 +52,11 @@ impl Template {
         Some(Self { root: root.into(), star, rest: rest.trim_matches('/').to_owned() })
     }
 
+    /// Whether its root is there.
+    pub(super) fn is_there(&self) -> bool {
+        self.root.is_dir()
+    }
+
     /// Looks for the bundle of a container.
     pub(super) fn find(&self, ask: &Ask) -> Result<Bundle, NoBundle> {
         let id = &*ask.id;

@@ -97,3 +97,99 @@ fn answers_are_cut_before_they_wait() {
     assert!(facts.cut && facts.heap_bytes() <= 10_000);
     assert_eq!((&*facts.mounts[0].source, facts.name.as_deref()), ("/s0", Some("t1")));
 }
+
+/// A socket whose owner behaves badly.
+fn bad(at: &Path, behaviour: fn(std::os::unix::net::UnixStream)) {
+    let listener = std::os::unix::net::UnixListener::bind(at).unwrap();
+    thread::spawn(move || listener.incoming().flatten().for_each(behaviour));
+}
+
+#[test]
+fn bad_sockets_hold_nobody_up() {
+    use std::io::{Read, Write};
+    let root = tempfile::tempdir().unwrap();
+    let at = |name: &str| root.path().join(name);
+    let dir = at("bundles/default/t1");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("config.json"), "{}").unwrap();
+    // Left behind by one that is gone.
+    drop(std::os::unix::net::UnixListener::bind(at("refused")).unwrap());
+    fs::write(at("a-file"), "").unwrap();
+    bad(&at("silent"), |stream| std::mem::forget(stream));
+    bad(&at("closes"), drop);
+    bad(&at("garbage"), |mut stream| {
+        let _ = stream.write_all(&[0xff; 1 << 16]);
+        std::mem::forget(stream);
+    });
+    bad(&at("half"), |mut stream| {
+        let _ = stream.read(&mut [0; 24]);
+        // The beginning of a frame of HTTP/2 settings, or of an answer of HTTP/1.
+        let _ = stream.write_all(b"\0\0\x12\x04\0\0\0");
+    });
+    bad(&at("endless"), |mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n[");
+        while stream.write_all(&[b' '; 4096]).is_ok() {}
+    });
+    let names = ["missing", "refused", "a-file", "silent", "closes", "garbage", "half", "endless"];
+    let sockets: Vec<_> = names.iter().map(|name| at(name)).collect();
+    let options = Options {
+        bundles: vec![format!("{}/*/{{id}}", at("bundles").display())],
+        containerd: sockets.clone(),
+        docker: sockets,
+        answer_bytes: 10_000,
+        ..Options::default()
+    };
+    let sources = Sources::start(&options).unwrap();
+    let id = "ab".repeat(32);
+    for instance in 0..100 {
+        assert!(sources.ask(Ask { instance, ..ask(&id, Runtime::Docker, &format!("/docker/{id}")) }));
+    }
+    let begin = Instant::now();
+    assert!(sources.ask(ask("t1", Runtime::Containerd, "/default/t1")));
+    assert_eq!(answer(&sources).unwrap().facts.name.as_deref(), Some("t1"));
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    // They are still talked to when everything ends.
+    thread::sleep(Duration::from_millis(100));
+    assert!(sources.answer().is_none());
+    let states: Vec<_> = places(&options).into_iter().map(|place| place.state).collect();
+    assert_eq!(
+        (states[0].as_str(), states[3].as_str(), states.last().unwrap().as_str()),
+        ("absent", "answers", "there")
+    );
+}
+
+#[test]
+fn dockerds_list_names_a_container() {
+    use std::io::{Read, Write};
+    let root = tempfile::tempdir().unwrap();
+    let socket = root.path().join("docker.sock");
+    bad(&socket, |mut stream| {
+        let mut asked = [0; 1024];
+        let len = stream.read(&mut asked).unwrap();
+        let asked = String::from_utf8_lossy(&asked[..len]).into_owned();
+        let body = if asked.starts_with("GET /containers/json?all=1&filters=%7B%22id%22%3A%5B%22abab") {
+            r#"[{"Names": ["/web"], "Image": "nginx:1", "ImageID": "sha256:00ff", "Labels": {"a": "b"},
+                "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}}]"#
+        } else if asked.starts_with("GET /images/00ff/json") {
+            r#"{"RepoDigests": ["nginx@sha256:d1"]}"#
+        } else {
+            "nothing"
+        };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all((head + body).as_bytes()).unwrap();
+    });
+    let sources =
+        Sources::start(&Options { docker: vec![socket], answer_bytes: 10_000, ..Options::default() })
+            .unwrap();
+    let id = "ab".repeat(32);
+    assert!(sources.ask(ask(&id, Runtime::Docker, &format!("/docker/{id}"))));
+    let facts = answer(&sources).unwrap().facts;
+    let image = facts.image.unwrap();
+    assert_eq!((facts.name.as_deref(), facts.ip.as_deref()), (Some("web"), Some("172.17.0.2")));
+    assert_eq!(
+        (&*image.name, image.id.as_deref(), image.digest.as_deref()),
+        ("nginx:1", Some("00ff"), Some("sha256:d1"))
+    );
+    assert_eq!(facts.labels.len(), 1);
+}
