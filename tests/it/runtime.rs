@@ -102,8 +102,8 @@ fn runtime_names_the_first_process_of_every_container() {
     let stats: Value = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
     println!(
         "first processes with full identity: {known} of {count} one after another ({seconds:.0} s), {together} of 50 in \
-         parallel; accounts: {}",
-        stats["identity"]
+         parallel; accounts: {} {}",
+        stats["identity"], stats
     );
     assert_eq!((known, together), (count, 50));
 }

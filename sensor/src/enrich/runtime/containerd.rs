@@ -2,7 +2,7 @@
 //! events for what changes afterwards.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,15 +18,19 @@ use containerd_client::{
 };
 use prost::Message;
 use serde::Deserialize;
-use tokio::{sync::mpsc::Receiver, task::JoinSet, time::timeout};
+use tokio::{
+    sync::mpsc::{Receiver, Sender, channel},
+    task::JoinSet,
+    time::timeout,
+};
 
 use super::{
     Answers, Ask, Order, Source,
     kubernetes::{self, CriRecord},
-    sockets::{ANSWER, Book, Link, Patience, rest, tell},
+    sockets::{ANSWER, Announced, Book, Link, Patience, rest, tell},
     spec::Spec,
 };
-use crate::event::{Facts, Image, Labels};
+use crate::event::{Facts, Image, Labels, Runtime};
 
 /// Images that are remembered.
 const IMAGES: usize = 512;
@@ -37,6 +41,9 @@ const TOPICS: [&str; 2] = [r#"topic~="^/containers/""#, r#"topic~="^/images/""#]
 /// The keys under which its CRI plugin keeps its own records.
 const CRI_CONTAINER: &str = "io.cri-containerd.container.metadata";
 const CRI_SANDBOX: &str = "io.cri-containerd.sandbox.metadata";
+
+/// Stands for the instance of a container that nobody has asked for.
+const NOBODY: u64 = 0;
 
 /// Digest and id of an image, by namespace and name.
 type Images = Arc<Mutex<HashMap<(String, String), (Option<Box<str>>, Option<Box<str>>)>>>;
@@ -66,64 +73,120 @@ async fn serve(
     link: &mut Link,
     answers: &Answers,
 ) -> Option<String> {
-    let filters = TOPICS.map(str::to_owned).to_vec();
-    let subscribed = in_time(client.events().subscribe(SubscribeRequest { filters })).await;
-    let mut stream = match subscribed {
-        Ok(stream) => stream.into_inner(),
-        Err(status) => return Some(words(&status)),
-    };
     let listed = in_time(client.namespaces().list(ListNamespacesRequest::default())).await;
     let mut namespaces: Vec<String> = match listed {
         Ok(list) => list.into_inner().namespaces.into_iter().map(|namespace| namespace.name).collect(),
         Err(status) => return Some(words(&status)),
     };
+    let (to, mut heard) = channel(1);
+    let mut ear = JoinSet::new();
+    ear.spawn(listen(Arc::clone(&client), to));
     link.up();
     book.again();
     let images = Images::default();
     let mut work = JoinSet::new();
+    let (mut created, mut announced) = (VecDeque::new(), Announced::default());
     loop {
-        while let Some(ask) = book.next(work.len()) {
+        while let Some(ask) = book.next(work.len()).or_else(|| created.pop_front()) {
             let (client, namespaces, images) = (Arc::clone(&client), namespaces.clone(), Arc::clone(&images));
             work.spawn(async move {
                 let mut patience = Patience::new();
                 loop {
                     let answer = look(&client, &ask, &namespaces, &images).await;
                     if matches!(answer, Ok(Some(_))) || !patience.wait().await {
-                        return (ask.instance, answer);
+                        return (ask, answer);
                     }
                 }
             });
         }
         tokio::select! {
-            order = orders.recv() => book.note(order?),
-            event = stream.message() => match event {
-                Ok(Some(event)) => {
+            order = orders.recv() => match order? {
+                Order::Ask(ask) => match announced.take(&ask) {
+                    Some(facts) => {
+                        tell(answers, ask.instance, Source::Containerd, facts);
+                        book.note_answered(ask);
+                    }
+                    None => book.note(Order::Ask(ask)),
+                },
+                other => book.note(other),
+            },
+            event = heard.recv() => match event {
+                Some(Ok(event)) => {
                     if !namespaces.contains(&event.namespace) {
                         namespaces.push(event.namespace.clone());
                     }
                     if event.topic.starts_with("/images/") {
                         images.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     }
-                    changed(&event).into_iter().for_each(|id| book.changed(&id));
+                    match change(&event) {
+                        Some(Change::New(id)) if !book.changed(&id) => created.push_back(announce(&event, &id)),
+                        Some(Change::Other(id)) => {
+                            book.changed(&id);
+                        }
+                        Some(Change::Gone(id)) => announced.remove(&id),
+                        _ => {}
+                    }
                 }
-                Ok(None) => return Some("it closed the connection".to_owned()),
-                Err(status) => return Some(words(&status)),
+                Some(Err(status)) => return Some(words(&status)),
+                None => return Some("it closed the connection".to_owned()),
             },
-            Some(done) = work.join_next() => if let Ok((instance, Ok(Some(facts)))) = done {
-                book.answered(instance);
-                tell(answers, instance, Source::Containerd, facts);
+            Some(done) = work.join_next() => match done {
+                Ok((ask, Ok(Some(facts)))) if ask.instance == NOBODY => announced.insert(ask, facts),
+                Ok((ask, Ok(Some(facts)))) => {
+                    book.answered(ask.instance);
+                    tell(answers, ask.instance, Source::Containerd, facts);
+                }
+                _ => {}
             },
         }
     }
 }
 
-/// The container that an event is about, where what is known of it may have changed.
-fn changed(event: &Envelope) -> Option<String> {
+/// Hears of changes until the connection ends. containerd answers only when there is something to say, so this cannot be
+/// waited for.
+async fn listen(client: Arc<Client>, to: Sender<Result<Envelope, Status>>) {
+    let filters = TOPICS.map(str::to_owned).to_vec();
+    let mut stream = match client.events().subscribe(SubscribeRequest { filters }).await {
+        Ok(stream) => stream.into_inner(),
+        Err(status) => {
+            let _ = to.send(Err(status)).await;
+            return;
+        }
+    };
+    while let Some(event) = stream.message().await.transpose() {
+        let over = event.is_err();
+        if to.send(event).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// What an event says of a container, by its id.
+enum Change {
+    New(String),
+    Other(String),
+    Gone(String),
+}
+
+fn change(event: &Envelope) -> Option<Change> {
     let bytes = event.event.as_ref()?.value.as_slice();
     match event.topic.as_str() {
-        "/containers/create" => Some(events::ContainerCreate::decode(bytes).ok()?.id),
-        "/containers/update" => Some(events::ContainerUpdate::decode(bytes).ok()?.id),
+        "/containers/create" => Some(Change::New(events::ContainerCreate::decode(bytes).ok()?.id)),
+        "/containers/update" => Some(Change::Other(events::ContainerUpdate::decode(bytes).ok()?.id)),
+        "/containers/delete" => Some(Change::Gone(events::ContainerDelete::decode(bytes).ok()?.id)),
         _ => None,
+    }
+}
+
+/// The question about a container that has no group yet: it is asked before anybody wants to know, because while many are
+/// started at once containerd takes its time.
+fn announce(event: &Envelope, id: &str) -> Ask {
+    Ask {
+        instance: NOBODY,
+        id: id.into(),
+        runtime: Runtime::Containerd,
+        cgroup: format!("/{}/{id}", event.namespace).into(),
+        pid: None,
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// Containers that are asked for at once, and those that are remembered to be asked for again.
 const PARALLEL: usize = 64;
 const KNOWN: usize = 16_384;
+/// Containers that are announced and not started: an answer has at most 64 KiB, as configured, and usually 2.
+const ANNOUNCED: usize = 256;
 
 /// Starts the thread; gives a way to each of its tasks.
 ///
@@ -74,6 +76,13 @@ impl Book {
         }
     }
 
+    /// Somebody asks for what is known already.
+    pub(super) fn note_answered(&mut self, ask: Ask) {
+        if self.known.len() < KNOWN {
+            self.known.insert(ask.instance, (ask, true));
+        }
+    }
+
     /// It is answered.
     pub(super) fn answered(&mut self, instance: u64) {
         if let Some((_, answered)) = self.known.get_mut(&instance) {
@@ -89,10 +98,12 @@ impl Book {
         self.waiting = open.into();
     }
 
-    /// Asks again for the containers of this id: something about them changed.
-    pub(super) fn changed(&mut self, id: &str) {
-        self.waiting
-            .extend(self.known.iter().filter(|(_, (ask, _))| *ask.id == *id).map(|(instance, _)| *instance));
+    /// Asks again for the containers of this id: something about them changed. `false`: nobody has asked for it yet.
+    pub(super) fn changed(&mut self, id: &str) -> bool {
+        let before = self.waiting.len();
+        let same = self.known.iter().filter(|(_, (ask, _))| *ask.id == *id);
+        self.waiting.extend(same.map(|(instance, _)| *instance));
+        self.waiting.len() > before
     }
 
     /// The next to ask for.
@@ -104,6 +115,36 @@ impl Book {
             }
         }
         None
+    }
+}
+
+/// What is known of containers that nobody has asked for yet: they are announced before they are started.
+#[derive(Debug, Default)]
+pub(super) struct Announced {
+    by_id: HashMap<Box<str>, (Ask, Facts)>,
+    order: VecDeque<Box<str>>,
+}
+
+impl Announced {
+    pub(super) fn insert(&mut self, ask: Ask, facts: Facts) {
+        if self.order.len() >= ANNOUNCED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        self.order.push_back(ask.id.clone());
+        self.by_id.insert(ask.id.clone(), (ask, facts));
+    }
+
+    /// Answers a question. A name that people chose may be there in several namespaces.
+    pub(super) fn take(&mut self, ask: &Ask) -> Option<Facts> {
+        let (known, _) = self.by_id.get(&ask.id)?;
+        let same = ask.id.len() == 64 || known.namespace() == ask.namespace();
+        same.then(|| self.by_id.remove(&ask.id)).flatten().map(|(_, facts)| facts)
+    }
+
+    pub(super) fn remove(&mut self, id: &str) {
+        self.by_id.remove(id);
     }
 }
 
