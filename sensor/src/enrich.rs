@@ -85,6 +85,7 @@ pub struct Enricher<L> {
     gone: Vec<u64>,
     /// The mount namespace of the machine's first process.
     host_mnt_ns: Option<u32>,
+    root: Arc<str>,
     users: Users,
     pending_args: HashMap<ProcessKey, Pieces>,
     ended: VecDeque<ProcessKey>,
@@ -110,6 +111,7 @@ impl<L: Lookup> Enricher<L> {
             asks: Vec::new(),
             gone: Vec::new(),
             host_mnt_ns: None,
+            root: "root".into(),
             users,
             pending_args: HashMap::new(),
             ended: VecDeque::new(),
@@ -180,7 +182,10 @@ impl<L: Lookup> Enricher<L> {
             RawBody::CgroupMkdir(body, path) => {
                 self.group_made(&header, body.id, &String::from_utf8_lossy(path.bytes));
             }
-            RawBody::CgroupRmdir(body, _) => self.containers.remove(body.id, header.ts),
+            RawBody::CgroupRmdir(body, _) => {
+                self.containers.remove(body.id, header.ts);
+                self.containers.release(header.ts, |instance| self.gone.push(instance));
+            }
             RawBody::Exec(body, texts) if header.flags & flags::SNAPSHOT != 0 => {
                 self.take_snapshot(&header, &body, &texts);
             }

@@ -18,8 +18,8 @@ const LIMIT: usize = 65_536;
 /// How long a group is remembered after its end, in nanoseconds: events of its last processes may still be on their way.
 const LINGER: u64 = 5_000_000_000;
 
-/// Ended groups that are remembered at most.
-const LINGERING: usize = 4096;
+/// Ended groups that are remembered at most: where so many end within that time, nobody waits for the slowest.
+const LINGERING: usize = 1024;
 
 /// What a container may hold where all of them together hold too much.
 const LITTLE: usize = 4096;

@@ -106,11 +106,13 @@ impl<L: Lookup> Enricher<L> {
         let Some(Place::Container(container)) = place else {
             return (self.users.user(uid), self.users.group(gid));
         };
-        container
-            .facts
-            .users
-            .as_ref()
-            .map_or((None, None), |names| (names.users.get(&uid).cloned(), names.groups.get(&gid).cloned()))
+        let names = container.facts.users.as_deref();
+        // The kernel's root is root everywhere, also where nobody wrote it down.
+        let root = |id: u32| (id == 0).then(|| Arc::clone(&self.root));
+        (
+            names.and_then(|names| names.users.get(&uid)).cloned().or_else(|| root(uid)),
+            names.and_then(|names| names.groups.get(&gid)).cloned().or_else(|| root(gid)),
+        )
     }
 
     /// Whether a new image is a runtime's own first step inside a container. It still has the mount namespace in which the

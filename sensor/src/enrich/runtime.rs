@@ -112,7 +112,7 @@ pub struct Found {
 #[derive(Clone, Debug)]
 enum Order {
     /// Who is it?
-    Ask(Ask),
+    Ask(Arc<Ask>),
     /// This process runs in it.
     Inside { instance: u64, pid: u32 },
     /// It is gone.
@@ -174,7 +174,7 @@ impl Sources {
 
     /// Asks everybody who may know; `false` where somebody has no room for the question.
     pub fn ask(&self, ask: Ask) -> bool {
-        self.tell(Order::Ask(ask))
+        self.tell(Order::Ask(Arc::new(ask)))
     }
 
     /// Says that a process runs in a container, for those who have found no other way in.

@@ -246,19 +246,26 @@ fn users_are_those_of_the_container() {
     use crate::event::{Facts, Names};
     let mut stream = Stream::new();
     let user = |event: &Event| event.task.user.as_deref().map(str::to_owned);
-    let within = Header { cgroup: 99, ..header(7, 10) };
+    let within = Header { cgroup: 99, euid: 33, ..header(7, 10) };
     assert_eq!(user(&stream.open(header(7, 10), "/x")).as_deref(), Some("root"), "on the host");
     let mut before = stream.open(within, "/x");
-    assert_eq!(user(&before), None, "another root, and nobody knows yet what it is called");
+    assert_eq!(user(&before), None, "nobody knows yet what it is called there");
+    let root = stream.open(Header { euid: 0, ..within }, "/x");
+    assert_eq!(
+        user(&root).as_deref(),
+        Some("root"),
+        "which is root everywhere, until somebody says otherwise"
+    );
     let asked: Vec<_> = stream.enricher.asks().collect();
     assert_eq!((asked.len(), &*asked[0].id, asked[0].pid), (1, ID, Some(7)));
-    let names = Names { users: [(0, "admin".into())].into(), ..Names::default() };
+    let names = Names { users: [(33, "web".into()), (0, "admin".into())].into(), ..Names::default() };
     let facts = Facts { users: Some(Arc::new(names)), ..Facts::default() };
     let instance = asked[0].instance;
     stream.enricher.learn(runtime::Found { instance, source: runtime::Source::Users, facts });
-    assert_eq!(user(&stream.open(within, "/x")).as_deref(), Some("admin"));
+    assert_eq!(user(&stream.open(within, "/x")).as_deref(), Some("web"));
+    assert_eq!(user(&stream.open(Header { euid: 0, ..within }, "/x")).as_deref(), Some("admin"));
     stream.enricher.name(&mut before);
-    assert_eq!(user(&before).as_deref(), Some("admin"), "what waited is named again");
+    assert_eq!(user(&before).as_deref(), Some("web"), "what waited is named again");
 }
 
 #[test]

@@ -119,7 +119,7 @@ async fn serve(
                         images.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     }
                     match change(&event) {
-                        Some(Change::New(id)) if !book.changed(&id) => created.push_back(announce(&event, &id)),
+                        Some(Change::New(id)) if !book.changed(&id) => created.push_back(Arc::new(announce(&event, &id))),
                         Some(Change::Other(id)) => {
                             book.changed(&id);
                         }

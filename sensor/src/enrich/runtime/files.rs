@@ -3,7 +3,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
@@ -41,7 +44,7 @@ pub(super) struct Files {
 }
 
 struct Pending {
-    ask: Ask,
+    ask: Arc<Ask>,
     next: Instant,
     pause: Duration,
     begin: Instant,
@@ -78,7 +81,7 @@ impl Files {
                 }
                 Ok(Order::Inside { instance, pid }) => {
                     if let Some(known) = pending.iter_mut().find(|pending| pending.ask.instance == instance) {
-                        known.ask.pid = Some(pid);
+                        Arc::make_mut(&mut known.ask).pid = Some(pid);
                     }
                 }
                 Ok(Order::Forget(instance)) => pending.retain(|pending| pending.ask.instance != instance),

@@ -5,6 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -25,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// Containers that are asked for at once, and those that are remembered to be asked for again.
 const PARALLEL: usize = 64;
-const KNOWN: usize = 16_384;
+const KNOWN: usize = 8192;
 /// Containers that are announced and not started: an answer has at most 64 KiB, as configured, and usually 2.
 const ANNOUNCED: usize = 256;
 
@@ -56,7 +57,7 @@ pub(super) fn start(options: &Options, answers: &Answers) -> io::Result<Vec<Send
 /// What was asked and is not answered, and what may have to be asked again.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    known: HashMap<u64, (Ask, bool)>,
+    known: HashMap<u64, (Arc<Ask>, bool)>,
     /// Those still to be asked, in order.
     waiting: VecDeque<u64>,
 }
@@ -77,7 +78,7 @@ impl Book {
     }
 
     /// Somebody asks for what is known already.
-    pub(super) fn note_answered(&mut self, ask: Ask) {
+    pub(super) fn note_answered(&mut self, ask: Arc<Ask>) {
         if self.known.len() < KNOWN {
             self.known.insert(ask.instance, (ask, true));
         }
@@ -107,11 +108,14 @@ impl Book {
     }
 
     /// The next to ask for.
-    pub(super) fn next(&mut self, busy: usize) -> Option<Ask> {
-        while busy < PARALLEL {
-            let instance = self.waiting.pop_front()?;
+    pub(super) fn next(&mut self, busy: usize) -> Option<Arc<Ask>> {
+        if busy >= PARALLEL {
+            return None;
+        }
+        // Those that are gone meanwhile are passed over.
+        while let Some(instance) = self.waiting.pop_front() {
             if let Some((ask, _)) = self.known.get(&instance) {
-                return Some(ask.clone());
+                return Some(Arc::clone(ask));
             }
         }
         None
@@ -121,12 +125,12 @@ impl Book {
 /// What is known of containers that nobody has asked for yet: they are announced before they are started.
 #[derive(Debug, Default)]
 pub(super) struct Announced {
-    by_id: HashMap<Box<str>, (Ask, Facts)>,
+    by_id: HashMap<Box<str>, (Arc<Ask>, Facts)>,
     order: VecDeque<Box<str>>,
 }
 
 impl Announced {
-    pub(super) fn insert(&mut self, ask: Ask, facts: Facts) {
+    pub(super) fn insert(&mut self, ask: Arc<Ask>, facts: Facts) {
         if self.order.len() >= ANNOUNCED
             && let Some(oldest) = self.order.pop_front()
         {
