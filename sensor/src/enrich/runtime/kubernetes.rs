@@ -90,9 +90,10 @@ pub(super) fn of_pod(facts: &mut Facts, labels: &Labels, annotations: &Labels) {
 
 /// Labels without those by which the runtime and the kubelet find their way.
 pub(super) fn own(labels: &Labels) -> impl Iterator<Item = (Box<str>, Box<str>)> {
+    const INTERNAL: [&str; 3] = ["io.kubernetes.", "io.cri-containerd.", "io.containerd."];
     labels
         .iter()
-        .filter(|(key, _)| !key.starts_with("io.kubernetes.") && !key.starts_with("io.cri-containerd."))
+        .filter(|(key, _)| !INTERNAL.iter().any(|internal| key.starts_with(internal)))
         .map(|(key, value)| (key.clone(), value.clone()))
 }
 

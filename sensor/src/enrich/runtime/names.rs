@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
 
 use super::{
     bundle::read_file,
@@ -20,6 +23,8 @@ use crate::{enrich::users, event::Names};
 
 /// Bytes of a file that are read.
 const FILE_LIMIT: u64 = 256 << 10;
+/// How often a path is looked up that changes under the hand.
+const RETRIES: usize = 8;
 /// Names that are kept of a file, and the longest of them.
 const NAMES: usize = 2048;
 const LONGEST: usize = 128;
@@ -67,7 +72,11 @@ fn directory(path: &Path) -> io::Result<OwnedFd> {
 fn within(root: &OwnedFd, path: impl AsRef<Path>, more: ResolveFlags) -> io::Result<Vec<u8>> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
     let path = path.as_ref();
-    let found = rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+    let open = || rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    // The kernel gives up where something is renamed or mounted meanwhile, anywhere.
+    let again = |found: &Result<OwnedFd, Errno>| matches!(found, Err(Errno::AGAIN));
+    let found =
+        std::iter::repeat_with(open).take(RETRIES).find(|found| !again(found)).unwrap_or_else(open)?;
     read_file(&found, FILE_LIMIT, true)
 }
 
