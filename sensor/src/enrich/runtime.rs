@@ -166,9 +166,17 @@ impl Sources {
         let (files, orders) = sync_channel(QUEUE);
         let sockets = sockets::start(options, &to)?;
         let builder = || thread::Builder::new().stack_size(256 << 10);
-        builder().name("bundles".into()).spawn(move || looks.run(&orders))?;
+        let run = move || {
+            hurry();
+            looks.run(&orders);
+        };
+        builder().name("bundles".into()).spawn(run)?;
         // By itself: a container's own file system may be slow, and nobody else must wait for it.
-        builder().name("users".into()).spawn(move || read_users(&wanted, &to))?;
+        let run = move || {
+            hurry();
+            read_users(&wanted, &to);
+        };
+        builder().name("users".into()).spawn(run)?;
         Ok(Self { files, sockets, answers, bell })
     }
 
@@ -212,6 +220,12 @@ impl Sources {
     pub fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }
+}
+
+/// Puts the calling thread before others: it has little to do, and on a busy machine a container that lives for a moment is
+/// gone with its bundle before a thread that waits for its turn has looked. Where that is not allowed, it waits its turn.
+fn hurry() {
+    let _ = rustix::process::nice(-10);
 }
 
 fn read_users(wanted: &Receiver<Home>, answers: &Answers) {

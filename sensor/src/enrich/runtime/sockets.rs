@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Answers, Ask, Found, Options, Order, QUEUE, Source, containerd, docker};
+use super::{Answers, Ask, Found, Options, Order, QUEUE, Source, containerd, docker, hurry};
 use crate::event::Facts;
 
 /// How long a runtime is asked for a container that it does not know: its group may be older than its record.
@@ -49,7 +49,10 @@ pub(super) fn start(options: &Options, answers: &Answers) -> io::Result<Vec<Send
     for socket in &options.docker {
         tasks.spawn_on(docker::watch(socket.clone(), way(), answers.clone()), runtime.handle());
     }
-    let work = move || runtime.block_on(async { while tasks.join_next().await.is_some() {} });
+    let work = move || {
+        hurry();
+        runtime.block_on(async { while tasks.join_next().await.is_some() {} });
+    };
     thread::Builder::new().name("sockets".into()).stack_size(512 << 10).spawn(work)?;
     Ok(ways)
 }
