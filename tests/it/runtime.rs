@@ -216,5 +216,6 @@ fn runtime_names_are_in_a_recording() {
         );
         assert_eq!(event.task.user.as_deref(), Some(ROOT));
     }
-    assert_eq!(stats.identity.events, stats.identity.complete, "{:?}", stats.identity);
+    // Other containers of this machine may be in it, too, of which this recorder was told nothing.
+    assert!(stats.identity.complete >= played.len() as u64, "{:?}", stats.identity);
 }
