@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sensor::{
+    config::{Config, ProcessesConfig},
     event::Event,
     pipeline::{Consumer, PipelineError, replay},
     recording::{Preamble, Reader, Writer},
@@ -23,6 +24,7 @@ fuzz_target!(|frames: &[u8]| {
     let mut bytes = Writer::new(Vec::new(), &preamble).and_then(|writer| Ok(writer.finish()?)).unwrap_or_default();
     bytes.extend_from_slice(frames);
     if let Ok(reader) = Reader::new(&bytes[..]) {
-        let _ = replay(reader, 1 << 20, &mut Lines);
+        let config = Config { processes: ProcessesConfig { limit_bytes: 1 << 20 }, ..Config::default() };
+        let _ = replay(reader, &config, &mut Lines);
     }
 });

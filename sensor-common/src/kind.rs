@@ -92,6 +92,12 @@ impl Kind {
         }
     }
 
+    /// Whether it says which control groups there are.
+    #[must_use]
+    pub const fn is_cgroup(self) -> bool {
+        matches!(self, Self::CgroupMkdir | Self::CgroupRmdir)
+    }
+
     /// Lifecycle records own the last quarter of the ring: file and network records are refused there.
     #[must_use]
     pub const fn is_lifecycle(self) -> bool {

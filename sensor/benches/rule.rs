@@ -10,6 +10,7 @@ use std::{io::Cursor, sync::Arc};
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use sensor::{
+    config::Config,
     event::Event,
     pipeline::{Consumer, PipelineError, replay},
     recording::Reader,
@@ -34,7 +35,7 @@ fn recorded() -> Vec<Event> {
     let bytes = include_bytes!("../../tests/fixtures/busy_host.rec");
     let mut events = Collector::default();
     let reader = Reader::new(Cursor::new(&bytes[..])).expect("a recording");
-    replay(reader, 64 << 20, &mut events).expect("it can be played");
+    replay(reader, &Config::default(), &mut events).expect("it can be played");
     events.0
 }
 

@@ -1,5 +1,7 @@
 //! File + environment + flags + defaults → [`Config`], validated once. Downstream nothing is optional any more.
 
+mod identity;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -8,6 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
+
+pub use self::identity::{ContainerdConfig, DockerConfig, IdentityConfig};
 
 /// Read where no `--config` is given, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/vedette/vedette.yaml";
@@ -36,6 +40,12 @@ pub struct Config {
     pub kernel: KernelConfig,
     /// Process table.
     pub processes: ProcessesConfig,
+    /// Who containers are.
+    pub identity: IdentityConfig,
+    /// containerd.
+    pub containerd: ContainerdConfig,
+    /// dockerd.
+    pub docker: DockerConfig,
     /// Alerts on standard output.
     pub stdout: StdoutConfig,
 }
@@ -131,6 +141,9 @@ impl Default for Config {
             rules: RulesConfig::default(),
             kernel: KernelConfig::default(),
             processes: ProcessesConfig::default(),
+            identity: IdentityConfig::default(),
+            containerd: ContainerdConfig::default(),
+            docker: DockerConfig::default(),
             stdout: StdoutConfig::default(),
         }
     }

@@ -2,9 +2,12 @@
 //! keeps the tables from which they come. It knows neither where records come from nor what rules want.
 
 mod cgroup;
+mod container;
 mod convert;
 mod lifecycle;
+mod place;
 mod process;
+pub mod runtime;
 pub mod scan;
 mod users;
 
@@ -14,14 +17,16 @@ use hashbrown::HashMap;
 use sensor_common::{Header, Kind, flags, valid};
 use serde::Serialize;
 
+use self::runtime::Ask;
 pub use self::{
-    cgroup::{Cgroups, container_of},
+    cgroup::{container_of, unit_of},
+    container::{Containers, Limits, Made, Place},
     process::ProcessTable,
     users::Users,
 };
 use crate::{
     decode::{RawBody, RawEvent},
-    event::{Comm, Container, Detail, Event, Process, ProcessKey, Task},
+    event::{Comm, Detail, Event, Process, ProcessKey, Task},
 };
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
@@ -74,7 +79,13 @@ pub struct EnrichCounts {
 pub struct Enricher<L> {
     lookup: L,
     processes: ProcessTable,
-    cgroups: Cgroups,
+    containers: Containers,
+    /// Questions about containers that nobody has taken yet, and containers that are gone.
+    asks: Vec<Ask>,
+    gone: Vec<u64>,
+    /// The mount namespace of the machine's first process.
+    host_mnt_ns: Option<u32>,
+    root: Arc<str>,
     users: Users,
     pending_args: HashMap<ProcessKey, Pieces>,
     ended: VecDeque<ProcessKey>,
@@ -96,7 +107,11 @@ impl<L: Lookup> Enricher<L> {
         Self {
             lookup,
             processes: ProcessTable::new(process_bytes),
-            cgroups: Cgroups::default(),
+            containers: Containers::default(),
+            asks: Vec::new(),
+            gone: Vec::new(),
+            host_mnt_ns: None,
+            root: "root".into(),
             users,
             pending_args: HashMap::new(),
             ended: VecDeque::new(),
@@ -165,9 +180,12 @@ impl<L: Lookup> Enricher<L> {
         match body {
             RawBody::Args(body, piece) => self.take_piece(&header, body, piece),
             RawBody::CgroupMkdir(body, path) => {
-                self.cgroups.insert(body.id, &String::from_utf8_lossy(path.bytes))
+                self.group_made(&header, body.id, &String::from_utf8_lossy(path.bytes));
             }
-            RawBody::CgroupRmdir(body, _) => self.cgroups.remove(body.id),
+            RawBody::CgroupRmdir(body, _) => {
+                self.containers.remove(body.id, header.ts);
+                self.containers.release(header.ts, |instance| self.gone.push(instance));
+            }
             RawBody::Exec(body, texts) if header.flags & flags::SNAPSHOT != 0 => {
                 self.take_snapshot(&header, &body, &texts);
             }
@@ -194,6 +212,7 @@ impl<L: Lookup> Enricher<L> {
 
     fn event_of(&mut self, header: &Header, kind: Kind, process: Arc<Process>, detail: Detail) -> Event {
         self.number += 1;
+        let place = self.place(header);
         Event {
             event_type: convert::event_type(kind, header.syscall),
             number: self.number,
@@ -202,15 +221,19 @@ impl<L: Lookup> Enricher<L> {
             cpu: header.cpu,
             result: header.result,
             compat: header.flags & flags::COMPAT != 0,
-            task: self.task(header),
+            task: self.task(header, place.as_ref()),
             process,
-            container: self.container(header),
+            container: match place {
+                Some(Place::Container(container)) => Some(container),
+                _ => None,
+            },
             detail,
         }
     }
 
-    fn task(&self, header: &Header) -> Task {
+    fn task(&self, header: &Header, place: Option<&Place>) -> Task {
         let loginuid = convert::loginuid(header);
+        let (user, group) = self.names(header.euid, header.egid, place);
         Task {
             pid: header.tgid,
             tid: header.tid,
@@ -224,25 +247,14 @@ impl<L: Lookup> Enricher<L> {
             cap_effective: (header.valid & valid::CAPS != 0).then_some(header.cap_effective),
             mnt_ns: (header.valid & valid::MNT_NS != 0).then_some(header.mnt_ns),
             cgroup: header.cgroup,
-            user: self.users.user(header.euid),
-            group: self.users.group(header.egid),
+            unit: match place {
+                Some(Place::Host(unit)) => unit.clone(),
+                _ => None,
+            },
+            user,
+            group,
             login_user: loginuid.and_then(|uid| self.users.user(uid)),
         }
-    }
-
-    fn container(&mut self, header: &Header) -> Option<Arc<Container>> {
-        if header.valid & valid::CGROUP == 0 {
-            return None;
-        }
-        if let Some(known) = self.cgroups.get(header.cgroup) {
-            return known.cloned();
-        }
-        let Some(path) = self.lookup.cgroup(header.tgid, header.cgroup) else {
-            self.counts.unknown_cgroups += 1;
-            return None;
-        };
-        self.cgroups.insert(header.cgroup, &path);
-        self.cgroups.get(header.cgroup).flatten().cloned()
     }
 
     /// The process that a record is about: from the table, else from `/proc`, else what the header says of it.

@@ -5,7 +5,9 @@ mod call;
 mod container;
 mod detail;
 mod errno;
+mod facts;
 pub mod flags;
+mod pod;
 mod process;
 mod text;
 
@@ -15,9 +17,11 @@ use serde::Serialize;
 
 pub use self::{
     call::{Category, EventType},
-    container::{Container, Runtime},
+    container::{Container, Runtime, place},
     detail::{Detail, Exec, Exit, File, Fork, Layer, Loss, Lost, Open, Peer, Socket, SocketAddr},
     errno::errno_name,
+    facts::{Facts, Image, Labels, Lack, Mount, Names, Source},
+    pod::{Owner, Pod},
     process::{Account, Args, ExeFile, Namespaces, Process, ProcessKey},
     text::{Comm, Text, printable},
 };
@@ -44,7 +48,8 @@ pub struct Event {
     pub task: Task,
     /// The process, as it was after the event (an exec's new image) and before an exit.
     pub process: Arc<Process>,
-    /// The container it belongs to; `None` on the host.
+    /// The container it belongs to; `None` on the host. Its pod stands beside it, as `kubernetes`.
+    #[serde(flatten, serialize_with = "place")]
     pub container: Option<Arc<Container>>,
     /// What it did.
     pub detail: Detail,
@@ -85,7 +90,10 @@ pub struct Task {
     pub mnt_ns: Option<u32>,
     /// Control group key.
     pub cgroup: u64,
-    /// Name of the effective user.
+    /// The systemd unit that it belongs to, on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Arc<str>>,
+    /// Name of the effective user, in a container as its own files have it.
     pub user: Option<Arc<str>>,
     /// Name of the effective group.
     pub group: Option<Arc<str>>,

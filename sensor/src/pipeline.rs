@@ -6,6 +6,8 @@
 //! [`crate::sink::Queue`].
 
 mod alerting;
+mod hold;
+mod identity;
 mod live;
 pub mod reload;
 mod replay;
@@ -17,15 +19,17 @@ use sensor_common::{Header, Kind};
 use thiserror::Error;
 use zerocopy::FromBytes;
 
+use self::hold::{Hold, HoldLimits};
 pub use self::{
     alerting::{Alerting, wanted},
+    identity::sources,
     live::{Live, epoch},
     replay::replay,
     stats::{Origin, RuleStats, SourceStats, Stats},
 };
 use crate::{
     decode::decode,
-    enrich::{Enricher, Lookup},
+    enrich::{Enricher, Lookup, runtime::Sources},
     event::{Detail, Event, EventType, Loss, Lost},
     probe::{ProbeError, Wanted},
     recording::{Note, RecordingError},
@@ -106,14 +110,20 @@ pub trait Consumer {
 struct Stage<L> {
     enricher: Enricher<L>,
     stats: Stats,
+    hold: Hold,
+    /// Who can be asked about containers; nobody in a replay.
+    sources: Option<Sources>,
+    /// Nanoseconds since boot: the clock's, or the latest record's in a replay.
+    now: u64,
     /// Next sequence number by CPU; `None` until the first record.
     next_seq: Vec<Option<u32>>,
     last_ts: u64,
 }
 
 impl<L: Lookup> Stage<L> {
-    fn new(enricher: Enricher<L>) -> Self {
-        Self { enricher, stats: Stats::default(), next_seq: Vec::new(), last_ts: 0 }
+    fn new(enricher: Enricher<L>, limits: HoldLimits, sources: Option<Sources>) -> Self {
+        let (stats, hold) = (Stats::default(), Hold::new(limits));
+        Self { enricher, stats, hold, sources, now: 0, next_seq: Vec::new(), last_ts: 0 }
     }
 
     /// Takes one record of the kernel.
@@ -129,13 +139,9 @@ impl<L: Lookup> Stage<L> {
         match decode(bytes) {
             Ok(raw) => {
                 self.stats.decoded += 1;
-                match self.enricher.enrich(raw) {
-                    Some(event) => {
-                        self.stats.events += 1;
-                        consumer.event(event)
-                    }
-                    None => Ok(()),
-                }
+                let event = self.enricher.enrich(raw);
+                self.ask();
+                event.map_or(Ok(()), |event| self.pass(event, consumer))
             }
             Err(error) => {
                 *self.stats.malformed.entry(error.reason()).or_default() += 1;
@@ -179,6 +185,7 @@ impl<L: Lookup> Stage<L> {
         self.stats.enrich = self.enricher.counts();
         self.stats.processes = self.enricher.processes().len();
         self.stats.process_bytes = self.enricher.processes().bytes();
+        self.account_identity();
         &mut self.stats
     }
 }

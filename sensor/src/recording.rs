@@ -13,6 +13,8 @@ use sensor_common::{ABI_VERSION, Kind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::event::{Facts, Source};
+
 /// Set in a frame's length where it is a note.
 const NOTE: u32 = 1 << 31;
 /// No record is longer: the scratch memory of the kernel programs has 24 KiB, a snapshot at most a few texts of 64 KiB.
@@ -65,12 +67,27 @@ pub struct Preamble {
 }
 
 /// What is in a recording besides records.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Boot time in nanoseconds.
     pub ts: u64,
     /// Records lost before this place: number of the kind, refused by a full ring, failed.
+    #[serde(default)]
     pub lost: Vec<(u16, u64, u64)>,
+    /// What became known of a container at this place; it comes from outside the kernel, so a replay has it from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<Box<Learned>>,
+}
+
+/// What one source said of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    /// The container's control group: the latest one of this path is meant.
+    pub cgroup: Box<str>,
+    /// Which source.
+    pub source: Source,
+    /// What it said.
+    pub facts: Facts,
 }
 
 impl Note {
@@ -228,7 +245,7 @@ mod tests {
 
     #[test]
     fn frames_come_back_and_a_torn_end_is_said() {
-        let note = Note { ts: 9, lost: vec![(16, 3, 0), (9999, 1, 1)] };
+        let note = Note { ts: 9, lost: vec![(16, 3, 0), (9999, 1, 1)], container: None };
         let mut writer = Writer::new(Vec::new(), &preamble()).unwrap();
         writer.record(b"first").unwrap();
         writer.note(&note).unwrap();

@@ -118,7 +118,9 @@ fn replay_of_a_process_that_nobody_announced() {
 fn replay_passes_gaps_on() {
     let preamble = Preamble { abi: ABI_VERSION, ..Preamble::default() };
     let mut writer = Writer::new(Vec::new(), &preamble).unwrap();
-    writer.note(&Note { ts: 9, lost: vec![(Kind::FileOpen.number(), 5, 1), (999, 1, 1)] }).unwrap();
+    writer
+        .note(&Note { ts: 9, lost: vec![(Kind::FileOpen.number(), 5, 1), (999, 1, 1)], ..Note::default() })
+        .unwrap();
     let (events, stats) = play_bytes(&writer.finish().unwrap()[..]);
     let Detail::Loss(loss) = &events[0].detail else { panic!("no loss") };
     let lost: Vec<_> = loss.lost.iter().map(|lost| (lost.kind, lost.ring_full, lost.failed)).collect();

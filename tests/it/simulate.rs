@@ -55,7 +55,9 @@ fn recording() -> Vec<u8> {
         writer.record(&exec(pid, seconds, "/bin/a")).unwrap();
     }
     writer.record(&exec(4, 90, "/bin/b")).unwrap();
-    writer.note(&Note { ts: 190_000_000_000, lost: vec![(Kind::FileOpen.number(), 5, 1)] }).unwrap();
+    writer
+        .note(&Note { ts: 190_000_000_000, lost: vec![(Kind::FileOpen.number(), 5, 1)], ..Note::default() })
+        .unwrap();
     writer.finish().unwrap()
 }
 

@@ -9,6 +9,7 @@ use std::{
 };
 
 use sensor::{
+    config::Config,
     event::Event,
     pipeline::{Consumer, PipelineError, Stats, replay},
     recording::Reader,
@@ -79,6 +80,6 @@ pub fn play(file: &Path) -> (Vec<Event>, Stats) {
 pub fn play_bytes(input: impl BufRead) -> (Vec<Event>, Stats) {
     let mut events = Collector::default();
     let reader = Reader::new(input).expect("a recording");
-    let stats = replay(reader, 64 << 20, &mut events).expect("it can be played");
+    let stats = replay(reader, &Config::default(), &mut events).expect("it can be played");
     (events.0, stats)
 }

@@ -134,6 +134,12 @@ impl Sensor {
         })
     }
 
+    /// What was seen so far, in the order of the stream.
+    #[must_use]
+    pub fn so_far(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+        self.seen.lock().all.iter().filter(|event| wanted(event)).cloned().collect()
+    }
+
     /// Looks also at a process that was there before the sensor.
     pub fn follow(&self, pid: u32) {
         self.seen.change(|state| {
@@ -145,6 +151,11 @@ impl Sensor {
     #[must_use]
     pub fn stderr(&self) -> String {
         self.seen.lock().stderr.clone()
+    }
+
+    /// Waits until it has said something on standard error.
+    pub fn says(&self, what: &str) {
+        self.wait(&format!("it says {what}"), |state| state.stderr.contains(what).then_some(()));
     }
 
     /// Sends a signal.

@@ -12,7 +12,11 @@ use clap::Args;
 
 use self::rules::Findings;
 use super::{Common, sources::RuleArgs};
-use crate::probe::{self, Options, ProbeError, Report};
+use crate::{
+    enrich::runtime::{RuntimePlace, places},
+    pipeline,
+    probe::{self, Options, ProbeError, Report},
+};
 
 /// Arguments of `vedette doctor`.
 #[derive(Debug, Args)]
@@ -27,6 +31,7 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load()?;
     let findings = Findings::of(&args.rules, &config);
+    let runtimes = places(&pipeline::sources(&config));
     let options = Options {
         ring_bytes: config.kernel.ring_bytes,
         disabled_hooks: config.kernel.disabled_hooks,
@@ -39,14 +44,18 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     if args.common.json {
         let problem = loaded.as_ref().err().map(ToString::to_string);
         let report = loaded.as_ref().ok();
-        let value =
-            serde_json::json!({ "kernel": kernel, "report": report, "problem": problem, "rules": findings });
+        let value = serde_json::json!({
+            "kernel": kernel, "report": report, "runtimes": runtimes, "problem": problem, "rules": findings
+        });
         writeln!(out, "{value}")?;
     } else {
         writeln!(out, "vedette {} on Linux {kernel}", env!("CARGO_PKG_VERSION"))?;
         findings.print(&mut out)?;
         match &loaded {
-            Ok(report) => print(&mut out, report)?,
+            Ok(report) => {
+                print(&mut out, report)?;
+                print_runtimes(&mut out, &runtimes)?;
+            }
             Err(error) => writeln!(out, "cannot run here: {error}")?,
         }
     }
@@ -74,4 +83,17 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     writeln!(out, "\nfields that this kernel does not have, and whose values are therefore not known:")?;
     report.missing_fields.iter().try_for_each(|field| writeln!(out, "  {field}"))
+}
+
+/// Who can tell of containers.
+fn print_runtimes(out: &mut impl Write, places: &[RuntimePlace]) -> io::Result<()> {
+    let found: Vec<_> = places.iter().filter(|place| place.state != "absent").collect();
+    if found.is_empty() {
+        return writeln!(
+            out,
+            "\nno container runtime is found; containers are known by their control group only"
+        );
+    }
+    writeln!(out, "\n{:<12} {:<14} where", "runtime", "")?;
+    found.iter().try_for_each(|place| writeln!(out, "{:<12} {:<14} {}", place.what, place.state, place.path))
 }

@@ -88,8 +88,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load_beside()?;
     let filter = super::filter(args.filter.as_deref().unwrap_or_default())?;
     let asked = signals::listen(None)?;
-    let mut live =
-        Live::start(&args.live.options(&config), config.processes.limit_bytes, asked.stop.clone())?;
+    let mut live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
     live.set(args.live.settings())?;
     eprintln!("watching");
     let mut lines = Lines::stdout(args.common.json);

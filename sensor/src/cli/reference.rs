@@ -102,7 +102,7 @@ fn kernel() -> String {
     for hook in HOOKS {
         let via: Vec<String> =
             hook.variants.iter().map(|variant| format!("`{}` on {}", variant.program, variant.via)).collect();
-        let needed = if hook.essential { "always" } else { "by rules" };
+        let needed = if hook.essential || hook.kind.is_cgroup() { "always" } else { "by rules" };
         line!(page, "| {} | {} | {} | {needed} |", hook.stem, hook.kind.stem(), via.join(", else "));
     }
     line!(

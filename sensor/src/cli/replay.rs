@@ -43,7 +43,6 @@ const BENCH_ROUNDS: u32 = 5;
 /// Plays the file.
 pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load_beside()?;
-    let limit = config.processes.limit_bytes;
     if args.bench {
         return bench(args);
     }
@@ -52,7 +51,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let hostname = reader.preamble().hostname.clone();
     let mut lines = Lines::stdout(args.common.json);
     let played = if let Some(condition) = &args.events {
-        replay(reader, limit, &mut Shown { filter: super::filter(condition)?, lines })
+        replay(reader, &config, &mut Shown { filter: super::filter(condition)?, lines })
     } else {
         let rules = args.rules.compile(&config)?;
         let queue = Queue::new("output", config.stdout.queue, move |work| match work {
@@ -60,7 +59,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
             Work::Idle => lines.flush(),
         })?;
         let mut alerting = Alerting::new(rules, queue, &hostname, true).with_state(config.rules.state_bytes);
-        replay(reader, limit, &mut alerting).and_then(|mut stats| {
+        replay(reader, &config, &mut alerting).and_then(|mut stats| {
             alerting.finish(&mut stats)?;
             Ok(stats)
         })
@@ -91,7 +90,7 @@ fn bench(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         let queue = Queue::new("output", config.stdout.queue, |_| Ok(()))?;
         let mut alerting = Alerting::new(args.rules.compile(&config)?, queue, "bench", true);
         let start = Instant::now();
-        let mut stats = replay(reader, config.processes.limit_bytes, &mut alerting)?;
+        let mut stats = replay(reader, &config, &mut alerting)?;
         let seconds = start.elapsed().as_secs_f64();
         alerting.finish(&mut stats)?;
         (events, matches) = (stats.events, stats.matches);

@@ -45,7 +45,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         wanted: wanted(&set),
         disabled_hooks: config.kernel.disabled_hooks.clone(),
     };
-    let live = Live::start(&options, config.processes.limit_bytes, asked.stop.clone())?;
+    let live = Live::start(&options, &config, asked.stop.clone())?;
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report());

@@ -27,6 +27,7 @@ impl<L: Lookup> Enricher<L> {
         let parent = self.processes.by_pid(header.ppid).cloned();
         let image = Process { parent, ..convert::image(header, body, texts, Args::default(), None) };
         let image = Process { args: Args::from_raw(texts.args.bytes, body.args_len), ..image };
+        self.was_there(header);
         let known = self
             .processes
             .by_pid(key.pid)
@@ -82,7 +83,8 @@ impl<L: Lookup> Enricher<L> {
         };
         let ppid = parent.as_ref().map_or(header.ppid, |parent| parent.key.pid);
         let image = convert::image(header, &body, &texts, args, env);
-        let process = self.processes.insert(Process { parent, ppid, ..image }, false);
+        let runtime_init = self.is_runtime_init(header, &image);
+        let process = self.processes.insert(Process { parent, ppid, runtime_init, ..image }, false);
         self.event_of(header, Kind::ProcExec, process, detail)
     }
 

@@ -200,7 +200,10 @@ fn the_control_group_names_the_container() {
     let container = |event: Event| event.container.map(|container| container.id.to_string());
     let within = |key: u64| Header { cgroup: key, ..header(7, 10) };
     assert_eq!(container(stream.open(within(5), "/x")).as_deref(), Some("0123456789ab"));
+    // What its last processes did may still come.
     stream.take(&dir(RawBody::CgroupRmdir(group, text)));
+    assert_eq!(container(stream.open(within(5), "/x")).as_deref(), Some("0123456789ab"));
+    assert_eq!(stream.enricher.release(60_000_000_000).count(), 1);
     assert_eq!(container(stream.open(within(5), "/x")), None);
     assert_eq!(stream.enricher.counts().unknown_cgroups, 1);
     assert_eq!(container(stream.open(within(99), "/x")).as_deref(), Some("0123456789ab"), "looked up");
@@ -236,4 +239,57 @@ fn a_socket_record_gets_its_type_time_and_names() {
     let Detail::Socket(socket) = event.detail else { panic!("not a socket") };
     assert_eq!(socket.remote, SocketAddr::Ip(Peer { ip: [10, 10, 10, 10].into(), port: 443 }));
     assert_eq!((socket.local, socket.server), (SocketAddr::None, true));
+}
+
+#[test]
+fn users_are_those_of_the_container() {
+    use crate::event::{Facts, Names};
+    let mut stream = Stream::new();
+    let user = |event: &Event| event.task.user.as_deref().map(str::to_owned);
+    let within = Header { cgroup: 99, euid: 33, ..header(7, 10) };
+    assert_eq!(user(&stream.open(header(7, 10), "/x")).as_deref(), Some("root"), "on the host");
+    let mut before = stream.open(within, "/x");
+    assert_eq!(user(&before), None, "nobody knows yet what it is called there");
+    let root = stream.open(Header { euid: 0, ..within }, "/x");
+    assert_eq!(
+        user(&root).as_deref(),
+        Some("root"),
+        "which is root everywhere, until somebody says otherwise"
+    );
+    let asked: Vec<_> = stream.enricher.asks().collect();
+    assert_eq!((asked.len(), &*asked[0].id, asked[0].pid), (1, ID, Some(7)));
+    let names = Names { users: [(33, "web".into()), (0, "admin".into())].into(), ..Names::default() };
+    let facts = Facts { users: Some(Arc::new(names)), ..Facts::default() };
+    let instance = asked[0].instance;
+    stream.enricher.learn(runtime::Found { instance, source: runtime::Source::Users, facts });
+    assert_eq!(user(&stream.open(within, "/x")).as_deref(), Some("web"));
+    assert_eq!(user(&stream.open(Header { euid: 0, ..within }, "/x")).as_deref(), Some("admin"));
+    stream.enricher.name(&mut before);
+    assert_eq!(user(&before).as_deref(), Some("web"), "what waited is named again");
+}
+
+#[test]
+fn a_runtimes_first_step_is_marked_and_cannot_be_pretended() {
+    let mut stream = Stream::new();
+    let path = format!("/docker/{ID}");
+    let text = RawText { bytes: path.as_bytes(), flags: 0 };
+    let of = |mnt_ns: u32, cgroup: u64| Header {
+        cgroup,
+        mnt_ns,
+        valid: valid::CGROUP | valid::MNT_NS,
+        ..header(7, 10)
+    };
+    let group = CgroupDir { id: 5, ..CgroupDir::default() };
+    stream.take(&RawEvent { header: of(1, 0), body: RawBody::CgroupMkdir(group, text) }.encode());
+    let exec = |stream: &mut Stream, header, exe: &str, args: &[u8]| {
+        let event = stream.take(&exec_record(header, 0, 0, exe, args)).unwrap();
+        event.process.runtime_init
+    };
+    assert!(exec(&mut stream, of(1, 5), "/usr/sbin/runc", b"runc\0init\0"));
+    assert!(!exec(&mut stream, of(1, 77), "/usr/sbin/runc", b"runc\0init\0"), "not in a container");
+    assert!(
+        !exec(&mut stream, of(2, 5), "/usr/sbin/runc", b"runc\0init\0"),
+        "the container's mount namespace"
+    );
+    assert!(!exec(&mut stream, of(1, 5), "/bin/sh", b"runc\0init\0"), "no runtime");
 }

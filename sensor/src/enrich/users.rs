@@ -78,15 +78,20 @@ impl Table {
         let Ok(bytes) = fs::read(&self.path) else { return };
         self.changed = changed;
         self.names.clear();
-        for line in String::from_utf8_lossy(&bytes).lines() {
-            let mut columns = line.split(':');
-            let (name, number) = (columns.next(), columns.nth(1));
-            if let (Some(name), Some(Ok(number))) = (name, number.map(str::parse)) {
-                // The first name of a number counts, as `getpwuid` has it.
-                self.names.entry(number).or_insert_with(|| name.into());
-            }
+        for (number, name) in entries(&String::from_utf8_lossy(&bytes)) {
+            // The first name of a number counts, as `getpwuid` has it.
+            self.names.entry(number).or_insert_with(|| name.into());
         }
     }
+}
+
+/// Numbers and names in a `passwd` or `group` file; lines of another form are left out.
+pub(super) fn entries(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    text.lines().filter_map(|line| {
+        let mut columns = line.split(':');
+        let name = columns.next().filter(|name| !name.is_empty())?;
+        Some((columns.nth(1)?.parse().ok()?, name))
+    })
 }
 
 #[cfg(test)]

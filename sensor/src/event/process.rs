@@ -74,6 +74,9 @@ pub struct Process {
     /// Whether it was seen only in part: after a loss, or because it vanished before it could be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
+    /// Whether it is a container runtime's own first step inside a container, which re-executes itself there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub runtime_init: bool,
     /// Counts the image's bytes for as long as anything holds it.
     #[serde(skip)]
     pub account: Account,

@@ -14,9 +14,10 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 use sensor_common::{ABI_VERSION, Settings};
 
-use super::{Consumer, PipelineError, Stage, Stats, lifecycle_lost};
+use super::{Consumer, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost};
 use crate::{
-    enrich::{Enricher, Users, scan::Scanner},
+    config::Config,
+    enrich::{Enricher, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
     probe::{self, Counts, Options, Probe, ProbeError, Ring},
     recording::{Note, Preamble},
@@ -33,6 +34,8 @@ const BUSY_SLEEP: Duration = Duration::from_millis(4);
 const SHORT_SLEEP: Duration = Duration::from_micros(250);
 /// How long it sleeps when the next record is sure to wake it; only signals have to wait for this.
 const QUIET_SLEEP: Duration = Duration::from_millis(200);
+/// How long it sleeps while events wait for a container's identity.
+const HELD_SLEEP: Duration = Duration::from_millis(5);
 /// Silence after which the next record wakes the reader: twice the `wake_after` of the kernel programs.
 const QUIET: Duration = Duration::from_millis(5);
 
@@ -49,19 +52,20 @@ pub struct Live {
 
 impl Live {
     /// Loads the kernel half, and then reads what was there before, so that nothing falls between.
-    /// `process_bytes`: limit of the process table; `stop`: ends [`Live::run`].
+    /// `stop`: ends [`Live::run`].
     ///
     /// # Errors
     /// Where this kernel or the privileges at hand do not allow it.
-    pub fn start(
-        options: &Options,
-        process_bytes: usize,
-        stop: Arc<AtomicBool>,
-    ) -> Result<Self, PipelineError> {
+    pub fn start(options: &Options, config: &Config, stop: Arc<AtomicBool>) -> Result<Self, PipelineError> {
         let (probe, ring) = probe::load(options)?;
         give_back();
+        let sources = Sources::start(&identity::sources(config));
+        let sources =
+            sources.map_err(|error| PipelineError::Read { what: "what is known of containers", error })?;
         let scanner = Scanner::new(probe::legacy_controller().as_deref());
-        let stage = Stage::new(Enricher::new(scanner, Users::read("/etc"), epoch(), process_bytes));
+        let enricher = Enricher::new(scanner, Users::read("/etc"), epoch(), config.processes.limit_bytes)
+            .with_container_limits(identity::limits(config));
+        let stage = Stage::new(enricher, HoldLimits::of(config), Some(sources));
         let counted = probe.counts()?;
         Ok(Self { probe, ring, stage, stop, options: options.clone(), counted })
     }
@@ -100,6 +104,7 @@ impl Live {
     /// # Errors
     /// Where the kernel half fails or the consumer cannot go on. The programs are detached then, too.
     pub fn run(mut self, consumer: &mut impl Consumer) -> Result<Stats, PipelineError> {
+        self.stage.pass_time(boot_time(), consumer)?;
         self.snapshot(consumer)?;
         let mut next_tick = Instant::now() + TICK;
         let mut last_record = Instant::now();
@@ -108,6 +113,8 @@ impl Live {
         while !self.stop.load(Ordering::Relaxed) {
             let gaps = self.stage.stats.gaps;
             let before = boot_time();
+            self.stage.pass_time(boot_time(), consumer)?;
+            self.stage.learn(consumer)?;
             let taken = self.drain(consumer)?;
             if taken < BATCH {
                 self.stage.stats.seen_until = before;
@@ -131,6 +138,8 @@ impl Live {
         }
         self.probe.detach();
         while self.drain(consumer)? > 0 {}
+        self.stage.learn(consumer)?;
+        self.stage.let_all_go(consumer)?;
         self.tick(consumer)?;
         Ok(self.stage.stats().clone())
     }
@@ -144,7 +153,9 @@ impl Live {
             thread::sleep((spell / 4).clamp(SHORT_SLEEP, BUSY_SLEEP));
             return Ok(());
         }
-        let waited = self.ring.wait(QUIET_SLEEP);
+        // Held events must not wait longer than they may, and answers are taken as they come.
+        let timeout = if self.stage.hold.is_empty() { QUIET_SLEEP } else { HELD_SLEEP };
+        let waited = self.ring.wait(timeout, self.stage.sources.as_ref().map(Sources::bell));
         waited.map_err(|error| PipelineError::Read { what: "the event ring", error })
     }
 
@@ -174,7 +185,7 @@ impl Live {
         self.counted = counts;
         self.stage.enricher.refresh(epoch());
         if !lost.is_empty() {
-            let note = Note { ts: boot_time(), lost };
+            let note = Note { ts: boot_time(), lost, container: None };
             // First healed, then said: whoever hears of the loss can rely on the process table again.
             if lifecycle_lost(&note) {
                 self.reconcile(consumer)?;

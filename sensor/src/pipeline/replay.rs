@@ -2,37 +2,47 @@
 
 use std::io::BufRead;
 
-use super::{Consumer, PipelineError, Stage, Stats};
+use super::{Consumer, PipelineError, Stage, Stats, hold::HoldLimits, identity::limits};
 use crate::{
+    config::Config,
     enrich::{Enricher, NoLookup, Users},
     recording::{Frame, Reader},
 };
 
-/// Plays a recording to its end and returns the accounts. `process_bytes`: limit of the process table.
+/// Plays a recording to its end and returns the accounts.
 ///
 /// # Errors
 /// Where the recording is damaged or the consumer cannot go on. A recording that ends in the middle of a frame is played up
 /// to there, with a warning.
 pub fn replay<R: BufRead>(
     mut reader: Reader<R>,
-    process_bytes: usize,
+    config: &Config,
     consumer: &mut impl Consumer,
 ) -> Result<Stats, PipelineError> {
     let preamble = reader.preamble();
     let users = Users::from_names(&preamble.users, &preamble.groups);
-    let mut stage = Stage::new(Enricher::new(NoLookup, users, preamble.epoch, process_bytes));
+    let enricher = Enricher::new(NoLookup, users, preamble.epoch, config.processes.limit_bytes)
+        .with_container_limits(limits(config));
+    let mut stage = Stage::new(enricher, HoldLimits::of(config), None);
     loop {
         match reader.next_frame()? {
             Frame::Record(bytes) if is_snapshot(bytes) => {
                 stage.stats.snapshots += 1;
                 stage.feed(bytes, consumer)?;
             }
-            Frame::Record(bytes) => stage.take(bytes, consumer)?,
-            Frame::Note(note) => stage.lose(&note, consumer)?,
+            Frame::Record(bytes) => {
+                stage.take(bytes, consumer)?;
+                stage.pass_time(stage.last_ts, consumer)?;
+            }
+            Frame::Note(note) => {
+                stage.pass_time(note.ts, consumer)?;
+                stage.recall(note, consumer)?;
+            }
             Frame::End { torn } => {
                 if torn {
                     tracing::warn!("the recording ends in the middle of a record");
                 }
+                stage.let_all_go(consumer)?;
                 consumer.tick(stage.stats())?;
                 return Ok(stage.stats().clone());
             }

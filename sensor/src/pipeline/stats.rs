@@ -60,10 +60,45 @@ pub struct Stats {
     pub queue: QueueCounts,
     /// What enrichment did.
     pub enrich: EnrichCounts,
+    /// Who containers are, and what waited for it.
+    pub identity: IdentityStats,
     /// Processes known.
     pub processes: usize,
     /// Bytes of process images in use.
     pub process_bytes: usize,
+}
+
+/// How often it was known who a container is. `events = complete + incomplete`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct IdentityStats {
+    /// Events of containers handed on.
+    pub events: u64,
+    /// Those with full identity.
+    pub complete: u64,
+    /// Those without.
+    pub incomplete: u64,
+    /// By what was missing; an event may miss several things.
+    pub missing: BTreeMap<&'static str, u64>,
+    /// The share of complete ones, 1 where there was no container.
+    pub complete_share: f64,
+    /// Events that had to wait.
+    pub held: u64,
+    /// Containers whose events were let go because the time was over, and because there was no room.
+    pub timed_out: u64,
+    /// See `timed_out`.
+    pub overflowed: u64,
+    /// Bytes of events that wait now.
+    pub held_bytes: usize,
+    /// Containers known now, and bytes of what is known of them.
+    pub containers: usize,
+    /// See `containers`.
+    pub container_bytes: usize,
+    /// Control groups known now.
+    pub groups: usize,
+    /// Answers that came, by source.
+    pub answers: BTreeMap<&'static str, u64>,
+    /// Questions that no source had room for.
+    pub unasked: u64,
 }
 
 impl Stats {

@@ -39,7 +39,7 @@ impl Wanted {
 pub struct Options {
     /// Size of the ring in bytes, a power of two and at least a page.
     pub ring_bytes: u32,
-    /// Which records anybody wants.
+    /// Which records anybody wants. Those about processes and control groups always come.
     pub wanted: Wanted,
     /// Stems of hooks to leave out.
     pub disabled_hooks: Vec<String>,
@@ -49,7 +49,9 @@ impl Options {
     fn wants(&self, hook: &Hook) -> bool {
         let disabled = self.disabled_hooks.iter().any(|stem| stem == hook.stem);
         let kinds = if hook.failures { &self.wanted.failures } else { &self.wanted.kinds };
-        hook.essential || (kinds.contains(&hook.kind) && !disabled)
+        // Which container an event belongs to is everybody's question.
+        let wanted = hook.kind.is_cgroup() || kinds.contains(&hook.kind);
+        hook.essential || (wanted && !disabled)
     }
 }
 
@@ -265,7 +267,8 @@ mod tests {
 
     fn hooks(wanted: Wanted) -> Vec<&'static str> {
         let options = Options { wanted, ..Options::default() };
-        HOOKS.iter().filter(|hook| options.wants(hook) && !hook.essential).map(|hook| hook.stem).collect()
+        let always = |hook: &Hook| hook.essential || hook.kind.is_cgroup();
+        HOOKS.iter().filter(|hook| options.wants(hook) && !always(hook)).map(|hook| hook.stem).collect()
     }
 
     #[test]

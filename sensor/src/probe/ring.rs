@@ -30,7 +30,7 @@ impl Ring {
         count
     }
 
-    /// Sleeps until the kernel wakes the reader or the time is over.
+    /// Sleeps until the kernel wakes the reader, `bell` becomes readable, or the time is over.
     ///
     /// The kernel wakes only for a record that follows 2 ms of silence on its CPU. A reader that saw a record less than
     /// twice that long ago must therefore come back by itself; one that did not can sleep as long as it likes.
@@ -38,14 +38,16 @@ impl Ring {
     /// # Errors
     /// Where the kernel refuses to wait on the ring.
     #[allow(unsafe_code, reason = "aya's ring hands out its descriptor as a number only")]
-    pub fn wait(&self, timeout: Duration) -> io::Result<()> {
+    pub fn wait(&self, timeout: Duration, bell: Option<BorrowedFd<'_>>) -> io::Result<()> {
         // SAFETY: the descriptor belongs to `self.ring`, which outlives the borrow.
         let fd = unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) };
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),
         };
-        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&timeout)) {
+        let bell = bell.unwrap_or(fd);
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN), PollFd::new(&bell, PollFlags::IN)], Some(&timeout))
+        {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }

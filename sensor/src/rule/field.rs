@@ -5,6 +5,7 @@ mod arg;
 mod container;
 mod event;
 mod file;
+mod mount;
 mod process;
 mod socket;
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use self::over_time::AlertOverTime;
 use crate::{
-    event::{Container, Event, Loss, Process},
+    event::{Container, Event, Loss, Process, place},
     rule::Match,
 };
 
@@ -41,8 +41,8 @@ pub struct Alert {
     pub event: AlertEvent,
     /// Who did it.
     pub process: AlertProcess,
-    /// Where; absent on the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Where; absent on the host. Its pod stands beside it, as `kubernetes`.
+    #[serde(flatten, serialize_with = "place", skip_serializing_if = "Option::is_none")]
     pub container: Option<Arc<Container>>,
     /// What came together over time; nothing of it for most rules.
     #[serde(flatten)]

@@ -23,7 +23,7 @@ struct Package {
 }
 
 /// All of them, with Debian's names.
-const PACKAGES: [Package; 5] = [
+const PACKAGES: [Package; 7] = [
     Package {
         name: "containerd",
         program: "containerd",
@@ -32,6 +32,8 @@ const PACKAGES: [Package; 5] = [
     Package { name: "runc", program: "runc", why: "starts the containers" },
     Package { name: "busybox-static", program: "busybox", why: "the programs inside the test image" },
     Package { name: "umoci", program: "umoci", why: "builds the test image without a registry" },
+    Package { name: "podman", program: "podman", why: "containers that no daemon knows" },
+    Package { name: "docker.io", program: "dockerd", why: "containers behind dockerd's socket" },
     Package { name: "skopeo", program: "skopeo", why: "gives the test image its name and its digest" },
 ];
 

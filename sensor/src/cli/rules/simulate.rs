@@ -51,8 +51,7 @@ pub(super) fn play(path: &Path, files: &Files) -> anyhow::Result<(Simulation, u6
     let begin = input.fill_buf().with_context(|| format!("cannot read {}", path.display()))?;
     let lost = if begin.starts_with(RECORDING) {
         let reader = Reader::new(input).with_context(|| format!("cannot read {}", path.display()))?;
-        let limit = Config::default().processes.limit_bytes;
-        let stats = replay(reader, limit, &mut simulation);
+        let stats = replay(reader, &Config::default(), &mut simulation);
         stats.with_context(|| format!("cannot play {}", path.display()))?.lost
     } else {
         let mut bytes = Vec::new();

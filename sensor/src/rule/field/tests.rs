@@ -221,3 +221,71 @@ fn every_field_of_the_specification_is_there() {
         assert!(Reading::resolve(&format!("evt.arg.{arg}"), None).is_ok(), "evt.arg.{arg}");
     }
 }
+
+#[test]
+fn container_fields_have_the_values_that_other_tools_give() {
+    let event = event(
+        "{evt.type: execve, container.id: 0123456789ab, container.name: web, container.image: 'reg:5000/a/web:2',
+          container.image.id: 00ff, container.image.digest: 'sha256:11', container.privileged: true,
+          container.mounts: '/proc:/host/proc:ro:false:rprivate', 'container.label[app]': x,
+          k8s.pod.name: web-0, k8s.ns.name: shop, k8s.pod.uid: u-1, 'k8s.pod.label[tier]': front,
+          'k8s.pod.annotation[team]': a, k8s.owner.kind: StatefulSet, k8s.owner.name: web, container.duration: 5}",
+    );
+    all_are(
+        &event,
+        &[
+            ("container.name", "web"),
+            ("container.image", "reg:5000/a/web:2"),
+            ("container.image.repository", "reg:5000/a/web"),
+            ("container.image.tag", "2"),
+            ("container.image.id", "00ff"),
+            ("container.image.digest", "sha256:11"),
+            ("container.privileged", "true"),
+            ("container.runtime_init", "false"),
+            ("container.label[app]", "x"),
+            ("container.label[none]", "<NA>"),
+            ("container.labels", "app:x"),
+            ("container.duration", "5"),
+            ("k8s.pod.name", "web-0"),
+            ("k8s.ns.name", "shop"),
+            ("k8s.pod.id", "u-1"),
+            ("k8s.pod.labels", "tier:front"),
+            ("k8s.pod.annotation[team]", "a"),
+            ("k8s.owner.name", "web"),
+            ("host.unit", "<NA>"),
+        ],
+    );
+}
+
+#[test]
+fn mounts_are_found_by_pattern_and_absent_ones_say_so() {
+    let mounts = "/proc:/host/proc:ro:false:rprivate,/srv/data:/data::true:";
+    let event = event(&format!("{{evt.type: execve, container.id: a, container.mounts: '{mounts}'}}"));
+    all_are(
+        &event,
+        &[
+            ("container.mounts", mounts),
+            ("container.mount[0]", "/proc:/host/proc:ro:false:rprivate"),
+            ("container.mount[/srv/*]", "/srv/data:/data::true:"),
+            ("container.mount[7]", "N/A"),
+            ("container.mount.dest[/proc*]", "/host/proc"),
+            ("container.mount.dest[/etc]", "N/A"),
+            ("container.mount.source[/data]", "/srv/data"),
+            ("container.mount.rdwr[/srv/data]", "true"),
+            ("container.mount.mode[0]", "ro"),
+            ("container.mount.propagation[0]", "rprivate"),
+        ],
+    );
+    let on_host = self::event("{evt.type: execve}");
+    all_are(
+        &on_host,
+        &[
+            ("container.mount.dest[/proc*]", "<NA>"),
+            ("container.name", "host"),
+            ("container.image", "<NA>"),
+            ("container.runtime_init", "<NA>"),
+        ],
+    );
+    let unit = self::event("{evt.type: execve, host.unit: ssh.service}");
+    all_are(&unit, &[("host.unit", "ssh.service"), ("container.id", "host")]);
+}

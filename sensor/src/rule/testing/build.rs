@@ -2,6 +2,7 @@
 //! its author wrote is an error, never a test that passes for the wrong reason.
 
 mod object;
+mod place;
 mod subject;
 
 use std::{net::IpAddr, sync::Arc};
@@ -158,6 +159,7 @@ fn event(pairs: &[Pair<'_>], span: Span, number: u64, elapsed: u64) -> Built<Eve
     let rank = |pair: &&Pair<'_>| match pair.name {
         "proc.cmdline" | "proc.pcmdline" => 0,
         "proc.args" => 1,
+        "container.image" => 1,
         name if name.starts_with("proc.acmdline") => 0,
         "fd.name" => 1,
         _ => 2,
@@ -243,7 +245,7 @@ impl Draft {
         match pair.name.split_once('.').map(|(class, _)| class) {
             Some("evt") => self.set_event(pair),
             Some("proc" | "thread" | "user" | "group") => self.set_process(pair),
-            Some("container" | "k8s") => self.set_container(pair),
+            Some("container" | "k8s" | "host") => self.set_container(pair),
             Some("fd") => match &mut self.event.detail {
                 Detail::Open(_) => self.set_file(pair),
                 Detail::Socket(_) => self.set_socket(pair),

@@ -1,9 +1,9 @@
-//! Who did it: the process, its user and its container.
+//! Who did it: the process and its user.
 
 use std::sync::Arc;
 
-use super::{Built, Draft, Pair, layer, problem, unsettable};
-use crate::event::{Args, Comm, Container, Detail, ExeFile, Layer, Process, Runtime, flags};
+use super::{Built, Draft, Pair, layer, unsettable};
+use crate::event::{Args, Comm, Detail, ExeFile, Layer, Process, flags};
 
 impl Draft {
     pub(super) fn set_process(&mut self, pair: &Pair<'_>) -> Built<()> {
@@ -75,42 +75,6 @@ impl Draft {
             "thread.cap_inheritable" => process.cap_inheritable = Some(pair.flags(flags::CAPABILITIES)?),
             _ => return unsettable(pair),
         }
-        Ok(())
-    }
-
-    pub(super) fn set_container(&mut self, pair: &Pair<'_>) -> Built<()> {
-        if pair.name == "container.id" && pair.text == "host" {
-            return Ok(());
-        }
-        let old = self.event.container.take();
-        let mut container = old.map_or_else(
-            || Container {
-                id: "0123456789ab".into(),
-                full_id: "0123456789ab".into(),
-                runtime: Runtime::Containerd,
-                cgroup: "/".into(),
-                pod_uid: None,
-            },
-            Arc::unwrap_or_clone,
-        );
-        match pair.name {
-            "container.id" => {
-                (container.id, container.full_id) = (pair.text.as_str().into(), pair.text.as_str().into())
-            }
-            "container.full_id" => container.full_id = pair.text.as_str().into(),
-            "container.type" => {
-                container.runtime = match pair.text.as_str() {
-                    "containerd" => Runtime::Containerd,
-                    "cri-o" => Runtime::CriO,
-                    "docker" => Runtime::Docker,
-                    "podman" => Runtime::Podman,
-                    _ => return problem(pair.span, format!("there is no runtime `{}`", pair.text)),
-                }
-            }
-            "k8s.pod.uid" | "k8s.pod.id" => container.pod_uid = Some(pair.text.as_str().into()),
-            _ => return unsettable(pair),
-        }
-        self.event.container = Some(Arc::new(container));
         Ok(())
     }
 }

@@ -1,0 +1,119 @@
+//! A container's own `passwd` and `group` → names. The files belong to whoever built the image or works in the container:
+//! they are resolved inside its root, never outside, and read up to a limit.
+
+use std::{
+    collections::HashMap,
+    fs::metadata,
+    io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, ResolveFlags},
+    io::Errno,
+};
+
+use super::{
+    bundle::read_file,
+    spec::{IdMap, Root},
+};
+use crate::{enrich::users, event::Names};
+
+/// Bytes of a file that are read.
+const FILE_LIMIT: u64 = 256 << 10;
+/// How often a path is looked up that changes under the hand.
+const RETRIES: usize = 8;
+/// Names that are kept of a file, and the longest of them.
+const NAMES: usize = 2048;
+const LONGEST: usize = 128;
+
+/// Reads the names of a container whose root directory the runtime has mounted. `None` where it is not to be seen from here.
+pub(super) fn of_root(root: &Root) -> Option<Names> {
+    let dir = directory(&root.path).ok()?;
+    // Where the sensor has a mount namespace of its own, the directory is there and what is mounted on it is not.
+    std::fs::read_dir(&root.path).ok()?.next()?.ok()?;
+    let table = |path: Option<&Path>, inside: &str, maps: &[IdMap]| {
+        // What is mounted over it lies on the host, where everything is mounted somewhere.
+        let over = |path| within(&directory(Path::new("/"))?, path, ResolveFlags::empty());
+        let bytes = path.map_or_else(|| within(&dir, inside, ResolveFlags::NO_XDEV), over);
+        names(&bytes.unwrap_or_default(), maps)
+    };
+    Some(Names {
+        users: table(root.passwd.as_deref(), "etc/passwd", &root.uids),
+        groups: table(root.group.as_deref(), "etc/group", &root.gids),
+    })
+}
+
+/// Reads the names of the container that a process is in. `None` where the process is gone or has the host's root.
+pub(super) fn of_process(pid: u32) -> Option<Names> {
+    let path = format!("/proc/{pid}/root");
+    let (own, host) = (metadata(format!("{path}/.")).ok()?, metadata("/proc/1/root/.").ok()?);
+    if (own.dev(), own.ino()) == (host.dev(), host.ino()) {
+        return None;
+    }
+    let dir = directory(Path::new(&path)).ok()?;
+    let maps =
+        |name: &str| id_maps(&std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default());
+    let table = |inside: &str, maps: &[IdMap]| {
+        names(&within(&dir, inside, ResolveFlags::NO_XDEV).unwrap_or_default(), maps)
+    };
+    Some(Names { users: table("etc/passwd", &maps("uid_map")), groups: table("etc/group", &maps("gid_map")) })
+}
+
+fn directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+/// A file below a root directory, symlinks resolved as a process with that root sees them. Inside a container nothing else
+/// that is mounted there is entered (`NO_XDEV`): a file system that the container brings could keep the reader waiting.
+fn within(root: &OwnedFd, path: impl AsRef<Path>, more: ResolveFlags) -> io::Result<Vec<u8>> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS | more;
+    let path = path.as_ref();
+    let open = || rustix::fs::openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    // The kernel gives up where something is renamed or mounted meanwhile, anywhere.
+    let again = |found: &Result<OwnedFd, Errno>| matches!(found, Err(Errno::AGAIN));
+    let found =
+        std::iter::repeat_with(open).take(RETRIES).find(|found| !again(found)).unwrap_or_else(open)?;
+    read_file(&found, FILE_LIMIT, true)
+}
+
+fn names(bytes: &[u8], maps: &[IdMap]) -> HashMap<u32, Arc<str>> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut names = HashMap::new();
+    for (id, name) in users::entries(&text).filter(|(_, name)| name.len() <= LONGEST).take(NAMES) {
+        if let Some(id) = outside(id, maps) {
+            // The first name of a number counts, as `getpwuid` has it.
+            names.entry(id).or_insert_with(|| name.into());
+        }
+    }
+    names
+}
+
+/// The number that an id of a user namespace has outside; without a namespace the same.
+fn outside(id: u32, maps: &[IdMap]) -> Option<u32> {
+    if maps.is_empty() {
+        return Some(id);
+    }
+    let map = maps.iter().find(|map| id >= map.inside && id - map.inside < map.size)?;
+    map.outside.checked_add(id - map.inside)
+}
+
+/// `/proc/PID/uid_map`.
+fn id_maps(text: &str) -> Vec<IdMap> {
+    let number = |word: Option<&str>| word.and_then(|word| word.parse().ok());
+    let line = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some(IdMap {
+            inside: number(words.next())?,
+            outside: number(words.next())?,
+            size: number(words.next())?,
+        })
+    };
+    text.lines().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests;
