@@ -1,8 +1,8 @@
-#![doc = include_str!("correlate/semantics.md")]
+//! Conditions that hold → matches, for rules that ask for more than one event. This knows the event and what rules ask for,
+//! and nothing of how conditions are evaluated. Everything that is remembered lies in one table, which keeps to its
+//! budget.
 //!
-//! The engine says which conditions hold on an event; here it is decided what comes of it. This knows the event and
-//! what rules ask for, and nothing of how conditions are evaluated. Everything that is remembered lies in one
-//! [`Table`], which keeps to its budget.
+#![doc = include_str!("correlate/semantics.md")]
 
 mod chain;
 mod finding;
