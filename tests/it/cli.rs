@@ -9,7 +9,7 @@ use std::{
 use sensor_tests::{
     Act, Sensor,
     daemon::{programs_of, run, wait_until_unloaded},
-    exclusive, needs_kernel, vedette,
+    exclusive, needs_kernel, scaled, vedette,
 };
 
 use crate::exec::steps;
@@ -186,7 +186,7 @@ fn cli_starts_while_processes_come_and_go() {
     needs_kernel!();
     let _alone = exclusive();
     // `/proc` changes under the reader's hands: what vanishes is left out, and nothing is made up.
-    let storm = Act::new(steps(&["spawn-storm", "1500", "ACT"])).start();
+    let storm = Act::new(steps(&["spawn-storm", &scaled(1500).max(200).to_string(), "ACT"])).start();
     for _ in 0..3 {
         let sensor = Sensor::start(&[]);
         let (done, events) = Act::new(["exit", "0"]).seen_by(&sensor);

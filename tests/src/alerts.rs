@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{DEADLINE, vedette};
+use crate::{deadline, vedette};
 
 /// How often a file is looked at that somebody else writes.
 const LOOK: Duration = Duration::from_millis(20);
@@ -136,7 +136,7 @@ impl Watcher {
     /// Where there are none in time.
     #[must_use]
     pub fn rules(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         loop {
             let text = fs::read(self.dir.path().join("stats.json")).unwrap_or_default();
             let stats: Value = serde_json::from_slice(&text).unwrap_or_default();
@@ -188,7 +188,7 @@ impl Watcher {
     }
 
     fn wait<T>(&self, what: &str, mut look: impl FnMut(&State) -> Option<T>) -> T {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         let mut state = self.seen.lock();
         loop {
             if let Some(found) = look(&state) {

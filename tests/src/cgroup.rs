@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{Act, DEADLINE};
+use crate::{Act, deadline};
 
 /// A directory of a cgroup filesystem and those above it that were made for it. Removed when it is dropped.
 pub struct Group {
@@ -81,7 +81,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         for dir in &self.made {
             // A process that just ended may still count as a member; a parent may have other tests' groups in it.
             while let Err(error) = fs::remove_dir(dir) {

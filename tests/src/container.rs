@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{DEADLINE, Sensor, require::has_program};
+use crate::{Sensor, deadline, require::has_program};
 
 /// What it takes.
 const PROGRAMS: [&str; 6] = ["containerd", "ctr", "runc", "umoci", "skopeo", "busybox"];
@@ -160,7 +160,7 @@ impl Containerd {
     }
 
     fn wait(&self) {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         while UnixStream::connect(self.socket()).is_err() {
             assert!(Instant::now() < end, "{}", fs::read_to_string(self.at("log")).unwrap_or_default());
             std::thread::yield_now();

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{DEADLINE, vedette};
+use crate::{deadline, vedette};
 
 /// Runs `vedette` with arguments to its end.
 ///
@@ -39,7 +39,7 @@ pub fn programs_of(pid: u32) -> BTreeSet<u32> {
 /// Where one stays.
 pub fn wait_until_unloaded(programs: &BTreeSet<u32>) {
     assert!(!programs.is_empty(), "there were programs");
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + deadline();
     loop {
         let left: Vec<u32> = aya::programs::loaded_programs()
             .filter_map(|program| Some(program.ok()?.id()))

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{DEADLINE, Sensor, container::image, require::has_program};
+use crate::{Sensor, container::image, deadline, require::has_program};
 
 /// A command line that runs containers.
 pub struct Engine {
@@ -78,7 +78,7 @@ impl Engine {
         let flags = vec!["-H".to_owned(), format!("unix://{socket}")];
         let mut engine =
             Self { dir, program: "docker", flags, run: strings(&["--net=none"]), daemon: Some(daemon) };
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         while UnixStream::connect(&socket).is_err() {
             let ended = engine.daemon.as_mut().is_some_and(|daemon| matches!(daemon.try_wait(), Ok(Some(_))));
             if ended || Instant::now() > end {

@@ -19,13 +19,15 @@ mod event;
 pub mod recorded;
 pub mod require;
 mod sensor;
+mod slow;
 
 use std::path::PathBuf;
 
 pub use self::{
     act::{Act, Done},
     event::Event,
-    sensor::{DEADLINE, Exclusive, Sensor, exclusive, shared},
+    sensor::{Exclusive, Sensor, exclusive, shared},
+    slow::{deadline, scaled},
 };
 
 /// The daemon under test: `VEDETTE_BIN`, else the release build of this workspace.

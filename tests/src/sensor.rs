@@ -9,13 +9,10 @@ use std::{
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use crate::{Event, vedette};
-
-/// How long a test waits for anything. Nothing takes nearly as long; a loaded machine must not fail a test.
-pub const DEADLINE: Duration = Duration::from_secs(90);
+use crate::{Event, deadline, vedette};
 
 /// A sensor at work.
 pub struct Sensor {
@@ -185,7 +182,7 @@ impl Sensor {
     }
 
     fn wait<T>(&self, what: &str, mut look: impl FnMut(&State) -> Option<T>) -> T {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + deadline();
         let mut state = self.seen.lock();
         loop {
             if let Some(found) = look(&state) {

@@ -6,6 +6,7 @@
 mod output;
 mod packages;
 mod table;
+mod vm;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -31,10 +32,17 @@ const FUZZ_SECONDS: u32 = 20;
 pub(crate) struct Args {
     /// Run only the tests whose name contains this text (suites that take no filter are left out)
     filter: Option<String>,
+    /// Run the real-kernel tests on other kernels instead, in QEMU: names separated by commas (`5.10,6.12/cgroup1`),
+    /// `all`, or `list` for what there is
+    #[arg(long, value_name = "LIST")]
+    vm: Option<String>,
 }
 
 /// Sets up, runs everything and ends with the table.
 pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
+    if let Some(list) = &args.vm {
+        return vm::command(place, list, args.filter.as_deref());
+    }
     packages::ensure(place)?;
     let daemon = build::release(place)?;
     let filter = args.filter.as_deref();
@@ -136,7 +144,7 @@ fn libtest(cargo: &mut Command, place: &Place, filter: Option<&str>) {
 }
 
 /// Runs one suite, shows what it says, and counts.
-fn suite(name: &'static str, command: &mut Command, mut reader: Reader) -> Result<Row> {
+fn suite(name: &str, command: &mut Command, mut reader: Reader) -> Result<Row> {
     println!("\n== {name}");
     let start = Instant::now();
     let status = child::lines(command, |line| {

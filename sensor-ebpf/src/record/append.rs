@@ -38,7 +38,8 @@ extern "C" fn record_append(slot: u32, how: u32, from: u64, len: u32) -> u32 {
     })
 }
 
-/// The same with any way to `read`; it returns what the helpers return: an error below zero or, for a string, its length.
+/// The same with any way to `read`; it returns what the helpers return: an error below zero or, for a string,
+/// its length with the NUL.
 #[inline(always)]
 pub(crate) fn append_with(
     slot: u32,
@@ -56,6 +57,8 @@ pub(crate) fn append_with(
     let got = read(unsafe { base.cast::<u8>().add(at as usize) }.cast(), len);
     let (took, flags) = match (string, got) {
         (false, 0) => (len, 0),
+        // An empty string, of which kernels up to 6.12 do not count the NUL.
+        (true, 0) => (0, 0),
         (true, 1..) if got as u32 == len => (len - 1, u32::from(text::TRUNCATED) << 16),
         (true, 1..) => (got as u32 - 1, 0),
         _ => return u32::from(text::FAULT) << 16,
@@ -124,10 +127,12 @@ extern "C" fn record_append_list(slot: u32, array: u64, compat: u32) -> u32 {
         let took = unsafe {
             bpf_probe_read_user_str(base.cast::<u8>().add(to as usize).cast(), LIST_STRING, entry as *const _)
         };
-        if took <= 0 {
+        if took < 0 {
             flags |= u32::from(text::FAULT);
             break;
         }
+        // Kernels up to 6.12 do not count the NUL of an empty string, which they do write.
+        let took = took.max(1);
         len = (len + (took as u32 & (LIST_STRING * 2 - 1))) & (LIST_MAX - 1);
         if index + 1 == LIST_LEN || took as u32 == LIST_STRING {
             flags |= u32::from(text::TRUNCATED);

@@ -88,6 +88,9 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let mut report = Report::default();
     let offsets = offsets::offsets(&own_btf, &mut report)?;
     let knobs = offsets::knobs(&own_btf, options.ring_bytes);
+    if knobs.task_pt_regs == 0 {
+        report.missing_fields.push(offsets::FORK_CALL);
+    }
     let knobs: Vec<u32> = knobs
         .as_bytes()
         .chunks_exact(4)

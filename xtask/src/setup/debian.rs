@@ -1,5 +1,5 @@
-//! Gets one package of a chosen version out of Debian's archive, without root and without touching the
-//! machine's own package lists.
+//! Gets one package of a chosen version or name out of Debian's archive, without root and without touching
+//! the machine's own package lists.
 //!
 //! apt checks the signatures and the checksums as always: the only difference is that it works in folders of
 //! its own and asks suites that the machine does not follow. What is in a package is the caller's matter.
@@ -27,28 +27,57 @@ pub(super) fn folder(place: &Place) -> PathBuf {
 
 /// Downloads the newest version that starts with `version` and returns where the package is.
 pub(super) fn download(place: &Place, package: &str, version: &str) -> Result<PathBuf> {
-    ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
-    let mirror = mirror(place)?;
     let mut read = Vec::new();
     for suite in SUITES {
-        let apt = Apt::new(place, &mirror, suite)?;
-        println!("setup: reading the package list of Debian {suite}");
-        // A suite may not exist yet, or not any more; the next one is asked then.
-        if !child::succeeds(&mut apt.command("apt-get", &["update", "--quiet"])) {
-            continue;
-        }
+        let Some(apt) = Apt::read(place, suite)? else { continue };
         read.push(suite);
         let table = child::output(&mut apt.command("apt-cache", &["madison", package]), "apt-cache madison")?;
         if let Some(exact) = first_version(&table, version) {
-            return apt.fetch(place, package, exact);
+            return apt.fetch(place, package, Some(exact));
         }
     }
-    ensure!(!read.is_empty(), "cannot read any package list of {mirror}");
+    ensure!(!read.is_empty(), "no package list of Debian could be read");
     bail!("none of {} has {package} {version}*", read.join(", "))
+}
+
+/// Downloads the package whose name has the greatest key, out of all suites that can be read. Where `key`
+/// is nothing, the package is not meant.
+pub(crate) fn download_newest<K: Ord>(
+    place: &Place,
+    suites: &[&str],
+    prefix: &str,
+    key: impl Fn(&str) -> Option<K>,
+) -> Result<PathBuf> {
+    let mut best: Option<(K, String, Apt)> = None;
+    let mut read = Vec::new();
+    for suite in suites {
+        let Some(apt) = Apt::read(place, suite)? else { continue };
+        read.push(*suite);
+        let names =
+            child::output(&mut apt.command("apt-cache", &["pkgnames", prefix]), "apt-cache pkgnames")?;
+        let newest = names.lines().filter_map(|name| Some((key(name)?, name))).max();
+        if let Some((key, name)) = newest
+            && best.as_ref().is_none_or(|(known, ..)| key > *known)
+        {
+            best = Some((key, name.to_owned(), apt));
+        }
+    }
+    ensure!(!read.is_empty(), "no package list of Debian {} could be read", suites.join(", "));
+    let (_, name, apt) = best.with_context(|| format!("Debian {} has no such package", read.join(", ")))?;
+    apt.fetch(place, &name, None)
 }
 
 /// Unpacks the folder `inside` of a package into `to`, leaving out the first `depth` parts of each name.
 pub(super) fn unpack(package: &Path, inside: &str, depth: usize, to: &Path) -> Result<()> {
+    tar(package, &[&format!("--strip-components={depth}"), inside], to)
+}
+
+/// Unpacks the files whose last part of the name fits a pattern.
+pub(crate) fn unpack_named(package: &Path, pattern: &str, to: &Path) -> Result<()> {
+    tar(package, &["--wildcards", "--no-anchored", pattern], to)
+}
+
+fn tar(package: &Path, what: &[&str], to: &Path) -> Result<()> {
     let mut archive = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(package)
@@ -57,14 +86,19 @@ pub(super) fn unpack(package: &Path, inside: &str, depth: usize, to: &Path) -> R
         .context("cannot start dpkg-deb")?;
     let pipe = archive.stdout.take().context("dpkg-deb has no output")?;
     let tar = Command::new("tar")
-        .args(["--extract", "--no-same-owner", &format!("--strip-components={depth}"), "--directory"])
+        .args(["--extract", "--no-same-owner", "--directory"])
         .arg(to)
-        .arg(inside)
+        .args(what)
         .stdin(pipe)
         .status()
         .context("cannot start tar")?;
     let archive = archive.wait().context("cannot wait for dpkg-deb")?;
-    ensure!(tar.success() && archive.success(), "cannot unpack {inside} out of {}", package.display());
+    ensure!(
+        tar.success() && archive.success(),
+        "cannot unpack {} out of {}",
+        what.last().unwrap_or(&""),
+        package.display()
+    );
     Ok(())
 }
 
@@ -96,6 +130,16 @@ struct Apt {
 }
 
 impl Apt {
+    /// With the suite's list read anew; nothing where it cannot be read: a suite may not exist yet, or not any
+    /// more.
+    fn read(place: &Place, suite: &str) -> Result<Option<Apt>> {
+        ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
+        let apt = Apt::new(place, &mirror(place)?, suite)?;
+        println!("setup: reading the package list of Debian {suite}");
+        let read = child::succeeds(&mut apt.command("apt-get", &["update", "--quiet"]));
+        Ok(read.then_some(apt))
+    }
+
     fn new(place: &Place, mirror: &str, suite: &str) -> Result<Apt> {
         let folder = place.cache.join("debian").join(suite);
         let create = |dir: PathBuf| {
@@ -142,12 +186,13 @@ impl Apt {
     }
 
     /// `apt-get download` writes into the folder it runs in; the package moves on only when it is whole.
-    fn fetch(&self, place: &Place, package: &str, version: &str) -> Result<PathBuf> {
-        println!("setup: downloading {package} {version}");
+    fn fetch(&self, place: &Place, package: &str, version: Option<&str>) -> Result<PathBuf> {
+        let wanted = version.map_or_else(|| package.to_owned(), |version| format!("{package}={version}"));
+        println!("setup: downloading {wanted}");
         let download = self.folder.join("download");
         let _ = fs::remove_dir_all(&download);
         fs::create_dir_all(&download).with_context(|| format!("cannot create {}", download.display()))?;
-        let mut apt = self.command("apt-get", &["download", "--quiet", &format!("{package}={version}")]);
+        let mut apt = self.command("apt-get", &["download", "--quiet", &wanted]);
         child::run(apt.current_dir(&download).stdout(Stdio::null()), "downloading the package")?;
         let entry = fs::read_dir(&download)
             .with_context(|| format!("cannot read {}", download.display()))?

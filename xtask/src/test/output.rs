@@ -47,6 +47,11 @@ impl Reader {
         self.results > 0
     }
 
+    /// Whether any test of a suite failed.
+    pub(super) fn failed(&self) -> bool {
+        self.failed > 0
+    }
+
     /// Takes one line and says whether it is worth showing.
     pub(super) fn line(&mut self, line: &str) -> bool {
         if let Some(skip) = skip(line) {
@@ -93,7 +98,7 @@ impl Reader {
     }
 
     /// The row of this suite. A test that skipped itself is taken out of those that passed.
-    pub(super) fn finish(&mut self, name: &'static str) -> Row {
+    pub(super) fn finish(&mut self, name: &str) -> Row {
         let mut row = Row::new(name);
         row.failures = std::mem::take(&mut self.failures);
         row.skips = std::mem::take(&mut self.skips);

@@ -37,6 +37,10 @@ const PACKAGES: [Package; 7] = [
     Package { name: "skopeo", program: "skopeo", why: "gives the test image its name and its digest" },
 ];
 
+/// What the machines of `--vm` need besides; too large to be put on machines that do not ask for it.
+const MACHINES: [Package; 1] =
+    [Package { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "machines with other kernels" }];
+
 /// Debian's hook that is asked before a service is started; 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -47,8 +51,23 @@ const POLICY_TEXT: &str = "#!/bin/sh\n# Written by `cargo xtask test` while it i
 
 /// Installs or names what is missing, and is silent where nothing is.
 pub(super) fn ensure(place: &Place) -> Result<()> {
+    ensure_all(place, &PACKAGES)
+}
+
+/// The same for what the machines of `--vm` need.
+pub(super) fn ensure_machines(place: &Place) -> Result<()> {
+    ensure_all(place, &MACHINES)
+}
+
+/// Whether a program is in the `PATH`.
+pub(super) fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn ensure_all(place: &Place, packages: &[Package]) -> Result<()> {
     let debian = Path::new("/etc/debian_version").is_file();
-    let missing: Vec<&Package> = PACKAGES.iter().filter(|package| !is_installed(package, debian)).collect();
+    let missing: Vec<&Package> = packages.iter().filter(|package| !is_installed(package, debian)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -75,8 +94,7 @@ fn is_installed(package: &Package, debian: bool) -> bool {
         query.args(["--show", "--showformat", "${db:Status-Status}", package.name]);
         return query.output().is_ok_and(|output| output.stdout == b"installed");
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(package.program).is_file())
+    in_path(package.program)
 }
 
 fn apt_install(place: &Place, names: &[&str]) -> Result<()> {

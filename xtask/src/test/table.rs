@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 #[derive(Default)]
 pub(super) struct Row {
     /// What ran.
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Tests that ran and held.
     pub(super) passed: u64,
     /// Tests that ran and did not.
@@ -34,18 +34,18 @@ pub(super) struct Skip {
 
 impl Row {
     /// A suite of which nothing is known yet.
-    pub(super) fn new(name: &'static str) -> Row {
-        Row { name, ..Row::default() }
+    pub(super) fn new(name: impl Into<String>) -> Row {
+        Row { name: name.into(), ..Row::default() }
     }
 
     /// A whole suite that cannot run here; it counts as one skip.
-    pub(super) fn skipped(name: &'static str, why: impl Into<String>) -> Row {
+    pub(super) fn skipped(name: &str, why: impl Into<String>) -> Row {
         let skip = Skip { name: String::new(), why: why.into() };
         Row { skipped: 1, skips: vec![skip], ..Row::new(name) }
     }
 
     /// A whole suite that had to run and could not; it counts as one failure.
-    pub(super) fn broken(name: &'static str, why: String) -> Row {
+    pub(super) fn broken(name: &str, why: String) -> Row {
         Row { failed: 1, failures: vec![why], ..Row::new(name) }
     }
 }

@@ -1,0 +1,169 @@
+//! `cargo xtask test --vm LIST`: the real-kernel tests on other kernels, each in a machine of its own.
+//!
+//! It wires the parts: rows of the matrix, kernels, one root file system, one machine after the other. A
+//! machine that cannot be had, dies or says nothing is a failure of its row, never a row that is left out.
+
+mod cpio;
+mod entry;
+mod facts;
+mod kernel;
+mod machine;
+mod root;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use self::entry::Entry;
+use self::facts::Facts;
+use self::machine::{End, Machine, QEMU};
+use self::root::Programs;
+use super::output::Reader;
+use super::table::{self, Row};
+use super::{PROMISE, packages};
+use crate::build;
+use crate::child::{self, Exit};
+use crate::place::Place;
+
+/// How long a machine may take: three times what it takes on two processors that others use as well.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// What tests are told of a machine: how much more patient to be (such that a test that waits in vain still
+/// fails by its name, before the machine's time is over), and how much smaller to make their storms.
+const PACE: &str = "VEDETTE_TEST_SLOW=3 VEDETTE_TEST_STORM=20";
+
+/// Tests that stay out, by a part of their names: files, rules, recordings and the command line, which no
+/// kernel changes. Every start of a sensor costs seconds in such a machine.
+const LEFT_OUT: [&str; 14] = [
+    "cost::",
+    // A storm of control groups for minutes, about the memory of the daemon.
+    "cgroup::cgroup_churn",
+    "fixtures::",
+    "layers::",
+    "reload::",
+    "replay::",
+    "simulate::",
+    "cli::cli_events_end",
+    "cli::cli_recording",
+    "cli::cli_rules",
+    "cli::cli_second",
+    "cli::cli_sighup",
+    "cli::cli_sigint",
+    "cli::cli_wrong",
+];
+
+/// Runs the rows and ends with the table.
+pub(super) fn command(place: &Place, list: &str, filter: Option<&str>) -> Result<()> {
+    if list == "list" {
+        print_list(place);
+        return Ok(());
+    }
+    let entries = entry::parse(list).map_err(|error| Exit::new(2, format!("{error:#}")))?;
+    packages::ensure(place)?;
+    packages::ensure_machines(place)?;
+    if !packages::in_path(QEMU) {
+        return Err(Exit::new(1, format!("{QEMU} is not here: install the package qemu-system-x86")).into());
+    }
+    let programs = programs(place)?;
+    let root = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    let bytes = root::archive(place, &programs, &script(filter))?;
+    std::fs::write(root.path(), &bytes).context("cannot write the root file system")?;
+    println!("a root file system of {} MiB", bytes.len() / (1024 * 1024));
+    drop(bytes);
+    let mut rows = Vec::new();
+    let mut facts = Vec::new();
+    for entry in entries {
+        let (row, fact) = run(place, &entry, root.path(), filter.is_none())?;
+        facts.extend(fact.map(|fact| (entry.name(), fact)));
+        rows.push(row);
+    }
+    print!("\n{}", facts::render(&facts));
+    print!("{}", table::render(&rows));
+    if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
+}
+
+/// What `--vm` understands, and what is in the cache.
+fn print_list(place: &Place) {
+    for entry in entry::all() {
+        let kept = kernel::kept(place, entry.series);
+        let state = kept.map_or("not fetched yet".to_owned(), |kernel| kernel.version);
+        println!("{:16} {state:24} {}", entry.name(), entry.options());
+    }
+}
+
+/// Builds what goes into the machines.
+fn programs(place: &Place) -> Result<Programs> {
+    let daemon = build::release(place)?;
+    let mut cargo = child::cargo(&place.top);
+    cargo.args(["test", "--package", "sensor-tests", "--no-run", "--message-format=json", "--target-dir"]);
+    let messages = child::output(cargo.arg(&place.target), "building the real-kernel tests")?;
+    let built = |name: &str, is_test: bool| -> Result<PathBuf> {
+        let found = messages.lines().find_map(|line| {
+            let message: serde_json::Value = serde_json::from_str(line).ok()?;
+            let is = |pointer: &str, value: &serde_json::Value| message.pointer(pointer) == Some(value);
+            let fits = is("/target/name", &name.into()) && is("/profile/test", &is_test.into());
+            message.get("executable")?.as_str().filter(|_| fits).map(PathBuf::from)
+        });
+        found.with_context(|| format!("cargo did not say where it built `{name}`"))
+    };
+    Ok(Programs { daemon, tests: built("it", true)?, act: built("act", false)? })
+}
+
+/// What a machine runs.
+fn script(filter: Option<&str>) -> String {
+    let skips: String = LEFT_OUT.iter().map(|name| format!(" --skip {name}")).collect();
+    // A filter is a part of a test's name: letters, digits, underscores and colons.
+    let filter: String =
+        filter.unwrap_or_default().chars().filter(|c| c.is_alphanumeric() || "_:".contains(*c)).collect();
+    format!(
+        "export VEDETTE_BIN=/vm/vedette {PROMISE}=kernel {PACE}\n\
+         echo \"vm: doctor $(/vm/vedette doctor --json)\"\n\
+         cd /tmp && exec /vm/bin/deps/it --show-output --format=pretty{skips} {filter}\n"
+    )
+}
+
+/// One row; `whole` where no filter leaves tests out.
+fn run(place: &Place, entry: &Entry, root: &Path, whole: bool) -> Result<(Row, Option<Facts>)> {
+    let name = entry.name();
+    println!("\n== {name}");
+    let start = Instant::now();
+    let kernel = match kernel::ensure(place, entry.series) {
+        Ok(kernel) => kernel,
+        Err(error) => return Ok((Row::broken(&name, format!("no kernel: {error:#}")), None)),
+    };
+    println!("kernel {}, {}", kernel.version, entry.options());
+    let (mut reader, mut facts) = (Reader::libtest(), Facts::default());
+    let machine = Machine { kernel: &kernel, root, options: entry.options(), limit: LIMIT };
+    let end = machine.run(|line| {
+        if !facts.line(line) && reader.line(line) {
+            println!("{line}");
+        }
+    })?;
+    let mut row = reader.finish(&name);
+    row.seconds = start.elapsed().as_secs_f64();
+    let mut fail = |why: String| {
+        row.failed += 1;
+        row.failures.push(why);
+    };
+    match end {
+        End::Died { why, log } => {
+            println!("{log}");
+            fail(why);
+        }
+        End::Said(code) if code != 0 && !reader.failed() => {
+            fail(format!("the suite itself (exit code {code})"))
+        }
+        End::Said(0) if !reader.counted() => fail("the suite said no result".to_owned()),
+        End::Said(_) => {}
+    }
+    if let Err(why) = entry.check(&facts.lsm, &facts.cgroup) {
+        fail(why);
+    }
+    // Skips alone prove nothing of a kernel; that a filter finds only such tests is the user's matter.
+    if row.passed + row.failed + if whole { 0 } else { row.skipped } == 0 {
+        row.failed = 1;
+        row.failures.push("no test ran".to_owned());
+    }
+    Ok((row, Some(facts)))
+}

@@ -1,0 +1,159 @@
+//! The rows of the matrix: which kernels there are, and which way each of them is started.
+//!
+//! It turns what the user typed into rows and rows into kernel options; it starts nothing.
+
+use anyhow::{Result, bail};
+
+/// A kernel of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Series {
+    /// As the user types it: the beginning of a version, or `newest`.
+    pub(super) name: &'static str,
+    /// The suites of Debian that have it.
+    pub(super) suites: &'static [&'static str],
+    /// Whether BPF is among the security modules without being asked for.
+    bpf_lsm: bool,
+}
+
+/// All of them, the oldest first. The newest is whatever is newest in the suites that can be read.
+pub(super) const SERIES: [Series; 4] = [
+    Series { name: "5.10", suites: &["bullseye"], bpf_lsm: false },
+    Series { name: "6.1", suites: &["bookworm"], bpf_lsm: true },
+    Series { name: "6.12", suites: &["trixie"], bpf_lsm: true },
+    Series { name: NEWEST, suites: &["trixie-backports", "sid"], bpf_lsm: true },
+];
+
+/// The name of the series without a number.
+pub(super) const NEWEST: &str = "newest";
+
+/// Another way to start the same kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Variant {
+    /// The unified hierarchy of control groups, and the security modules that the kernel has by itself.
+    Plain,
+    /// The hierarchies of cgroup v1, and no unified one.
+    CgroupV1,
+    /// BPF among the security modules.
+    Lsm,
+    /// BPF not among them.
+    NoLsm,
+}
+
+const VARIANTS: [(&str, Variant); 3] =
+    [("cgroup1", Variant::CgroupV1), ("lsm", Variant::Lsm), ("nolsm", Variant::NoLsm)];
+
+/// One row of the matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) series: Series,
+    pub(super) variant: Variant,
+}
+
+impl Entry {
+    /// As the user types it: `5.10`, `5.10/lsm`.
+    pub(super) fn name(&self) -> String {
+        let variant = VARIANTS.iter().find(|(_, variant)| *variant == self.variant);
+        variant
+            .map_or_else(|| self.series.name.to_owned(), |(name, _)| format!("{}/{name}", self.series.name))
+    }
+
+    /// What the kernel is told besides what every machine is told.
+    pub(super) fn options(&self) -> &'static str {
+        match self.variant {
+            Variant::Plain => "vedette.cgroup=v2",
+            Variant::CgroupV1 => "vedette.cgroup=v1",
+            Variant::Lsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor,bpf",
+            Variant::NoLsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor",
+        }
+    }
+
+    /// Whether the machine says that it is what the row promises: a misspelt option would test nothing new.
+    pub(super) fn check(&self, lsm: &str, cgroup: &str) -> Result<(), String> {
+        let bpf = lsm.split(',').any(|module| module.trim() == "bpf");
+        let unified = cgroup.contains("cgroup2");
+        let (want_bpf, want_unified) = match self.variant {
+            Variant::Plain => (self.series.bpf_lsm, true),
+            Variant::CgroupV1 => (self.series.bpf_lsm, false),
+            Variant::Lsm => (true, true),
+            Variant::NoLsm => (false, true),
+        };
+        if bpf != want_bpf {
+            return Err(format!("the security modules are `{lsm}`, which is not what this row is about"));
+        }
+        if unified != want_unified || cgroup.trim().is_empty() {
+            return Err(format!("the control groups are `{cgroup}`, which is not what this row is about"));
+        }
+        Ok(())
+    }
+}
+
+/// What `all` means: every kernel as it comes, at both ends also with BPF LSM turned round, and in between
+/// also with cgroup v1.
+pub(super) fn all() -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for series in SERIES {
+        entries.push(Entry { series, variant: Variant::Plain });
+        let other = if series.bpf_lsm { Variant::NoLsm } else { Variant::Lsm };
+        if matches!(series.name, "5.10" | NEWEST) {
+            entries.push(Entry { series, variant: other });
+        } else {
+            entries.push(Entry { series, variant: Variant::CgroupV1 });
+        }
+    }
+    entries
+}
+
+/// The rows of a list such as `5.10,6.12/cgroup1`, or `all`.
+pub(super) fn parse(list: &str) -> Result<Vec<Entry>> {
+    if list == "all" {
+        return Ok(all());
+    }
+    list.split(',').map(|name| one(name.trim())).collect()
+}
+
+fn one(name: &str) -> Result<Entry> {
+    let (kernel, variant) = name.split_once('/').unwrap_or((name, ""));
+    let series = SERIES.into_iter().find(|series| series.name == kernel);
+    let variant = match variant {
+        "" => Some(Variant::Plain),
+        _ => VARIANTS.iter().find(|(known, _)| *known == variant).map(|(_, variant)| *variant),
+    };
+    match (series, variant) {
+        (Some(series), Some(variant)) => Ok(Entry { series, variant }),
+        _ => bail!(
+            "no kernel `{name}`: there are {} (each also with {}), `all` and `list`",
+            SERIES.map(|series| series.name).join(", "),
+            VARIANTS.map(|(name, _)| format!("/{name}")).join(", "),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Variant, all, parse};
+
+    #[test]
+    fn a_list_names_rows_and_rows_their_list() {
+        let rows = parse("5.10, 6.12/cgroup1,newest/nolsm").unwrap();
+        let names: Vec<String> = rows.iter().map(super::Entry::name).collect();
+        assert_eq!(names, ["5.10", "6.12/cgroup1", "newest/nolsm"]);
+        assert_eq!(rows.get(1).unwrap().variant, Variant::CgroupV1);
+        assert!(parse("5.1").unwrap_err().to_string().contains("no kernel `5.1`"));
+        assert!(parse("5.10/x").is_err());
+        let every: Vec<String> = all().iter().map(super::Entry::name).collect();
+        assert_eq!(parse(&every.join(",")).unwrap(), all());
+    }
+
+    #[test]
+    fn a_machine_that_is_not_what_its_row_says_is_found_out() {
+        let row = |name: &str| parse(name).unwrap().remove(0);
+        let v2 = " /sys/fs/cgroup cgroup2 ";
+        let v1 = " /sys/fs/cgroup/pids cgroup ";
+        assert!(row("5.10").check("capability,yama", v2).is_ok());
+        assert!(row("5.10/lsm").check("capability,yama", v2).is_err());
+        assert!(row("6.12").check("capability,yama,bpf", v2).is_ok());
+        assert!(row("6.12/cgroup1").check("yama,bpf", v1).is_ok());
+        assert!(row("6.12/cgroup1").check("yama,bpf", v2).is_err());
+        assert!(row("6.12/cgroup1").check("yama,bpf", "").is_err());
+    }
+}

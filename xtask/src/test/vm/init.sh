@@ -1,0 +1,45 @@
+#!/bin/busybox sh
+# The first process of a test machine: mounts what the tests need, says what it finds, runs /vm/tests and
+# ends. `vm:` lines on the first serial port are for xtask; the kernel's log is on the second.
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/root TERM=dumb
+mount -t proc proc /proc
+read -r up _ < /proc/uptime
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o ptmxmode=666 pts /dev/pts
+mount -t tmpfs shm /dev/shm
+mount -t tmpfs tmp /tmp
+mount -t tmpfs run /run
+mount -t securityfs security /sys/kernel/security
+mount -t tracefs tracing /sys/kernel/tracing
+mount -t bpf bpf /sys/fs/bpf
+ln -s /proc/self/fd /dev/fd
+read -r options < /proc/cmdline
+case " $options " in
+*" vedette.cgroup=v1 "*)
+    mount -t tmpfs cgroup /sys/fs/cgroup
+    # Whatever this kernel still has of the old controllers, each in a hierarchy of its own.
+    for name in cpu memory pids freezer devices; do
+        mkdir "/sys/fs/cgroup/$name"
+        mount -t cgroup -o "$name" "$name" "/sys/fs/cgroup/$name" || rmdir "/sys/fs/cgroup/$name"
+    done
+    ;;
+*) mount -t cgroup2 cgroup /sys/fs/cgroup ;;
+esac
+ifconfig lo 127.0.0.1 up
+hostname vm
+stty -F /dev/ttyS0 raw -echo
+exec < /dev/null > /dev/ttyS0 2>&1
+echo "vm: uptime $up"
+echo "vm: kernel $(uname -r)"
+echo "vm: lsm $(cat /sys/kernel/security/lsm)"
+echo "vm: cgroup $(grep -o ' /sys/fs/cgroup[^ ]* cgroup2\? ' /proc/mounts | tr -d '\n')"
+sh /vm/tests
+echo "vm: exit $?"
+# Setting a serial port waits until all is sent; what is still under way when the machine ends is lost.
+stty -F /dev/ttyS0 sane
+stty -F /dev/ttyS1 sane
+echo b > /proc/sysrq-trigger
+sleep 9

@@ -1,0 +1,126 @@
+//! Runs one machine to its end, and says how it ended.
+//!
+//! An end counts only if the machine says it: time that runs out, a kernel that panics and a silence are
+//! failures with a name. What the lines of the tests mean is the caller's matter.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::kernel::Kernel;
+use crate::child;
+
+/// The program; the package `qemu-system-x86`.
+pub(super) const QEMU: &str = "qemu-system-x86_64";
+
+/// How much memory a machine has, in MiB. The root file system is in it, twice while it is unpacked.
+const MEMORY: &str = "1536";
+
+/// What `timeout` exits with where time ran out, by its own signal and by the last one.
+const OUT_OF_TIME: [i32; 2] = [124, 137];
+
+/// Words of the kernel's log that begin the account of a death.
+const DEATHS: [&str; 4] = ["Kernel panic", "Oops", "BUG: ", "general protection fault"];
+
+/// How many lines of the kernel's log are shown of a machine that died.
+const TAIL: usize = 12;
+
+/// How a machine ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It said this exit code.
+    Said(i32),
+    /// Why it did not, and the end of the kernel's log.
+    Died { why: String, log: String },
+}
+
+/// Everything that a machine is started with.
+pub(super) struct Machine<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) root: &'a Path,
+    /// Options for the kernel.
+    pub(super) options: &'a str,
+    pub(super) limit: Duration,
+}
+
+impl Machine<'_> {
+    /// Runs to the end; every line of the first serial port but the last goes to `each`.
+    pub(super) fn run(&self, mut each: impl FnMut(&str)) -> Result<End> {
+        let dir = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let log = dir.path().join("kernel.log");
+        let mut exit = None;
+        let status = child::lines(&mut self.command(&log), |line| {
+            let line = line.trim_end_matches('\r');
+            match line.strip_prefix("vm: exit ") {
+                Some(code) => exit = code.parse().ok(),
+                None => each(line),
+            }
+        })?;
+        let log = fs::read(&log).unwrap_or_default();
+        Ok(end(exit, status.code(), &String::from_utf8_lossy(&log), self.limit))
+    }
+
+    fn command(&self, log: &Path) -> Command {
+        // `timeout` stays in the foreground group, so that an interrupt from the terminal ends the machine too.
+        let mut command = child::command("timeout", Path::new("/"));
+        command.args(["--foreground", "--kill-after=5", &self.limit.as_secs().to_string(), QEMU]);
+        // One thread for both processors: with two, QEMU 7.2 now and then breaks the kernel's patching of its
+        // own code. Its `cmpxchg16b` corrupts the flags now and then, so the processor does without.
+        command.args([
+            "-M",
+            "q35",
+            "-accel",
+            "tcg,thread=single,tb-size=256",
+            "-cpu",
+            "max,cx16=off,la57=off",
+        ]);
+        command.args(["-smp", "2", "-m", MEMORY, "-nodefaults", "-display", "none", "-no-reboot"]);
+        command.args(["-serial", "stdio", "-serial"]).arg(format!("file:{}", log.display()));
+        command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.root);
+        let always = "console=ttyS1 loglevel=5 panic=-1 oops=panic nokaslr no_timer_check tsc=reliable";
+        command.arg("-append").arg(format!("{always} {}", self.options));
+        command
+    }
+}
+
+fn end(exit: Option<i32>, status: Option<i32>, log: &str, limit: Duration) -> End {
+    let death = log.lines().find(|line| DEATHS.iter().any(|death| line.contains(death)));
+    let why = match (exit, status) {
+        _ if death.is_some() => format!("the kernel died: {}", death.unwrap_or_default().trim()),
+        (Some(code), _) => return End::Said(code),
+        (None, Some(code)) if OUT_OF_TIME.contains(&code) => {
+            format!("the machine did not end within {} s", limit.as_secs())
+        }
+        (None, code) => format!("the machine ended without a word (QEMU's exit code: {code:?})"),
+    };
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(TAIL)..).unwrap_or_default().join("\n");
+    End::Died { why, log: tail }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{End, end};
+
+    #[test]
+    fn only_an_end_that_was_said_is_one() {
+        let limit = Duration::from_secs(7);
+        let why = |exit, status, log| match end(exit, status, log, limit) {
+            End::Said(code) => panic!("{code}"),
+            End::Died { why, .. } => why,
+        };
+        assert_eq!(end(Some(0), Some(0), "all well", limit), End::Said(0));
+        assert_eq!(end(Some(101), Some(0), "", limit), End::Said(101));
+        assert!(why(None, Some(0), "").contains("without a word"));
+        assert!(why(None, Some(124), "").contains("within 7 s"));
+        let panic = "[ 1.0] x\n[ 1.1] Kernel panic - not syncing: Attempted to kill init!\n[ 1.2] y";
+        assert!(why(None, Some(0), panic).contains("Attempted to kill init"));
+        // A kernel that was damaged before the tests ended has proved nothing.
+        assert!(why(Some(0), Some(0), "[ 3.1] BUG: unable to handle page fault").contains("the kernel died"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Makes the root file system of the test machines: one archive that the kernel unpacks into memory.
+//!
+//! No disk, no network, no module: the tests, the daemon, the libraries that they are linked with, and
+//! busybox. It is the same for every kernel.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::cpio::Archive;
+use crate::child;
+use crate::place::Place;
+
+/// The first process.
+const INIT: &str = include_str!("init.sh");
+
+/// Where the shell and all its commands come from; the package `busybox-static`.
+const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
+
+/// The users that tests become.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n";
+const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
+
+/// The programs that go into the machine.
+pub(super) struct Programs {
+    pub(super) daemon: PathBuf,
+    /// The binary of the real-kernel tests.
+    pub(super) tests: PathBuf,
+    /// Their helper; it is looked for in the folder above theirs.
+    pub(super) act: PathBuf,
+}
+
+/// The archive, with `script` as what the machine is for.
+pub(super) fn archive(place: &Place, programs: &Programs, script: &str) -> Result<Vec<u8>> {
+    let mut archive = Archive::new();
+    for folder in ["dev", "proc", "sys", "tmp", "run", "root", "mnt", "usr/bin", "var/tmp"] {
+        archive.folder(folder);
+    }
+    archive.file("init", 0o755, INIT.as_bytes());
+    archive.file("vm/tests", 0o644, script.as_bytes());
+    archive.file("etc/passwd", 0o644, PASSWD.as_bytes());
+    archive.file("etc/group", 0o644, GROUP.as_bytes());
+    archive.file("etc/shadow", 0o600, b"root:*:19000:0:99999:7:::\n");
+    archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost vm\n::1 localhost\n");
+    let busybox = BUSYBOX.iter().map(Path::new).find(|path| path.is_file());
+    let busybox = busybox.context("no busybox here: install the package busybox-static")?;
+    archive.file("bin/busybox", 0o755, &read(busybox)?);
+    let all = [
+        ("vm/vedette", &programs.daemon),
+        ("vm/bin/deps/it", &programs.tests),
+        ("vm/bin/act", &programs.act),
+    ];
+    let mut libraries = Vec::new();
+    for (name, program) in all {
+        archive.file(name, 0o755, &stripped(place, program)?);
+        libraries.extend(needed(place, program)?);
+    }
+    libraries.sort();
+    libraries.dedup();
+    for library in libraries {
+        archive.file(&library, 0o755, &read(Path::new(&library))?);
+    }
+    Ok(archive.finish())
+}
+
+/// The libraries that a program is started with, by the paths that it looks for them.
+fn needed(place: &Place, program: &Path) -> Result<Vec<String>> {
+    let list = child::output(child::command("ldd", &place.top).arg(program), "asking for the libraries")?;
+    ensure!(!list.contains("not found"), "a library of {} is missing:\n{list}", program.display());
+    let paths = list.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(paths.map(str::to_owned).collect())
+}
+
+/// The program without what only a debugger reads: four fifths of it, which would all have to be unpacked.
+fn stripped(place: &Place, program: &Path) -> Result<Vec<u8>> {
+    let copy = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    let mut strip = child::command("strip", &place.top);
+    strip.arg("--strip-debug").arg("-o").arg(copy.path()).arg(program);
+    // Whoever links programs has it; where it is missing the machine is slower to start, and that is all.
+    if child::succeeds(&mut strip) { read(copy.path()) } else { read(program) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
