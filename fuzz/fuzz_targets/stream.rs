@@ -20,7 +20,7 @@ impl Consumer for Lines {
 }
 
 fuzz_target!(|frames: &[u8]| {
-    let preamble = Preamble { abi: 1, ..Preamble::default() };
+    let preamble = Preamble { abi: sensor_common::ABI_VERSION, ..Preamble::default() };
     let mut bytes = Writer::new(Vec::new(), &preamble).and_then(|writer| Ok(writer.finish()?)).unwrap_or_default();
     bytes.extend_from_slice(frames);
     if let Ok(reader) = Reader::new(&bytes[..]) {

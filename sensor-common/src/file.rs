@@ -31,7 +31,7 @@ pub struct FileId {
     pub gid: u32,
 }
 
-/// [`FileOpen::dirfd`] for names that start at the working directory (`AT_FDCWD`).
+/// A `dirfd` for names that start at the working directory (`AT_FDCWD`).
 pub const CALLER_DIR: i32 = -100;
 
 /// Body of [`crate::Kind::FileOpen`].
@@ -58,6 +58,44 @@ pub struct FileOpen {
     pub name: Text,
     /// The directory at which a relative `name` starts; present with `name`.
     pub dir: Text,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of the kinds that change names and files: [`crate::Kind::FileRemove`] to [`crate::Kind::FileOwner`].
+///
+/// No kernel object is at hand when such a call ends (what was removed has no path any more), so a name is the caller's
+/// string, and with it comes the directory at which it starts, as the kernel's dentries say: joining the two is left to
+/// whoever reads the record. A call on a descriptor (`fchmod`) has no name, and `dir` is the descriptor's own path.
+///
+/// Texts, in order: `name`, `dir`, `new_name`, `new_dir`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FileChange {
+    /// The file behind the descriptor of `fchmod` and `fchown`, [`crate::valid::FILE`].
+    pub file: FileId,
+    /// Directory argument, [`CALLER_DIR`] for the working directory; `fchmod`, `fchown`: the descriptor.
+    pub dirfd: i32,
+    /// Directory argument of the new name.
+    pub new_dirfd: i32,
+    /// Flags as the caller gave them (`AT_*`, `RENAME_*`).
+    pub flags: u32,
+    /// `mkdir`, `mknod`, `chmod`: mode as the caller gave it.
+    pub mode: u32,
+    /// `chown`: owner, `u32::MAX` to leave it.
+    pub uid: u32,
+    /// `chown`: group, `u32::MAX` to leave it.
+    pub gid: u32,
+    /// `mknod`: device number as the caller gave it.
+    pub dev: u32,
+    /// What the caller named; `symlink`: the text that the link is to hold.
+    pub name: Text,
+    /// The directory at which `name` starts; absent where that is the root.
+    pub dir: Text,
+    /// `rename`, `link`, `symlink`: the name to be made.
+    pub new_name: Text,
+    /// The directory at which `new_name` starts; absent where that is the root.
+    pub new_dir: Text,
     /// Zero.
     pub reserved: u32,
 }

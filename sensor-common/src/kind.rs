@@ -18,6 +18,18 @@ pub enum Kind {
     CgroupRmdir = 6,
     /// The `open` family.
     FileOpen = 16,
+    /// `unlink`, `unlinkat` and `rmdir`.
+    FileRemove = 17,
+    /// The `rename` family.
+    FileRename = 18,
+    /// Hard and symbolic links.
+    FileLink = 19,
+    /// `mkdir` and `mknod`, and their `at` forms.
+    FileMake = 20,
+    /// The `chmod` family.
+    FileMode = 21,
+    /// The `chown` family.
+    FileOwner = 22,
     /// `connect`.
     NetConnect = 32,
     /// `accept` and `accept4`.
@@ -32,7 +44,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 18] = [
         Self::ProcExec,
         Self::ProcFork,
         Self::ProcExit,
@@ -40,6 +52,12 @@ impl Kind {
         Self::CgroupMkdir,
         Self::CgroupRmdir,
         Self::FileOpen,
+        Self::FileRemove,
+        Self::FileRename,
+        Self::FileLink,
+        Self::FileMake,
+        Self::FileMode,
+        Self::FileOwner,
         Self::NetConnect,
         Self::NetAccept,
         Self::NetBind,
@@ -58,6 +76,12 @@ impl Kind {
             5 => Self::CgroupMkdir,
             6 => Self::CgroupRmdir,
             16 => Self::FileOpen,
+            17 => Self::FileRemove,
+            18 => Self::FileRename,
+            19 => Self::FileLink,
+            20 => Self::FileMake,
+            21 => Self::FileMode,
+            22 => Self::FileOwner,
             32 => Self::NetConnect,
             33 => Self::NetAccept,
             34 => Self::NetBind,
@@ -84,6 +108,12 @@ impl Kind {
             Self::CgroupMkdir => "cgroup_mkdir",
             Self::CgroupRmdir => "cgroup_rmdir",
             Self::FileOpen => "file_open",
+            Self::FileRemove => "file_remove",
+            Self::FileRename => "file_rename",
+            Self::FileLink => "file_link",
+            Self::FileMake => "file_make",
+            Self::FileMode => "file_mode",
+            Self::FileOwner => "file_owner",
             Self::NetConnect => "net_connect",
             Self::NetAccept => "net_accept",
             Self::NetBind => "net_bind",

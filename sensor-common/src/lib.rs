@@ -16,7 +16,7 @@ mod settings;
 pub mod syscalls;
 
 pub use counters::{Counters, RingState};
-pub use file::{CALLER_DIR, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER};
+pub use file::{CALLER_DIR, FileChange, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER};
 pub use header::{Header, TEXT_ALIGN, Text, flags, text, valid};
 pub use kind::{KINDS, Kind};
 pub use net::{Net, NetAddr};
@@ -28,4 +28,4 @@ pub use process::{
 pub use settings::{Knobs, Settings};
 
 /// Goes up with every change of a layout or of a kind's meaning; the loader refuses an object with another number.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;

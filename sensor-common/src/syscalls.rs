@@ -41,14 +41,45 @@ syscalls! {
     FORK 57 compat 2 socketcall none;
     VFORK 58 compat 190 socketcall none;
     EXECVE 59 compat 11 socketcall none;
+    RENAME 82 compat 38 socketcall none;
+    MKDIR 83 compat 39 socketcall none;
+    RMDIR 84 compat 40 socketcall none;
     CREAT 85 compat 8 socketcall none;
+    LINK 86 compat 9 socketcall none;
+    UNLINK 87 compat 10 socketcall none;
+    SYMLINK 88 compat 83 socketcall none;
+    CHMOD 90 compat 15 socketcall none;
+    FCHMOD 91 compat 94 socketcall none;
+    CHOWN 92 compat 212 socketcall none;
+    FCHOWN 93 compat 207 socketcall none;
+    LCHOWN 94 compat 198 socketcall none;
+    MKNOD 133 compat 14 socketcall none;
     OPENAT 257 compat 295 socketcall none;
+    MKDIRAT 258 compat 296 socketcall none;
+    MKNODAT 259 compat 297 socketcall none;
+    FCHOWNAT 260 compat 298 socketcall none;
+    UNLINKAT 263 compat 301 socketcall none;
+    RENAMEAT 264 compat 302 socketcall none;
+    LINKAT 265 compat 303 socketcall none;
+    SYMLINKAT 266 compat 304 socketcall none;
+    FCHMODAT 268 compat 306 socketcall none;
     ACCEPT4 288 compat 364 socketcall 18;
     OPEN_BY_HANDLE_AT 304 compat 342 socketcall none;
     SENDMMSG 307 compat 345 socketcall 20;
+    RENAMEAT2 316 compat 353 socketcall none;
     EXECVEAT 322 compat 358 socketcall none;
     CLONE3 435 compat 435 socketcall none;
     OPENAT2 437 compat 437 socketcall none;
+    FCHMODAT2 452 compat 452 socketcall none;
+}
+
+/// (number, 32-bit number) of calls that 32-bit callers have twice: these are the old ones, with ids of 16 bits.
+pub const SHORT_IDS: &[(u32, u32)] = &[(CHOWN, 182), (LCHOWN, 16), (FCHOWN, 95)];
+
+/// Whether a 32-bit call is one of [`SHORT_IDS`].
+#[must_use]
+pub const fn has_short_ids(number: u32) -> bool {
+    matches!(number, 16 | 95 | 182)
 }
 
 /// The native number of a 32-bit call that a program exists for; 0 for any other.
@@ -58,12 +89,33 @@ pub const fn from_compat(number: u32) -> u32 {
         2 => FORK,
         5 => OPEN,
         8 => CREAT,
+        9 => LINK,
+        10 => UNLINK,
         11 => EXECVE,
+        14 => MKNOD,
+        15 => CHMOD,
+        16 | 198 => LCHOWN,
+        38 => RENAME,
+        39 => MKDIR,
+        40 => RMDIR,
+        83 => SYMLINK,
+        94 => FCHMOD,
+        95 | 207 => FCHOWN,
         120 => CLONE,
+        182 | 212 => CHOWN,
         190 => VFORK,
         295 => OPENAT,
+        296 => MKDIRAT,
+        297 => MKNODAT,
+        298 => FCHOWNAT,
+        301 => UNLINKAT,
+        302 => RENAMEAT,
+        303 => LINKAT,
+        304 => SYMLINKAT,
+        306 => FCHMODAT,
         342 => OPEN_BY_HANDLE_AT,
         345 => SENDMMSG,
+        353 => RENAMEAT2,
         358 => EXECVEAT,
         361 => BIND,
         362 => CONNECT,
@@ -73,6 +125,7 @@ pub const fn from_compat(number: u32) -> u32 {
         370 => SENDMSG,
         435 => CLONE3,
         437 => OPENAT2,
+        452 => FCHMODAT2,
         _ => 0,
     }
 }
@@ -103,5 +156,10 @@ mod tests {
             assert!(compat.is_none_or(|number| from_compat(number) == *native), "{native}");
             assert!(socketcall.is_none_or(|call| from_socketcall(call) == *native), "{native}");
         }
+        for (native, compat) in SHORT_IDS {
+            assert_eq!(from_compat(*compat), *native);
+            assert!(has_short_ids(*compat));
+        }
+        assert_eq!((0..512).filter(|number| has_short_ids(*number)).count(), SHORT_IDS.len());
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use self::{
     file::{File, fd_file},
     path::{Path, append_cwd, append_path, append_relative_dir},
     socket::{AF_UNIX, Sock, fd_sock, user_ip, user_unix},
-    task::{Task, cgroup_key},
+    task::{Task, cgroup_key, syscall_from_compat},
 };
 
 /// Patched by the loader; the values here never run.

@@ -7,6 +7,7 @@
 #![no_main]
 
 mod cgroup;
+mod change;
 mod exec;
 mod file;
 mod kernel;

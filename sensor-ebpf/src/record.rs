@@ -15,7 +15,7 @@ pub(crate) use self::append::append_with;
 use crate::kernel::{Task, knob};
 
 /// Texts begin in the first half of the scratch memory and are shorter than that, so none runs over its end. (The largest
-/// record has 15 KiB, the kernel's limit for a value of a per-CPU map is 32 KiB.)
+/// record has 17 KiB, the kernel's limit for a value of a per-CPU map is 32 KiB.)
 const CURSOR_MASK: u32 = 0x3fff;
 const SCRATCH_SIZE: usize = 0x8000;
 /// Words of the largest body.

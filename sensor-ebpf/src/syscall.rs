@@ -12,7 +12,7 @@ use aya_ebpf::{
 use sensor_common::{Header, flags, syscalls};
 
 use crate::{
-    kernel::{Ptr, Task, offset, read_user},
+    kernel::{Ptr, Task, offset, read_user, syscall_from_compat},
     record::Record,
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct Call {
     result: i64,
     number: u32,
     compat: bool,
+    short_ids: bool,
     /// `socketcall`: where its arguments lie in user memory.
     arguments: u64,
 }
@@ -68,15 +69,22 @@ impl Call {
         let raw = regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32;
         if !task.is_compat() {
             let number = raw & !syscalls::X32;
-            return Self { task, regs, result, number, compat: false, arguments: 0 };
+            return Self { task, regs, result, number, compat: false, short_ids: false, arguments: 0 };
         }
-        let mut call =
-            Self { task, regs, result: i64::from(result as i32), number: 0, compat: true, arguments: 0 };
+        let mut call = Self {
+            task,
+            regs,
+            result: i64::from(result as i32),
+            number: 0,
+            compat: true,
+            short_ids: syscalls::has_short_ids(raw),
+            arguments: 0,
+        };
         if raw == syscalls::SOCKETCALL {
             call.number = syscalls::from_socketcall(call.arg(0) as u32);
             call.arguments = call.arg(1);
         } else {
-            call.number = syscalls::from_compat(raw);
+            call.number = syscall_from_compat(raw);
         }
         call
     }
@@ -125,6 +133,17 @@ impl Call {
             _ => offset!(regs_compat_5),
         };
         u64::from(self.regs.load::<u64>(register).unwrap_or(0) as u32)
+    }
+
+    /// Argument `n` where it is a user or a group: old 32-bit calls have ids of 16 bits, of which all set is "none" too.
+    #[inline(always)]
+    pub(crate) fn id(self, n: u32) -> u32 {
+        let id = self.arg(n) as u32;
+        if !self.short_ids {
+            return id;
+        }
+        let id = id & 0xffff;
+        if id == 0xffff { u32::MAX } else { id }
     }
 
     /// Writes what the header says of a system call.

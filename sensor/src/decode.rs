@@ -4,7 +4,8 @@
 mod encode;
 
 use sensor_common::{
-    CgroupDir, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, ProcExit, ProcFork, TEXT_ALIGN, Text, text,
+    CgroupDir, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, ProcExit, ProcFork, TEXT_ALIGN,
+    Text, text,
 };
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -99,6 +100,8 @@ pub enum RawBody<'a> {
     CgroupRmdir(CgroupDir, RawText<'a>),
     /// [`Kind::FileOpen`].
     Open(FileOpen, OpenTexts<'a>),
+    /// [`Kind::FileRemove`] to [`Kind::FileOwner`], which share a body.
+    Change(Kind, FileChange, ChangeTexts<'a>),
     /// [`Kind::NetConnect`] and the other socket kinds, which share a body.
     Net(Kind, Net, NetTexts<'a>),
 }
@@ -122,6 +125,16 @@ pub struct OpenTexts<'a> {
     pub path: RawText<'a>,
     pub name: RawText<'a>,
     pub dir: RawText<'a>,
+}
+
+/// Texts of [`FileChange`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "documented on `FileChange`")]
+pub struct ChangeTexts<'a> {
+    pub name: RawText<'a>,
+    pub dir: RawText<'a>,
+    pub new_name: RawText<'a>,
+    pub new_dir: RawText<'a>,
 }
 
 /// Texts of [`Net`].
@@ -178,6 +191,21 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
                 dir: parts.text(body.dir)?,
             };
             RawBody::Open(body, texts)
+        }
+        Kind::FileRemove
+        | Kind::FileRename
+        | Kind::FileLink
+        | Kind::FileMake
+        | Kind::FileMode
+        | Kind::FileOwner => {
+            let body: FileChange = parts.body()?;
+            let texts = ChangeTexts {
+                name: parts.text(body.name)?,
+                dir: parts.text(body.dir)?,
+                new_name: parts.text(body.new_name)?,
+                new_dir: parts.text(body.new_dir)?,
+            };
+            RawBody::Change(kind, body, texts)
         }
         Kind::NetConnect | Kind::NetAccept | Kind::NetBind | Kind::NetListen | Kind::NetSend => {
             let body: Net = parts.body()?;

@@ -5,6 +5,7 @@ mod cgroup;
 mod container;
 mod convert;
 mod lifecycle;
+mod path;
 mod place;
 mod process;
 pub mod runtime;
@@ -195,6 +196,10 @@ impl<L: Lookup> Enricher<L> {
             RawBody::Open(body, texts) => {
                 let detail = convert::open(&header, &body, &texts);
                 return Some(self.event(&header, Kind::FileOpen, detail));
+            }
+            RawBody::Change(kind, body, texts) => {
+                let detail = convert::change(kind, &header, &body, &texts);
+                return Some(self.event(&header, kind, detail));
             }
             RawBody::Net(kind, body, texts) => {
                 let detail = convert::socket(kind, &header, &body, &texts);

@@ -21,7 +21,8 @@ fn container_id_and_layers() {
     let output = containerd.run(
         &name,
         "cp /bin/busybox /written && /written cat /bin/busybox > /new-file; \
-         touch /bin/cat-was-here; exec /bin/true the-end",
+         touch /bin/cat-was-here; \
+         busybox mv /new-file /moved && cd /bin && busybox chmod 4755 ../moved; exec /bin/true the-end",
     );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let inside = |event: &Event| event["/container/full_id"] == *name;
@@ -51,6 +52,12 @@ fn container_id_and_layers() {
     assert_eq!(open("/bin/busybox", false)["/detail/file/layer"], "lower");
     assert_eq!(open("/new-file", true)["/detail/file/layer"], "upper");
     assert_eq!(open("/written", true)["/detail/file/layer"], "upper");
+    let change = |what: &str, path: &str| {
+        sensor.event(what, |event| event.is_change() && event.path() == path && inside(event))
+    };
+    let moved = change("a file is moved", "/new-file");
+    assert_eq!((&moved["/detail/new_path"], moved.result()), (&Value::from("/moved"), 0));
+    assert_eq!(change("its mode is changed", "/moved")["/detail/mode"], 0o4755);
     // Whoever started it is of the host: runc, before it is inside.
     let runc = sensor.event("runc starts", |event| {
         event.is_exec() && event["/process/comm"] == "runc" && event.args().contains(&"create")

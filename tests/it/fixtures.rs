@@ -112,6 +112,24 @@ fn fixtures_recorded_anew() {
     save(Kind::CgroupMkdir, &["exit", "0"]);
     save(Kind::CgroupRmdir, &["exit", "0"]);
     save(Kind::FileOpen, &files);
+    let at = "/tmp/vedette-fixture/a";
+    let make = ["creat", "a", "0o600", "--"];
+    save(
+        Kind::FileRemove,
+        &[
+            &make[..],
+            &["unlink", "../vedette-fixture/a", "--", "unlinkat", "3", "x", "0", "--", "rmdir", "/no/d"],
+        ]
+        .concat(),
+    );
+    save(
+        Kind::FileRename,
+        &[&make[..], &["renameat2", "-100", "a", "-100", "/tmp/vedette-fixture/b", "1"]].concat(),
+    );
+    save(Kind::FileLink, &[&make[..], &["link", "a", "b", "--", "symlink", "/etc/shadow", "c"]].concat());
+    save(Kind::FileMake, &["mkdir", "d", "0o755", "--", "mknod", "d/n", "0o20666", "259"]);
+    save(Kind::FileMode, &[&make[..], &["chmod", at, "0o4755", "--", "fchmod", "3", "0o600"]].concat());
+    save(Kind::FileOwner, &[&make[..], &["fchownat", "-100", "a", "0", "-1", "256"]].concat());
     save(Kind::NetConnect, &[&tcp[..], &connect, &["connect", "77", "127.0.0.1:9"]].concat());
     save(Kind::NetAccept, &[&tcp[..], &connect, &["accept4", "3", "2048"]].concat());
     save(Kind::NetBind, &[&tcp[..], &["socket", "10", "2", "0", "--", "bind", "4", "[::1]:0"]].concat());

@@ -9,6 +9,7 @@
 )]
 
 mod cgroup;
+mod change;
 mod cli;
 mod container;
 mod cost;

@@ -60,6 +60,12 @@ impl Event {
         self.0["detail"]["family"] == "open"
     }
 
+    /// Whether it changes names or files.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.0["detail"]["family"] == "change"
+    }
+
     /// Whether it is an exec, failed or not.
     #[must_use]
     pub fn is_exec(&self) -> bool {

@@ -1,7 +1,9 @@
 //! The way back: [`RawEvent`] → bytes. For processes that were there before the sensor, which join the stream as records
 //! like any other, and for tests.
 
-use sensor_common::{CgroupDir, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, TEXT_ALIGN, Text};
+use sensor_common::{
+    CgroupDir, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, TEXT_ALIGN, Text,
+};
 use zerocopy::{Immutable, IntoBytes};
 
 use super::{RawBody, RawEvent, RawText};
@@ -33,6 +35,11 @@ impl RawEvent<'_> {
                 let all = [texts.path, texts.name, texts.dir];
                 let [path, name, dir] = all.map(descriptor);
                 self.assemble(Kind::FileOpen, &FileOpen { path, name, dir, ..*body }, &all)
+            }
+            RawBody::Change(kind, body, texts) => {
+                let all = [texts.name, texts.dir, texts.new_name, texts.new_dir];
+                let [name, dir, new_name, new_dir] = all.map(descriptor);
+                self.assemble(*kind, &FileChange { name, dir, new_name, new_dir, ..*body }, &all)
             }
             RawBody::Net(kind, body, texts) => {
                 let all = [texts.local, texts.remote];

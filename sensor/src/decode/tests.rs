@@ -30,13 +30,28 @@ fn samples() -> Vec<Vec<u8>> {
             OpenTexts { path: text(b"/etc/shadow"), ..OpenTexts::default() },
         ),
     ];
+    let changes =
+        [Kind::FileRemove, Kind::FileRename, Kind::FileLink, Kind::FileMake, Kind::FileMode, Kind::FileOwner]
+            .map(|kind| {
+                let texts = ChangeTexts {
+                    name: text(b"../x"),
+                    dir: text(b"/etc"),
+                    new_name: text(b"/y"),
+                    new_dir: text(b""),
+                };
+                RawBody::Change(
+                    kind,
+                    FileChange { dirfd: -100, mode: 0o4755, ..FileChange::default() },
+                    texts,
+                )
+            });
     let sockets =
         [Kind::NetConnect, Kind::NetAccept, Kind::NetBind, Kind::NetListen, Kind::NetSend].map(|kind| {
             let remote = NetAddr { addr: [1; 16], port: 443, family: 2 };
             RawBody::Net(kind, Net { remote, ..Net::default() }, NetTexts::default())
         });
     let header = Header { ts: 5, tgid: 1, ..Header::default() };
-    bodies.into_iter().chain(sockets).map(|body| RawEvent { header, body }.encode()).collect()
+    bodies.into_iter().chain(changes).chain(sockets).map(|body| RawEvent { header, body }.encode()).collect()
 }
 
 #[test]

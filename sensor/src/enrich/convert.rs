@@ -3,14 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sensor_common::{
-    FileId, FileOpen, Header, Kind, LAYER_LOWER, LAYER_UPPER, Net, NetAddr, ProcExec, flags, syscalls, text,
-    valid,
+    FileChange, FileId, FileOpen, Header, Kind, LAYER_LOWER, LAYER_UPPER, Net, NetAddr, ProcExec, flags,
+    syscalls, text, valid,
 };
 
+use super::path;
 use crate::{
-    decode::{ExecTexts, NetTexts, OpenTexts, RawText},
+    decode::{ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText},
     event::{
-        Args, Comm, Detail, EventType, ExeFile, Exec, File, Layer, Namespaces, Open, Peer, Process,
+        Args, Change, Comm, Detail, EventType, ExeFile, Exec, File, Layer, Namespaces, Open, Peer, Process,
         ProcessKey, Socket, SocketAddr, Text,
     },
 };
@@ -20,6 +21,7 @@ const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 /// `FMODE_CREATED`: the open made the file.
 const FMODE_CREATED: u32 = 1 << 20;
+const AT_EMPTY_PATH: u32 = 0x1000;
 
 /// The type of event: the kind says the family, the system call which of its members.
 pub(super) fn event_type(kind: Kind, syscall: u16) -> EventType {
@@ -35,6 +37,28 @@ pub(super) fn event_type(kind: Kind, syscall: u16) -> EventType {
         (Kind::FileOpen, syscalls::CREAT) => EventType::Creat,
         (Kind::FileOpen, syscalls::OPEN_BY_HANDLE_AT) => EventType::OpenByHandleAt,
         (Kind::FileOpen, _) => EventType::Openat,
+        (Kind::FileRemove, syscalls::UNLINKAT) => EventType::Unlinkat,
+        (Kind::FileRemove, syscalls::RMDIR) => EventType::Rmdir,
+        (Kind::FileRemove, _) => EventType::Unlink,
+        (Kind::FileRename, syscalls::RENAMEAT) => EventType::Renameat,
+        (Kind::FileRename, syscalls::RENAMEAT2) => EventType::Renameat2,
+        (Kind::FileRename, _) => EventType::Rename,
+        (Kind::FileLink, syscalls::LINKAT) => EventType::Linkat,
+        (Kind::FileLink, syscalls::SYMLINK) => EventType::Symlink,
+        (Kind::FileLink, syscalls::SYMLINKAT) => EventType::Symlinkat,
+        (Kind::FileLink, _) => EventType::Link,
+        (Kind::FileMake, syscalls::MKDIRAT) => EventType::Mkdirat,
+        (Kind::FileMake, syscalls::MKNOD) => EventType::Mknod,
+        (Kind::FileMake, syscalls::MKNODAT) => EventType::Mknodat,
+        (Kind::FileMake, _) => EventType::Mkdir,
+        (Kind::FileMode, syscalls::FCHMOD) => EventType::Fchmod,
+        (Kind::FileMode, syscalls::FCHMODAT) => EventType::Fchmodat,
+        (Kind::FileMode, syscalls::FCHMODAT2) => EventType::Fchmodat2,
+        (Kind::FileMode, _) => EventType::Chmod,
+        (Kind::FileOwner, syscalls::LCHOWN) => EventType::Lchown,
+        (Kind::FileOwner, syscalls::FCHOWN) => EventType::Fchown,
+        (Kind::FileOwner, syscalls::FCHOWNAT) => EventType::Fchownat,
+        (Kind::FileOwner, _) => EventType::Chown,
         (Kind::NetConnect, _) => EventType::Connect,
         (Kind::NetAccept, syscalls::ACCEPT4) => EventType::Accept4,
         (Kind::NetAccept, _) => EventType::Accept,
@@ -127,7 +151,7 @@ fn file(id: &FileId, valid: u32) -> File {
 pub(super) fn open(header: &Header, body: &FileOpen, texts: &OpenTexts<'_>) -> Detail {
     let asked = body.name.len > 0 || texts.name.is_fault();
     Detail::Open(Open {
-        path: if header.result < 0 { asked_path(texts) } else { texts.path.to_text() },
+        path: if header.result < 0 { path::absolute(&texts.name, &texts.dir) } else { texts.path.to_text() },
         detached: texts.path.flags & text::DETACHED != 0,
         name: asked.then(|| texts.name.to_text()),
         file: (header.valid & valid::FILE != 0).then(|| file(&body.file, header.valid)),
@@ -139,33 +163,39 @@ pub(super) fn open(header: &Header, body: &FileOpen, texts: &OpenTexts<'_>) -> D
     })
 }
 
-/// The name that a failed call asked for, made absolute with the directory at which it starts. `.` and `..` and double
-/// slashes are resolved by their letters; symlinks are not, since the kernel did not.
-fn asked_path(texts: &OpenTexts<'_>) -> Text {
-    let name = texts.name;
-    let mut parts: Vec<&[u8]> = Vec::new();
-    if !name.bytes.starts_with(b"/") {
-        if texts.dir.bytes.is_empty() {
-            return name.to_text();
-        }
-        parts.extend(texts.dir.bytes.split(|byte| *byte == b'/').filter(|part| !part.is_empty()));
-    }
-    for part in name.bytes.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    let mut path = Vec::with_capacity(texts.dir.bytes.len() + name.bytes.len() + 2);
-    for part in &parts {
-        path.push(b'/');
-        path.extend_from_slice(part);
-    }
-    if path.is_empty() {
-        path.push(b'/');
-    }
-    Text::new(path).with_truncated(name.is_truncated() || texts.dir.is_truncated()).with_untrusted(true)
+pub(super) fn change(kind: Kind, header: &Header, body: &FileChange, texts: &ChangeTexts<'_>) -> Detail {
+    let call = event_type(kind, header.syscall);
+    let symlink = matches!(call, EventType::Symlink | EventType::Symlinkat);
+    let descriptor = matches!(call, EventType::Fchmod | EventType::Fchown);
+    // `AT_EMPTY_PATH`: the descriptor itself is meant, and the name may be no string at all.
+    let itself = matches!(kind, Kind::FileLink | Kind::FileMode | Kind::FileOwner)
+        && body.flags & AT_EMPTY_PATH != 0
+        && texts.name.bytes.is_empty();
+    let path = if symlink {
+        texts.name.to_text()
+    } else if descriptor || itself {
+        texts.dir.to_text()
+    } else {
+        path::absolute_name(&texts.name, &texts.dir)
+    };
+    let two = matches!(kind, Kind::FileRename | Kind::FileLink);
+    let only = |holds: bool, value: u32| holds.then_some(value);
+    let make = matches!(call, EventType::Mknod | EventType::Mknodat);
+    Detail::Change(Change {
+        path,
+        new_path: two.then(|| path::absolute_name(&texts.new_name, &texts.new_dir)),
+        name: texts.name.to_text(),
+        new_name: two.then(|| texts.new_name.to_text()),
+        detached: (texts.dir.flags | texts.new_dir.flags) & text::DETACHED != 0,
+        file: (header.valid & valid::FILE != 0).then(|| file(&body.file, header.valid)),
+        dirfd: body.dirfd,
+        new_dirfd: two.then_some(body.new_dirfd),
+        flags: body.flags,
+        mode: only(matches!(kind, Kind::FileMake | Kind::FileMode), body.mode),
+        uid: only(kind == Kind::FileOwner, body.uid),
+        gid: only(kind == Kind::FileOwner, body.gid),
+        dev: only(make, body.dev),
+    })
 }
 
 pub(super) fn socket(kind: Kind, header: &Header, body: &Net, texts: &NetTexts<'_>) -> Detail {
@@ -217,18 +247,6 @@ fn unix_name(name: &RawText<'_>) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_failed_opens_become_absolute_by_their_letters() {
-        let path = |dir: &'static [u8], name: &'static [u8]| {
-            let raw = |bytes| RawText { bytes, flags: 0 };
-            asked_path(&OpenTexts { name: raw(name), dir: raw(dir), ..OpenTexts::default() }).to_string()
-        };
-        assert_eq!(path(b"/etc", b"./x//../shadow"), "/etc/shadow");
-        assert_eq!(path(b"/etc", b"/a/./b/../../.."), "/");
-        assert_eq!(path(b"", b"etc/x"), "etc/x");
-        assert_eq!(path(b"/", b"x"), "/x");
-    }
 
     #[test]
     fn unix_names_and_mapped_addresses_are_written_as_tools_do() {

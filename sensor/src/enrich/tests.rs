@@ -1,10 +1,12 @@
 //! Whole streams through the stage.
 
-use sensor_common::{CgroupDir, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, syscalls};
+use sensor_common::{
+    CgroupDir, FileChange, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, syscalls,
+};
 
 use super::*;
 use crate::{
-    decode::{ExecTexts, NetTexts, OpenTexts, RawText, decode},
+    decode::{ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText, decode},
     event::{EventType, Peer, SocketAddr},
 };
 
@@ -292,4 +294,46 @@ fn a_runtimes_first_step_is_marked_and_cannot_be_pretended() {
         "the container's mount namespace"
     );
     assert!(!exec(&mut stream, of(1, 5), "/bin/sh", b"runc\0init\0"), "no runtime");
+}
+
+#[test]
+fn a_change_gets_the_paths_that_its_call_named() {
+    let mut stream = Stream::new();
+    let mut change = |kind, syscall: u32, flags, [name, dir, new_name, new_dir]: [&str; 4]| {
+        let text = |text| RawText { bytes: str::as_bytes(text), flags: 0 };
+        let texts = ChangeTexts {
+            name: text(name),
+            dir: text(dir),
+            new_name: text(new_name),
+            new_dir: text(new_dir),
+        };
+        let header = Header { syscall: syscall as u16, ..header(7, 10) };
+        let body = RawBody::Change(kind, FileChange { flags, ..FileChange::default() }, texts);
+        let event = stream.take(&RawEvent { header, body }.encode()).unwrap();
+        let Detail::Change(change) = event.detail else { panic!("not a change") };
+        (event.event_type.name(), change.path.to_string(), change.new_path.map(|path| path.to_string()))
+    };
+    let new = |path: &str| Some(path.to_owned());
+    assert_eq!(
+        change(Kind::FileRename, syscalls::RENAMEAT2, 0, ["../a", "/x/y", "b", "/z"]),
+        ("renameat2", "/x/a".into(), new("/z/b"))
+    );
+    assert_eq!(
+        change(Kind::FileLink, syscalls::SYMLINK, 0, ["../a", "", "b", "/z"]),
+        ("symlink", "../a".into(), new("/z/b"))
+    );
+    assert_eq!(
+        change(Kind::FileMode, syscalls::FCHMOD, 0, ["", "/x", "", ""]),
+        ("fchmod", "/x".into(), None)
+    );
+    // An empty name is the descriptor itself where the call says so, and nothing elsewhere.
+    assert_eq!(
+        change(Kind::FileOwner, syscalls::FCHOWNAT, 0x1000, ["", "/x", "", ""]),
+        ("fchownat", "/x".into(), None)
+    );
+    assert_eq!(
+        change(Kind::FileOwner, syscalls::FCHOWNAT, 0, ["", "/x", "", ""]),
+        ("fchownat", String::new(), None)
+    );
+    assert_eq!(change(Kind::FileRemove, 0, 0, ["/a/./b", "", "", ""]), ("unlink", "/a/b".into(), None));
 }

@@ -76,28 +76,28 @@ event_types! {
     Socket "socket" Network false;
     Recvfrom "recvfrom" Network false;
     Recvmsg "recvmsg" Network false;
-    Unlink "unlink" File false;
-    Unlinkat "unlinkat" File false;
-    Rmdir "rmdir" File false;
-    Rename "rename" File false;
-    Renameat "renameat" File false;
-    Renameat2 "renameat2" File false;
-    Mkdir "mkdir" File false;
-    Mkdirat "mkdirat" File false;
-    Link "link" File false;
-    Linkat "linkat" File false;
-    Symlink "symlink" File false;
-    Symlinkat "symlinkat" File false;
-    Chmod "chmod" File false;
-    Fchmod "fchmod" File false;
-    Fchmodat "fchmodat" File false;
-    Fchmodat2 "fchmodat2" File false;
-    Chown "chown" File false;
-    Lchown "lchown" File false;
-    Fchown "fchown" File false;
-    Fchownat "fchownat" File false;
-    Mknod "mknod" File false;
-    Mknodat "mknodat" File false;
+    Unlink "unlink" File true;
+    Unlinkat "unlinkat" File true;
+    Rmdir "rmdir" File true;
+    Rename "rename" File true;
+    Renameat "renameat" File true;
+    Renameat2 "renameat2" File true;
+    Mkdir "mkdir" File true;
+    Mkdirat "mkdirat" File true;
+    Link "link" File true;
+    Linkat "linkat" File true;
+    Symlink "symlink" File true;
+    Symlinkat "symlinkat" File true;
+    Chmod "chmod" File true;
+    Fchmod "fchmod" File true;
+    Fchmodat "fchmodat" File true;
+    Fchmodat2 "fchmodat2" File true;
+    Chown "chown" File true;
+    Lchown "lchown" File true;
+    Fchown "fchown" File true;
+    Fchownat "fchownat" File true;
+    Mknod "mknod" File true;
+    Mknodat "mknodat" File true;
     Dup "dup" File false;
     Dup2 "dup2" File false;
     Dup3 "dup3" File false;
@@ -139,6 +139,12 @@ impl EventType {
             Self::Fork | Self::Vfork | Self::Clone | Self::Clone3 => Kind::ProcFork,
             Self::Procexit => Kind::ProcExit,
             Self::Open | Self::Openat | Self::Openat2 | Self::Creat | Self::OpenByHandleAt => Kind::FileOpen,
+            Self::Unlink | Self::Unlinkat | Self::Rmdir => Kind::FileRemove,
+            Self::Rename | Self::Renameat | Self::Renameat2 => Kind::FileRename,
+            Self::Link | Self::Linkat | Self::Symlink | Self::Symlinkat => Kind::FileLink,
+            Self::Mkdir | Self::Mkdirat | Self::Mknod | Self::Mknodat => Kind::FileMake,
+            Self::Chmod | Self::Fchmod | Self::Fchmodat | Self::Fchmodat2 => Kind::FileMode,
+            Self::Chown | Self::Lchown | Self::Fchown | Self::Fchownat => Kind::FileOwner,
             Self::Connect => Kind::NetConnect,
             Self::Accept | Self::Accept4 => Kind::NetAccept,
             Self::Bind => Kind::NetBind,

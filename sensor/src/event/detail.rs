@@ -19,6 +19,8 @@ pub enum Detail {
     Exit(Exit),
     /// `open`, `openat`, `openat2`, `creat`, `open_by_handle_at`.
     Open(Open),
+    /// `unlink`, `rename`, `link`, `symlink`, `mkdir`, `mknod`, `chmod`, `chown` and their kin.
+    Change(Change),
     /// `connect`, `accept`, `accept4`, `bind`, `listen`, `sendto`, `sendmsg`.
     Socket(Socket),
     /// A gap.
@@ -97,6 +99,51 @@ pub struct Open {
     pub dirfd: i32,
     /// `openat2`'s resolve flags.
     pub resolve: u64,
+}
+
+/// Names that were removed, moved or made, or a file whose mode or owner was changed; or an attempt at it. What the call has
+/// no argument for is `None`.
+///
+/// Paths are the caller's words made absolute: `.` and `..` are resolved by their letters and symlinks not at all, except in
+/// the directory at which a relative name starts. Only the path of a call on a descriptor is the kernel's.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Change {
+    /// What was removed, moved, linked to, made or changed. `symlink`: what the link holds, as given. Empty where it could
+    /// not be read.
+    pub path: Text,
+    /// The name that `rename`, `link` and `symlink` make.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_path: Option<Text>,
+    /// The caller's words for `path`; empty for a call on a descriptor.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub name: Text,
+    /// The caller's words for `new_path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_name: Option<Text>,
+    /// Whether a path leads outside the task's root or its mount namespace.
+    pub detached: bool,
+    /// The file of a call on a descriptor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
+    /// Directory argument of `path`, -100 for the working directory; `fchmod`, `fchown`: the descriptor.
+    pub dirfd: i32,
+    /// Directory argument of `new_path`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_dirfd: Option<i32>,
+    /// `AT_*`; for `renameat2` `RENAME_*`.
+    pub flags: u32,
+    /// Mode argument, of `mknod` with the type of file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// New owner, `u32::MAX` to leave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// New group, `u32::MAX` to leave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gid: Option<u32>,
+    /// `mknod`: device number as `makedev` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dev: Option<u32>,
 }
 
 /// A file as the kernel identifies it.

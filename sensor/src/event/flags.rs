@@ -78,6 +78,39 @@ pub const MODE: &[Flag] = &[
     bit("S_ISUID", 0o4000),
 ];
 
+/// What `mknod` is asked to make: the permission bits, then the type of file (none is a plain one).
+pub const NODE: &[Flag] = &[
+    bit("S_IXOTH", 0o1),
+    bit("S_IWOTH", 0o2),
+    bit("S_IROTH", 0o4),
+    bit("S_IXGRP", 0o10),
+    bit("S_IWGRP", 0o20),
+    bit("S_IRGRP", 0o40),
+    bit("S_IXUSR", 0o100),
+    bit("S_IWUSR", 0o200),
+    bit("S_IRUSR", 0o400),
+    bit("S_ISVTX", 0o1000),
+    bit("S_ISGID", 0o2000),
+    bit("S_ISUID", 0o4000),
+    value("S_IFIFO", 0o170_000, 0o010_000),
+    value("S_IFCHR", 0o170_000, 0o020_000),
+    value("S_IFBLK", 0o170_000, 0o060_000),
+    value("S_IFREG", 0o170_000, 0o100_000),
+    value("S_IFSOCK", 0o170_000, 0o140_000),
+];
+
+/// Flags of the `at` calls. `AT_REMOVEDIR` shares its bit with `AT_EACCESS`, which none of those here has.
+pub const AT: &[Flag] = &[
+    bit("AT_SYMLINK_NOFOLLOW", 0x100),
+    bit("AT_REMOVEDIR", 0x200),
+    bit("AT_SYMLINK_FOLLOW", 0x400),
+    bit("AT_EMPTY_PATH", 0x1000),
+];
+
+/// Flags of `renameat2`.
+pub const RENAME: &[Flag] =
+    &[bit("RENAME_NOREPLACE", 1), bit("RENAME_EXCHANGE", 1 << 1), bit("RENAME_WHITEOUT", 1 << 2)];
+
 /// Capabilities (`linux/capability.h`).
 pub const CAPABILITIES: &[Flag] = &[
     bit("CAP_CHOWN", 1 << 0),

@@ -106,6 +106,45 @@ pub const HOOKS: &[Hook] = &[
             ],
         )],
     ),
+    hook(
+        "file_remove",
+        Kind::FileRemove,
+        false,
+        &[calls("sx_file_remove", &[syscalls::UNLINK, syscalls::UNLINKAT, syscalls::RMDIR])],
+    ),
+    hook(
+        "file_rename",
+        Kind::FileRename,
+        false,
+        &[calls("sx_file_rename", &[syscalls::RENAME, syscalls::RENAMEAT, syscalls::RENAMEAT2])],
+    ),
+    hook(
+        "file_link",
+        Kind::FileLink,
+        false,
+        &[calls("sx_file_link", &[syscalls::LINK, syscalls::LINKAT, syscalls::SYMLINK, syscalls::SYMLINKAT])],
+    ),
+    hook(
+        "file_make",
+        Kind::FileMake,
+        false,
+        &[calls("sx_file_make", &[syscalls::MKDIR, syscalls::MKDIRAT, syscalls::MKNOD, syscalls::MKNODAT])],
+    ),
+    hook(
+        "file_mode",
+        Kind::FileMode,
+        false,
+        &[calls(
+            "sx_file_mode",
+            &[syscalls::CHMOD, syscalls::FCHMOD, syscalls::FCHMODAT, syscalls::FCHMODAT2],
+        )],
+    ),
+    hook(
+        "file_owner",
+        Kind::FileOwner,
+        false,
+        &[calls("sx_file_owner", &[syscalls::CHOWN, syscalls::LCHOWN, syscalls::FCHOWN, syscalls::FCHOWNAT])],
+    ),
     hook("net_connect", Kind::NetConnect, false, &[calls("sx_net_connect", &[syscalls::CONNECT])]),
     hook(
         "net_accept",

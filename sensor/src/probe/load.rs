@@ -226,7 +226,9 @@ fn indexes(number: u32) -> impl Iterator<Item = u32> {
     let row = syscalls::TABLE.iter().find(|(native, ..)| *native == number);
     let compat = row.and_then(|(_, compat, _)| *compat).map(|number| syscalls::FIRST_COMPAT + number);
     let inside = row.and_then(|(.., call)| *call).map(|call| syscalls::FIRST_SOCKETCALL + call);
-    [Some(number), compat, inside].into_iter().flatten()
+    let short = syscalls::SHORT_IDS.iter().filter(move |(native, _)| *native == number);
+    let short = short.map(|(_, compat)| syscalls::FIRST_COMPAT + compat);
+    [Some(number), compat, inside].into_iter().flatten().chain(short)
 }
 
 fn instructions(program: &BtfTracePoint) -> Option<u32> {

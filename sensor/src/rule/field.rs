@@ -13,7 +13,10 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use serde::Serialize;
 
-pub(crate) use self::arg::{Argument, argument_names, arguments};
+pub(crate) use self::arg::{
+    Argument, argument_names, arguments,
+    change::{call_flags, mode_flags},
+};
 use super::{
     types::TypeSet,
     value::{Out, Slot, Value},

@@ -48,7 +48,7 @@ impl TypeSet {
         EventType::Recvfrom,
         EventType::Recvmsg,
     ]);
-    /// What acts on a descriptor that is not one of an open or a socket, and which the sensor does not see yet: the
+    /// What acts on a descriptor that is not one of an open or a socket. Most of it the sensor does not see yet: the
     /// field is unknown there today, yet a rule on it is blind and not wrong.
     const DESCRIPTOR: Self = of(&[
         EventType::Fchmod,
@@ -62,6 +62,46 @@ impl TypeSet {
         EventType::FinitModule,
         EventType::Setns,
     ]);
+    /// What changes names and files.
+    const CHANGE: Self = of(&[
+        EventType::Unlink,
+        EventType::Unlinkat,
+        EventType::Rmdir,
+        EventType::Rename,
+        EventType::Renameat,
+        EventType::Renameat2,
+        EventType::Mkdir,
+        EventType::Mkdirat,
+        EventType::Link,
+        EventType::Linkat,
+        EventType::Symlink,
+        EventType::Symlinkat,
+        EventType::Chmod,
+        EventType::Fchmod,
+        EventType::Fchmodat,
+        EventType::Fchmodat2,
+        EventType::Chown,
+        EventType::Lchown,
+        EventType::Fchown,
+        EventType::Fchownat,
+        EventType::Mknod,
+        EventType::Mknodat,
+    ]);
+    /// What has two paths.
+    pub(crate) const TWO_PATHS: Self = of(&[
+        EventType::Rename,
+        EventType::Renameat,
+        EventType::Renameat2,
+        EventType::Link,
+        EventType::Linkat,
+        EventType::Symlink,
+        EventType::Symlinkat,
+        EventType::Mount,
+    ]);
+    /// What has one path.
+    pub(crate) const PATH: Self = Self(
+        Self::OPEN.0 | Self::CHANGE.0 & !Self::TWO_PATHS.0 | of(&[EventType::Umount, EventType::Umount2]).0,
+    );
     pub(crate) const FD: Self = Self(Self::OPEN.0 | Self::SOCKET.0 | Self::DESCRIPTOR.0);
     pub(crate) const FILE: Self = Self(Self::OPEN.0 | Self::DESCRIPTOR.0);
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Alert, Sink};
-use crate::event::{Detail, Event, SocketAddr, errno_name, flags};
+use crate::event::{Change, Detail, Event, SocketAddr, errno_name, flags};
 
 /// Alerts or events as lines on standard output. A reader that goes away (a closed pipe) is an error for whoever writes.
 #[derive(Debug)]
@@ -116,6 +116,7 @@ pub fn event_line(event: &Event) -> String {
         Detail::Open(open) => {
             write!(line, "{} {}", open.path, flags::render(flags::OPEN, u64::from(open.flags), "|"))
         }
+        Detail::Change(change) => change_line(&mut line, change),
         Detail::Socket(socket) => {
             write!(line, "{} -> {}", address(&socket.local), address(&socket.remote))
         }
@@ -131,6 +132,24 @@ pub fn event_line(event: &Event) -> String {
         }
     }
     clean(&line)
+}
+
+/// The paths, and what of the arguments says more than the type of event.
+fn change_line(line: &mut String, change: &Change) -> std::fmt::Result {
+    write!(line, "{}", change.path)?;
+    if let Some(new) = &change.new_path {
+        write!(line, " -> {new}")?;
+    }
+    if let Some(mode) = change.mode {
+        write!(line, " mode {mode:#o}")?;
+    }
+    // All bits set leave an id as it is.
+    for (what, id) in [("uid", change.uid), ("gid", change.gid)] {
+        if let Some(id) = id.filter(|id| *id != u32::MAX) {
+            write!(line, " {what} {id}")?;
+        }
+    }
+    Ok(())
 }
 
 fn address(address: &SocketAddr) -> String {

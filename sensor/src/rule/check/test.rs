@@ -100,7 +100,8 @@ pub(crate) struct FlagTests(Vec<TableTests>);
 type TableTests = (&'static [Flag], Vec<(u64, u64)>);
 
 /// Every table that a field may show.
-const TABLES: [&[Flag]; 4] = [flags::OPEN, flags::CLONE, flags::MODE, flags::CAPABILITIES];
+const TABLES: [&[Flag]; 7] =
+    [flags::OPEN, flags::CLONE, flags::MODE, flags::NODE, flags::AT, flags::RENAME, flags::CAPABILITIES];
 
 impl FlagTests {
     fn new(part: &str) -> Self {

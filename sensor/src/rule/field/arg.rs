@@ -1,5 +1,6 @@
 //! The arguments of events, by event type, under the names and in the order in which other tools give them.
 
+pub(super) mod change;
 mod unseen;
 
 use std::io::Write;
@@ -139,13 +140,15 @@ fn unknown(_: &Event, _: &mut Out<'_>) -> bool {
     false
 }
 
-macro_rules! arguments {
+macro_rules! argument_tables {
     ($($(#[$doc:meta])* $table:ident = [$($name:literal => $read:expr),* $(,)?];)*) => {
-        $($(#[$doc])* static $table: &[Argument] = &[$(Argument { name: $name, read: $read }),*];)*
+        $($(#[$doc])* static $table: &[$crate::rule::field::arg::Argument] = &[$($crate::rule::field::arg::Argument { name: $name, read: $read }),*];)*
     };
 }
 
-arguments! {
+use argument_tables;
+
+argument_tables! {
     OPEN = [
         "fd" => fd, "name" => open_name, "flags" => open_flags, "mode" => mode, "dev" => dev, "ino" => ino,
     ];
@@ -248,10 +251,12 @@ fn ino(event: &Event, out: &mut Out<'_>) -> bool {
 }
 
 fn dirfd(event: &Event, out: &mut Out<'_>) -> bool {
-    open(event).is_some_and(|open| match open.dirfd {
-        -100 => out.text(b"AT_FDCWD"),
-        dirfd => out.number(dirfd),
-    })
+    open(event).is_some_and(|open| descriptor(open.dirfd, out))
+}
+
+/// A directory argument.
+fn descriptor(fd: i32, out: &mut Out<'_>) -> bool {
+    if fd == -100 { out.text(b"AT_FDCWD") } else { out.number(fd) }
 }
 
 fn capabilities(word: Option<u64>, out: &mut Out<'_>) -> bool {
@@ -282,7 +287,7 @@ const fn table(event_type: EventType) -> &'static [Argument] {
         EventType::Bind => BIND,
         EventType::Listen => LISTEN,
         EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => SEND,
-        _ => &[],
+        _ => change::table(event_type),
     }
 }
 
@@ -356,6 +361,7 @@ pub(super) fn write_all(event: &Event, to: &mut Vec<u8>) {
             let out = &mut Out::new(&mut slot, u64::MAX - generation, &mut write);
             match &event.detail {
                 Detail::Open(open) => out.known(open.path.as_bytes()),
+                Detail::Change(change) => out.known(change.path.as_bytes()),
                 _ => tuple(event, out),
             };
             to.push(b')');

@@ -1,15 +1,21 @@
 //! Fields of what a descriptor stands for, file or socket alike.
 
 use super::{fields, socket};
-use crate::event::{Detail, Event, File};
+use crate::event::{Change, Detail, Event, EventType, File, Text};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFDIR: u32 = 0o040_000;
+
+/// Whether a change was made through a descriptor: only such an event has the fields of one.
+const fn on_descriptor(event: &Event) -> bool {
+    matches!(event.event_type, EventType::Fchmod | EventType::Fchown)
+}
 
 /// The descriptor, or the negative errno of the call that should have made it.
 fn number(event: &Event) -> Option<i64> {
     match &event.detail {
         Detail::Open(_) => Some(event.result),
+        Detail::Change(change) => on_descriptor(event).then_some(i64::from(change.dirfd)),
         Detail::Socket(socket) => Some(i64::from(socket.fd)),
         _ => None,
     }
@@ -18,6 +24,7 @@ fn number(event: &Event) -> Option<i64> {
 fn file(event: &Event) -> Option<File> {
     match &event.detail {
         Detail::Open(open) => open.file,
+        Detail::Change(change) => change.file,
         _ => None,
     }
 }
@@ -29,6 +36,10 @@ fn kind(event: &Event) -> Option<(&'static str, &'static str)> {
             Some(("directory", "d"))
         }
         Detail::Open(_) => Some(("file", "f")),
+        Detail::Change(change) => match change.file?.mode & S_IFMT {
+            S_IFDIR => Some(("directory", "d")),
+            _ => Some(("file", "f")),
+        },
         Detail::Socket(socket) => socket::kind(socket),
         _ => None,
     }
@@ -38,6 +49,9 @@ fn kind(event: &Event) -> Option<(&'static str, &'static str)> {
 fn path(event: &Event) -> Option<&[u8]> {
     match &event.detail {
         Detail::Open(open) => Some(open.path.as_bytes()).filter(|path| !path.is_empty()),
+        Detail::Change(change) if on_descriptor(event) => {
+            Some(change.path.as_bytes()).filter(|path| !path.is_empty())
+        }
         _ => None,
     }
 }
@@ -56,6 +70,30 @@ pub(in crate::rule) fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
+/// An event with one path, as rules on any of them see it: the path, and the caller's words.
+fn one_path(event: &Event) -> Option<(&Text, &Text)> {
+    match &event.detail {
+        Detail::Open(open) => Some((&open.path, open.name.as_ref().unwrap_or(&open.path))),
+        Detail::Change(change @ Change { new_path: None, .. }) => {
+            let name = if change.name.is_empty() { &change.path } else { &change.name };
+            Some((&change.path, name))
+        }
+        _ => None,
+    }
+}
+
+/// An event with two: where something comes from and where it goes. A symbolic link comes from its own path and goes where
+/// it points.
+fn two_paths(event: &Event) -> Option<[(&Text, &Text); 2]> {
+    let Detail::Change(change) = &event.detail else { return None };
+    let old = (&change.path, &change.name);
+    let new = (change.new_path.as_ref()?, change.new_name.as_ref()?);
+    match event.event_type {
+        EventType::Symlink | EventType::Symlinkat => Some([new, old]),
+        _ => Some([old, new]),
+    }
+}
+
 fields! {
     FIELDS;
     /// Descriptor; a negative errno where an open failed.
@@ -66,15 +104,14 @@ fields! {
     "fd.typechar" Text None FD => |event, _, out| out.maybe(kind(event).map(|(_, letter)| letter.as_bytes()));
     /// A file's path, a unix socket's path, or `client:port->server:port`.
     "fd.name" Text None FD => |event, _, out| match &event.detail {
-        Detail::Open(open) => out.known(open.path.as_bytes()),
         Detail::Socket(_) => socket::show_name(event, out),
-        _ => false,
+        _ => out.maybe(path(event)),
     };
     /// The same before links were followed, where that is known.
     "fd.nameraw" Text None FD => |event, _, out| match &event.detail {
         Detail::Open(open) => out.known(open.name.as_ref().unwrap_or(&open.path).as_bytes()),
         Detail::Socket(_) => socket::show_name(event, out),
-        _ => false,
+        _ => out.maybe(path(event)),
     };
     /// Directory of a file.
     "fd.directory" Text None FILE => |event, _, out| path(event).is_some_and(|path| out.known(directory(path)));
@@ -95,4 +132,16 @@ fields! {
     "fd.is_lower_layer" Bool None OPEN => |event, _, out| {
         file(event).is_some_and(|file| out.bool(file.layer == crate::event::Layer::Lower))
     };
+    /// Path that a call opens, removes, makes or changes.
+    "fs.path.name" Text None PATH => |event, _, out| one_path(event).is_some_and(|(path, _)| out.known(path.as_bytes()));
+    /// The same in the caller's words.
+    "fs.path.nameraw" Text None PATH => |event, _, out| one_path(event).is_some_and(|(_, name)| out.known(name.as_bytes()));
+    /// What a call renames or links to; of a symbolic link its own path.
+    "fs.path.source" Text None TWO_PATHS => |event, _, out| two_paths(event).is_some_and(|[(path, _), _]| out.known(path.as_bytes()));
+    /// The same in the caller's words.
+    "fs.path.sourceraw" Text None TWO_PATHS => |event, _, out| two_paths(event).is_some_and(|[(_, name), _]| out.known(name.as_bytes()));
+    /// The new name that a call gives; of a symbolic link what it points to, as given.
+    "fs.path.target" Text None TWO_PATHS => |event, _, out| two_paths(event).is_some_and(|[_, (path, _)]| out.known(path.as_bytes()));
+    /// The same in the caller's words.
+    "fs.path.targetraw" Text None TWO_PATHS => |event, _, out| two_paths(event).is_some_and(|[_, (_, name)]| out.known(name.as_bytes()));
 }

@@ -179,7 +179,7 @@ fields! {
     "fd.connected" Bool None SOCKET => |event, _, out| connected(event).is_some_and(|is| out.bool(is));
     /// Whether the call gave the descriptor another name.
     "fd.name_changed" Bool None FD => |event, _, out| match &event.detail {
-        Detail::Open(_) => out.bool(false),
+        Detail::Open(_) | Detail::Change(_) => out.bool(false),
         Detail::Socket(_) => out.bool(!event.failed() && event.event_type != EventType::Listen),
         _ => false,
     };

@@ -1,6 +1,7 @@
 //! Flat maps of fields into events. What is set is read back through the field table: an event that cannot say what
 //! its author wrote is an error, never a test that passes for the wrong reason.
 
+mod change;
 mod object;
 mod place;
 mod subject;
@@ -10,8 +11,8 @@ use std::{net::IpAddr, sync::Arc};
 use self::subject::{comm_of, first_replaced};
 use crate::{
     event::{
-        Args, Comm, Detail, Event, EventType, Exec, Exit, File, Fork, Layer, Loss, Open, Process, ProcessKey,
-        Socket, Task, errno_name, flags,
+        Args, Category, Comm, Detail, Event, EventType, Exec, Exit, File, Fork, Layer, Loss, Open, Process,
+        ProcessKey, Socket, Task, errno_name, flags,
     },
     rule::{
         diagnostic::Span,
@@ -192,6 +193,9 @@ fn detail(event_type: EventType) -> Option<Detail> {
         | EventType::OpenByHandleAt => {
             Detail::Open(Open { file: Some(File::default()), dirfd: -100, ..Open::default() })
         }
+        _ if event_type.category() == Category::File && event_type.is_seen() => {
+            Detail::Change(change::empty(event_type))
+        }
         _ if event_type.is_seen() => {
             let server = matches!(event_type, EventType::Accept | EventType::Accept4 | EventType::Listen);
             Detail::Socket(Socket { fd: 3, family: 2, socket_type: 1, server, ..Socket::default() })
@@ -248,8 +252,17 @@ impl Draft {
             Some("container" | "k8s" | "host") => self.set_container(pair),
             Some("fd") => match &mut self.event.detail {
                 Detail::Open(_) => self.set_file(pair),
+                Detail::Change(_) => self.set_change(pair),
                 Detail::Socket(_) => self.set_socket(pair),
                 _ => problem(pair.span, "an event of this type has no descriptor"),
+            },
+            Some("fs") => match &mut self.event.detail {
+                Detail::Change(_) => self.set_change(pair),
+                Detail::Open(open) if pair.name == "fs.path.name" => {
+                    open.path = pair.text.as_str().into();
+                    Ok(())
+                }
+                _ => unsettable(pair),
             },
             _ => unsettable(pair),
         }
@@ -309,6 +322,7 @@ impl Draft {
             ("evt.arg.flags", Detail::Fork(fork)) => fork.flags = pair.flags(flags::CLONE)?,
             ("evt.arg.status", Detail::Exit(exit)) => exit.status = pair.number()?,
             ("evt.arg.size" | "evt.arg.backlog", Detail::Socket(socket)) => socket.arg = pair.number()?,
+            (name, Detail::Change(_)) if name.starts_with("evt.arg.") => return self.set_change(pair),
             _ => return unsettable(pair),
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::{arch::asm, ptr::null_mut};
 use crate::{Args, Outcome};
 
 /// Memory below 4 GiB.
-struct Low {
+pub(crate) struct Low {
     start: *mut u8,
     used: usize,
 }
@@ -14,7 +14,7 @@ struct Low {
 const SIZE: usize = 1 << 16;
 
 impl Low {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
         // SAFETY: a new mapping.
         let start = unsafe { libc::mmap(null_mut(), SIZE, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
@@ -23,7 +23,7 @@ impl Low {
     }
 
     /// Copies bytes there and says where they are.
-    fn put(&mut self, bytes: &[u8]) -> u32 {
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> u32 {
         assert!(self.used + bytes.len() <= SIZE);
         // SAFETY: there is room for them.
         let to = unsafe { self.start.add(self.used) };
@@ -40,7 +40,7 @@ impl Low {
 }
 
 /// A 32-bit system call.
-fn call(number: u32, args: [u32; 4]) -> Outcome {
+pub(crate) fn call(number: u32, args: [u32; 4]) -> Outcome {
     let result: u32;
     // SAFETY: the kernel keeps the registers that are not named. LLVM keeps rbx for itself, so it is put back.
     unsafe {

@@ -74,11 +74,6 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
             }
             .into()
         }
-        "unlink" => {
-            let path = args.c();
-            // SAFETY: the path is a C string.
-            unsafe { libc::unlink(path.as_ptr()) }.into()
-        }
         "write-pid" => {
             let path = args.text();
             std::fs::write(path, std::process::id().to_string()).map_or(-1, |()| 0).into()

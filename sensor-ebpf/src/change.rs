@@ -1,0 +1,200 @@
+//! Names that are removed, moved and made, and files whose mode or owner changes.
+//!
+//! Since 5.5 as BTF programs, when the call ends, failed or not. What a name led to is not at hand there any more, so a
+//! record has the caller's string (another thread may have changed it meanwhile) and, for a relative one, the directory at
+//! which it starts, from the kernel's dentries. Symlinks stay unresolved. Missed: the same through `io_uring`.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sensor_common::{CALLER_DIR, FileChange, Kind, Text, syscalls, text};
+
+use crate::{
+    kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
+    record::{Record, emit},
+    syscall::Call,
+};
+
+const PATH: u32 = 4096;
+
+/// A name, and the directory at which it starts where it is relative.
+struct Name {
+    dirfd: i32,
+    name: u64,
+}
+
+impl Name {
+    /// Argument `n`, relative to the working directory.
+    #[inline(always)]
+    fn of(call: Call, n: u32) -> Self {
+        Self { dirfd: CALLER_DIR, name: call.arg(n) }
+    }
+
+    /// Argument `n + 1`, relative to the directory that is argument `n`.
+    #[inline(always)]
+    fn at(call: Call, n: u32) -> Self {
+        Self { dirfd: call.arg(n) as i32, name: call.arg(n + 1) }
+    }
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_file_remove(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    change(call, Kind::FileRemove, |record| {
+        if call.number() == syscalls::UNLINKAT {
+            record.body::<FileChange>().flags = call.arg(2) as u32;
+            old_name(record, call.task, Name::at(call, 0));
+        } else {
+            old_name(record, call.task, Name::of(call, 0));
+        }
+        Some(())
+    })
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_file_rename(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    change(call, Kind::FileRename, |record| {
+        let (old, new, flags) = match call.number() {
+            syscalls::RENAMEAT2 => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),
+            syscalls::RENAMEAT => (Name::at(call, 0), Name::at(call, 2), 0),
+            _ => (Name::of(call, 0), Name::of(call, 1), 0),
+        };
+        record.body::<FileChange>().flags = flags as u32;
+        old_name(record, call.task, old);
+        new_name(record, call.task, new);
+        Some(())
+    })
+}
+
+/// What a symbolic link holds is text and no path: it is not resolved at any directory.
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_file_link(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    change(call, Kind::FileLink, |record| {
+        let (old, new, flags) = match call.number() {
+            syscalls::LINKAT => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),
+            syscalls::SYMLINKAT => (Name::of(call, 0), Name::at(call, 1), 0),
+            _ => (Name::of(call, 0), Name::of(call, 1), 0),
+        };
+        record.body::<FileChange>().flags = flags as u32;
+        if call.number() == syscalls::LINK || call.number() == syscalls::LINKAT {
+            old_name(record, call.task, old);
+        } else {
+            let target = record.append_user_str(old.name, PATH);
+            record.body::<FileChange>().name = target;
+        }
+        new_name(record, call.task, new);
+        Some(())
+    })
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_file_make(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    change(call, Kind::FileMake, |record| {
+        let (name, mode, dev) = match call.number() {
+            syscalls::MKNODAT => (Name::at(call, 0), call.arg(2), call.arg(3)),
+            syscalls::MKDIRAT => (Name::at(call, 0), call.arg(2), 0),
+            syscalls::MKNOD => (Name::of(call, 0), call.arg(1), call.arg(2)),
+            _ => (Name::of(call, 0), call.arg(1), 0),
+        };
+        let body = record.body::<FileChange>();
+        // The kernel knows 16 bits of a mode (`umode_t`).
+        body.mode = mode as u32 & 0xffff;
+        body.dev = dev as u32;
+        old_name(record, call.task, name);
+        Some(())
+    })
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_file_mode(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    change(call, Kind::FileMode, |record| {
+        let (name, mode, flags) = match call.number() {
+            syscalls::FCHMODAT2 => (Name::at(call, 0), call.arg(2), call.arg(3)),
+            syscalls::FCHMODAT => (Name::at(call, 0), call.arg(2), 0),
+            _ => (Name::of(call, 0), call.arg(1), 0),
+        };
+        let body = record.body::<FileChange>();
+        body.mode = mode as u32 & 0xffff;
+        body.flags = flags as u32;
+        if call.number() == syscalls::FCHMOD {
+            return descriptor(record, call);
+        }
+        old_name(record, call.task, name);
+        Some(())
+    })
+}
+
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_file_owner(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    change(call, Kind::FileOwner, |record| {
+        let (name, uid, gid, flags) = match call.number() {
+            syscalls::FCHOWNAT => (Name::at(call, 0), call.id(2), call.id(3), call.arg(4)),
+            _ => (Name::of(call, 0), call.id(1), call.id(2), 0),
+        };
+        let body = record.body::<FileChange>();
+        body.uid = uid;
+        body.gid = gid;
+        body.flags = flags as u32;
+        if call.number() == syscalls::FCHOWN {
+            return descriptor(record, call);
+        }
+        old_name(record, call.task, name);
+        Some(())
+    })
+}
+
+#[inline(always)]
+fn change(call: Call, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) -> i32 {
+    emit::<FileChange>(kind, |record| {
+        call.head(record);
+        record.body::<FileChange>().dirfd = CALLER_DIR;
+        record.body::<FileChange>().new_dirfd = CALLER_DIR;
+        fill(record)
+    });
+    0
+}
+
+#[inline(always)]
+fn old_name(record: &mut Record, task: Task, name: Name) {
+    record.body::<FileChange>().dirfd = name.dirfd;
+    let (name, dir) = append_name(record, task, name);
+    let body = record.body::<FileChange>();
+    body.name = name;
+    body.dir = dir;
+}
+
+#[inline(always)]
+fn new_name(record: &mut Record, task: Task, name: Name) {
+    record.body::<FileChange>().new_dirfd = name.dirfd;
+    let (name, dir) = append_name(record, task, name);
+    let body = record.body::<FileChange>();
+    body.new_name = name;
+    body.new_dir = dir;
+}
+
+/// The name and, where it is relative, its directory; one that cannot be resolved is marked as such.
+#[inline(always)]
+fn append_name(record: &mut Record, task: Task, Name { dirfd, name }: Name) -> (Text, Text) {
+    let text = record.append_user_str(name, PATH);
+    if read_user(name).unwrap_or(0_u8) == b'/' {
+        return (text, Text { len: 0, flags: 0 });
+    }
+    let unknown = Text { len: 0, flags: text::FAULT };
+    (text, append_relative_dir(record, task, dirfd).unwrap_or(unknown))
+}
+
+/// A call on a descriptor: its file, whose path is the kernel's own. One that is not open leaves its number.
+#[inline(always)]
+fn descriptor(record: &mut Record, call: Call) -> Option<()> {
+    let fd = call.arg(0) as i32;
+    record.body::<FileChange>().dirfd = fd;
+    let Some(file) = fd_file(call.task, fd) else { return Some(()) };
+    let valid = file.identify(&mut record.body::<FileChange>().file)?;
+    record.header().valid |= valid;
+    let path = append_path(record, call.task, file.path)?;
+    record.body::<FileChange>().dir = path;
+    Some(())
+}
