@@ -62,36 +62,32 @@ pub const CLONE: &[Flag] = &[
     bit("CLONE_NEWNET", 0x4000_0000),
 ];
 
+/// The permission bits, and more flags behind them.
+macro_rules! permissions {
+    ($($more:expr,)*) => {
+        &[
+            bit("S_IXOTH", 0o1),
+            bit("S_IWOTH", 0o2),
+            bit("S_IROTH", 0o4),
+            bit("S_IXGRP", 0o10),
+            bit("S_IWGRP", 0o20),
+            bit("S_IRGRP", 0o40),
+            bit("S_IXUSR", 0o100),
+            bit("S_IWUSR", 0o200),
+            bit("S_IRUSR", 0o400),
+            bit("S_ISVTX", 0o1000),
+            bit("S_ISGID", 0o2000),
+            bit("S_ISUID", 0o4000),
+            $($more,)*
+        ]
+    };
+}
+
 /// Permission bits.
-pub const MODE: &[Flag] = &[
-    bit("S_IXOTH", 0o1),
-    bit("S_IWOTH", 0o2),
-    bit("S_IROTH", 0o4),
-    bit("S_IXGRP", 0o10),
-    bit("S_IWGRP", 0o20),
-    bit("S_IRGRP", 0o40),
-    bit("S_IXUSR", 0o100),
-    bit("S_IWUSR", 0o200),
-    bit("S_IRUSR", 0o400),
-    bit("S_ISVTX", 0o1000),
-    bit("S_ISGID", 0o2000),
-    bit("S_ISUID", 0o4000),
-];
+pub const MODE: &[Flag] = permissions![];
 
 /// What `mknod` is asked to make: the permission bits, then the type of file (none is a plain one).
-pub const NODE: &[Flag] = &[
-    bit("S_IXOTH", 0o1),
-    bit("S_IWOTH", 0o2),
-    bit("S_IROTH", 0o4),
-    bit("S_IXGRP", 0o10),
-    bit("S_IWGRP", 0o20),
-    bit("S_IRGRP", 0o40),
-    bit("S_IXUSR", 0o100),
-    bit("S_IWUSR", 0o200),
-    bit("S_IRUSR", 0o400),
-    bit("S_ISVTX", 0o1000),
-    bit("S_ISGID", 0o2000),
-    bit("S_ISUID", 0o4000),
+pub const NODE: &[Flag] = permissions![
     value("S_IFIFO", 0o170_000, 0o010_000),
     value("S_IFCHR", 0o170_000, 0o020_000),
     value("S_IFBLK", 0o170_000, 0o060_000),
