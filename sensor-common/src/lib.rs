@@ -7,6 +7,7 @@
 
 mod counters;
 mod file;
+pub mod filter;
 mod header;
 mod kind;
 mod net;

@@ -30,12 +30,14 @@ pub struct Knobs {
 #[repr(C)]
 pub struct Settings {
     /// Bits of the `WANT_*` constants.
-    pub want: u64,
+    pub want: u32,
+    /// Which set of tables filters records; 0 for none. See [`crate::filter`].
+    pub filters: u32,
 }
 
 impl Settings {
     /// Environment of a new image.
-    pub const WANT_ENV: u64 = 1;
+    pub const WANT_ENV: u32 = 1;
     /// The name that a successful open was asked with.
-    pub const WANT_OPEN_NAME: u64 = 1 << 1;
+    pub const WANT_OPEN_NAME: u32 = 1 << 1;
 }

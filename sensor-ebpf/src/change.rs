@@ -9,7 +9,7 @@ use sensor_common::{CALLER_DIR, FileChange, Kind, Text, syscalls, text};
 
 use crate::{
     kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
-    record::{Record, emit},
+    record::{Record, emit_call},
     syscall::Call,
 };
 
@@ -148,8 +148,7 @@ fn sx_file_owner(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn change(call: Call, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) -> i32 {
-    emit::<FileChange>(kind, |record| {
-        call.head(record);
+    emit_call::<FileChange>(kind, call, |record| {
         record.body::<FileChange>().dirfd = CALLER_DIR;
         record.body::<FileChange>().new_dirfd = CALLER_DIR;
         fill(record)

@@ -1,17 +1,26 @@
 //! Files that are opened, and those that could not be.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, syscalls};
+use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, filter::facts, syscalls};
 
 use crate::{
+    filter::Wanted,
     kernel::{append_path, append_relative_dir, fd_file, read_user},
-    record::{emit, wanted},
+    record::{Record, emit, emit_if, failed, filtered},
     syscall::Call,
 };
 
 const PATH: u32 = 4096;
 /// `O_CREAT | O_WRONLY | O_TRUNC`: what `creat` stands for.
 const CREAT_FLAGS: u32 = 0o1101;
+/// `O_ACCMODE`.
+const ACCESS_MODE: u32 = 3;
+/// Of the path alone: such a file can be neither read nor written.
+const O_PATH: u32 = 0o10_000_000;
+/// `struct file`'s mode bit of one that did not exist before.
+const FMODE_CREATED: u32 = 1 << 20;
+/// Execute permission for anybody.
+const EXECUTE: u32 = 0o111;
 /// `offsetof(struct file_handle, f_handle)` plus the longest handle: nothing there is a name.
 const NO_NAME: u64 = 0;
 
@@ -31,40 +40,91 @@ struct Request {
 #[btf_tracepoint(function = "sys_exit")]
 fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
-    emit::<FileOpen>(Kind::FileOpen, |record| {
+    let wanted = Wanted::of_call(Kind::FileOpen, call.number(), call.result());
+    if wanted.is_none() {
+        filtered(Kind::FileOpen);
+        return 0;
+    }
+    let request = request(call);
+    if call.result() < 0 {
+        emit::<FileOpen>(Kind::FileOpen, |record| {
+            call.head(record);
+            ask(record, request);
+            append_request(record, call, request)
+        });
+        return 0;
+    }
+    let Some(file) = fd_file(call.task, call.result() as i32) else {
+        failed(Kind::FileOpen);
+        return 0;
+    };
+    let wanted = wanted.of_file(request.facts(file.f_mode), file.path.dentry);
+    if wanted.is_none() {
+        filtered(Kind::FileOpen);
+        return 0;
+    }
+    let look = |record: &mut Record| {
+        let path = append_path(record, call.task, file.path)?;
+        record.body::<FileOpen>().path = path;
+        Some(!wanted.of_path::<FileOpen>(record, path).is_none())
+    };
+    emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
         call.head(record);
-        let request = request(call);
+        ask(record, request);
         let body = record.body::<FileOpen>();
-        body.open_flags = request.flags;
-        body.mode = request.mode;
-        body.dirfd = request.dirfd;
-        body.resolve = request.resolve;
-        if call.result() >= 0 {
-            let file = fd_file(call.task, call.result() as i32)?;
-            body.f_mode = file.f_mode;
-            let valid = file.identify(&mut body.file)?;
-            record.header().valid |= valid;
-            let path = append_path(record, call.task, file.path)?;
-            record.body::<FileOpen>().path = path;
-            if !wanted(Settings::WANT_OPEN_NAME) {
-                return Some(());
-            }
+        body.f_mode = file.f_mode;
+        let valid = file.identify(&mut body.file)?;
+        record.header().valid |= valid;
+        if crate::record::wanted(Settings::WANT_OPEN_NAME) {
+            append_request(record, call, request)
+        } else {
+            Some(())
         }
-        if request.name == NO_NAME {
-            return Some(());
-        }
-        let name = record.append_user_str(request.name, PATH);
-        record.body::<FileOpen>().name = name;
-        let first: u8 = read_user(request.name).unwrap_or(0);
-        if call.result() < 0 && first != b'/' {
-            // A directory that cannot be resolved leaves the name relative.
-            if let Some(dir) = append_relative_dir(record, call.task, request.dirfd) {
-                record.body::<FileOpen>().dir = dir;
-            }
-        }
-        Some(())
     });
     0
+}
+
+/// Writes what the caller asked for.
+#[inline(always)]
+fn ask(record: &mut Record, request: Request) {
+    let body = record.body::<FileOpen>();
+    body.open_flags = request.flags;
+    body.mode = request.mode;
+    body.dirfd = request.dirfd;
+    body.resolve = request.resolve;
+}
+
+/// Appends the name that the caller gave, and where a failed call leaves a relative one, the directory at which it starts.
+#[inline(always)]
+fn append_request(record: &mut Record, call: Call, request: Request) -> Option<()> {
+    if request.name == NO_NAME {
+        return Some(());
+    }
+    let name = record.append_user_str(request.name, PATH);
+    record.body::<FileOpen>().name = name;
+    let first: u8 = read_user(request.name).unwrap_or(0);
+    if call.result() < 0 && first != b'/' {
+        // A directory that cannot be resolved leaves the name relative.
+        if let Some(dir) = append_relative_dir(record, call.task, request.dirfd) {
+            record.body::<FileOpen>().dir = dir;
+        }
+    }
+    Some(())
+}
+
+impl Request {
+    /// [`facts`] of a file that this request opened.
+    #[inline(always)]
+    fn facts(self, f_mode: u32) -> u32 {
+        let by_mode = match self.flags & (ACCESS_MODE | O_PATH) {
+            0 => facts::READ,
+            1 => facts::WRITE,
+            2 => facts::READ | facts::WRITE,
+            _ => 0,
+        };
+        let executable = f_mode & FMODE_CREATED != 0 && self.mode & EXECUTE != 0;
+        by_mode | if executable { facts::EXECUTABLE } else { 0 }
+    }
 }
 
 #[inline(always)]

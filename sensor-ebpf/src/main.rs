@@ -10,6 +10,7 @@ mod cgroup;
 mod change;
 mod exec;
 mod file;
+mod filter;
 mod kernel;
 mod net;
 mod process;

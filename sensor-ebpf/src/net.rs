@@ -5,7 +5,7 @@ use sensor_common::{Header, Kind, Net, NetAddr, flags, syscalls, valid};
 
 use crate::{
     kernel::{AF_UNIX, Sock, fd_sock, read_user, user_ip, user_unix},
-    record::{Record, emit, filtered},
+    record::{Record, emit_call, filtered},
     syscall::Call,
 };
 
@@ -102,8 +102,7 @@ fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
 /// A descriptor that is no socket (`ENOTSOCK`, `EBADF`) still leaves a record with the result.
 #[inline(always)]
 fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Sock) -> Option<u32>) {
-    emit::<Net>(kind, |record| {
-        call.head(record);
+    emit_call::<Net>(kind, call, |record| {
         record.body::<Net>().fd = fd;
         let Some(sock) = fd_sock(call.task, fd) else { return Some(()) };
         let body = record.body::<Net>();

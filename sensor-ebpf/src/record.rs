@@ -12,7 +12,11 @@ use aya_ebpf::{
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, Settings};
 
 pub(crate) use self::append::append_with;
-use crate::kernel::{Task, knob};
+use crate::{
+    filter::Wanted,
+    kernel::{Task, knob},
+    syscall::Call,
+};
 
 /// Texts begin in the first half of the scratch memory and are shorter than that, so none runs over its end. (The largest
 /// record has 17 KiB, the kernel's limit for a value of a per-CPU map is 32 KiB.)
@@ -22,6 +26,11 @@ const SCRATCH_SIZE: usize = 0x8000;
 const BODY_WORDS: u32 = 32;
 /// Programs that can interrupt each other on one CPU: task, softirq, hardirq, NMI.
 const SLOTS: u32 = 4;
+
+/// How putting a record together ended.
+const BROKEN: u32 = 0;
+const FILLED: u32 = 1;
+const UNWANTED: u32 = 2;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
@@ -34,10 +43,22 @@ static SCRATCH: PerCpuArray<[u64; SCRATCH_SIZE / 8]> = PerCpuArray::with_max_ent
 #[map]
 static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 
+/// One of the numbers that the daemon may change at any time.
+#[inline(always)]
+pub(crate) fn settings(read: impl FnOnce(&Settings) -> u32) -> u32 {
+    SETTINGS.get(0).map_or(0, read)
+}
+
 /// Whether the daemon asked for one of the `WANT_*` extras.
 #[inline(always)]
-pub(crate) fn wanted(what: u64) -> bool {
-    SETTINGS.get(0).is_some_and(|settings| settings.want & what != 0)
+pub(crate) fn wanted(what: u32) -> bool {
+    settings(|settings| settings.want) & what != 0
+}
+
+/// The scratch memory of a slot.
+#[inline(always)]
+pub(crate) fn scratch(slot: u32) -> Option<*mut u8> {
+    SCRATCH.get_ptr_mut(slot).map(<*mut [u64; SCRATCH_SIZE / 8]>::cast)
 }
 
 /// A record under construction: a scratch slot. How far it has come stands in the header's length, that is in map memory,
@@ -57,17 +78,59 @@ pub(crate) struct Record {
 /// File and network events of the daemon itself are nobody's business and count as filtered.
 #[inline(always)]
 pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
+    emit_if::<B>(kind, |_| Some(true), fill);
+}
+
+/// [`emit`], of a record that is wanted only if its texts say so: `ask` appends what it has to look at, before anything
+/// else is written (also before the header is), and says whether it goes on.
+#[inline(always)]
+pub(crate) fn emit_if<B: Copy>(
+    kind: Kind,
+    ask: impl FnOnce(&mut Record) -> Option<bool>,
+    fill: impl FnOnce(&mut Record) -> Option<()>,
+) {
     let kind = u32::from(kind.number());
     let slot = record_begin(kind, size_of::<B>() as u32);
     if slot < 0 {
         return;
     }
     let slot = slot as u32;
-    let filled = match SCRATCH.get_ptr_mut(slot) {
-        Some(base) => fill(&mut Record { base: base.cast(), slot }).is_some(),
-        None => false,
+    let outcome = match scratch(slot) {
+        Some(base) => {
+            let record = &mut Record { base, slot };
+            match ask(record) {
+                Some(true) if record_head(slot) == 0 && fill(record).is_some() => FILLED,
+                Some(false) => UNWANTED,
+                _ => BROKEN,
+            }
+        }
+        None => BROKEN,
     };
-    record_end(kind, slot, u32::from(filled));
+    record_end(kind, slot, outcome);
+}
+
+/// [`emit`] for a system call that just ended: where no rule can want it, it is counted as filtered.
+#[inline(always)]
+pub(crate) fn emit_call<B: Copy>(kind: Kind, call: Call, fill: impl FnOnce(&mut Record) -> Option<()>) {
+    if Wanted::of_call(kind, call.number(), call.result()).is_none() {
+        filtered(kind);
+        return;
+    }
+    emit::<B>(kind, |record| {
+        call.head(record);
+        fill(record)
+    });
+}
+
+/// Counts something that a program saw and could not put together.
+#[inline(always)]
+pub(crate) fn failed(kind: Kind) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
+        // SAFETY: this CPU's own map value.
+        let counters = unsafe { &mut *counters };
+        counters.seen += 1;
+        counters.failed += 1;
+    }
 }
 
 /// Counts something that a program saw and nobody wants.
@@ -81,7 +144,7 @@ pub(crate) fn filtered(kind: Kind) {
     }
 }
 
-/// Takes a scratch slot, writes the header and clears the body. Negative where there is to be no record.
+/// Takes a scratch slot and clears the body. Negative where there is to be no record.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
@@ -104,10 +167,6 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
     header.kind = kind as u16;
-    if header::write_header(header, task).is_none() {
-        counters.failed += 1;
-        return -1;
-    }
     header.len = size_of::<Header>() as u32 + body;
     for word in 0..BODY_WORDS {
         if word * 8 >= body {
@@ -120,17 +179,29 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     slot as i32
 }
 
+/// Writes the header of a slot, all but kind and length. Not zero where the task cannot be read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn record_head(slot: u32) -> i32 {
+    let Some(base) = SCRATCH.get_ptr_mut(slot) else { return -1 };
+    // SAFETY: the scratch memory is aligned and larger than a header.
+    let header = unsafe { &mut *base.cast::<Header>() };
+    if header::write_header(header, Task::current()).is_some() { 0 } else { -1 }
+}
+
 /// Sends the record of a slot, if it was filled, counts what became of it, and gives the slot back.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn record_end(kind: u32, slot: u32, filled: u32) -> i32 {
+extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
     let Some(counters) = COUNTERS.get_ptr_mut(kind) else { return 0 };
     let Some(state) = RING_STATE.get_ptr_mut(0) else { return 0 };
     // SAFETY: both are this CPU's own map values, and programs of one kind do not interrupt each other.
     let (counters, state) = unsafe { (&mut *counters, &mut *state) };
     state.nest = slot;
     let Some(base) = SCRATCH.get_ptr_mut(slot) else { return 0 };
-    if filled == 0 {
+    if outcome == UNWANTED {
+        counters.filtered += 1;
+    } else if outcome != FILLED {
         counters.failed += 1;
     } else if send(base.cast(), kind, state) {
         counters.submitted += 1;

@@ -100,6 +100,8 @@ pub struct KernelConfig {
     pub ring_bytes: u32,
     /// Hooks to leave out, by the stems that `vedette doctor` shows.
     pub disabled_hooks: Vec<String>,
+    /// Whether the kernel half drops what no rule can match.
+    pub filters: bool,
 }
 
 /// The process table.
@@ -165,7 +167,7 @@ impl Default for RulesConfig {
 
 impl Default for KernelConfig {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, disabled_hooks: Vec::new() }
+        Self { ring_bytes: 8 << 20, disabled_hooks: Vec::new(), filters: true }
     }
 }
 

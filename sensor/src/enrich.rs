@@ -22,6 +22,7 @@ use self::runtime::Ask;
 pub use self::{
     cgroup::{container_of, unit_of},
     container::{Containers, Limits, Made, Place},
+    convert::event_type,
     process::ProcessTable,
     users::Users,
 };

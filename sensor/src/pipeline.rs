@@ -9,6 +9,7 @@ mod alerting;
 mod hold;
 mod identity;
 mod live;
+mod prefilter;
 pub mod reload;
 mod replay;
 mod stats;
@@ -21,7 +22,7 @@ use zerocopy::FromBytes;
 
 use self::hold::{Hold, HoldLimits};
 pub use self::{
-    alerting::{Alerting, wanted},
+    alerting::{Alerting, needs},
     identity::sources,
     live::{Live, epoch},
     replay::replay,
@@ -33,6 +34,7 @@ use crate::{
     event::{Detail, Event, EventType, Loss, Lost},
     probe::{ProbeError, Wanted},
     recording::{Note, RecordingError},
+    rule::Prefilter,
 };
 
 /// Why a run ended other than by its end or by a signal.
@@ -60,6 +62,15 @@ pub enum PipelineError {
         /// Why.
         error: io::Error,
     },
+}
+
+/// The records that somebody needs.
+#[derive(Clone, Debug)]
+pub struct Needs {
+    /// Of these kinds.
+    pub wanted: Wanted,
+    /// And of those the ones of which this holds.
+    pub prefilter: Prefilter,
 }
 
 /// Where events go.
@@ -100,7 +111,7 @@ pub trait Consumer {
     ///
     /// # Errors
     /// Where the consumer cannot go on.
-    fn between_batches(&mut self, _own: &mut dyn FnMut() -> Event) -> Result<Option<Wanted>, PipelineError> {
+    fn between_batches(&mut self, _own: &mut dyn FnMut() -> Event) -> Result<Option<Needs>, PipelineError> {
         Ok(None)
     }
 }

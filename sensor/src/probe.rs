@@ -2,6 +2,7 @@
 //! It passes records on as bytes and does not look inside.
 
 pub mod btf;
+mod filter;
 mod hooks;
 mod load;
 mod object;
@@ -19,6 +20,7 @@ use sensor_common::{Kind, Settings, offsets::Field};
 use thiserror::Error;
 
 pub use self::{
+    filter::KindTables,
     hooks::{HOOKS, Hook, Mode, Variant, Via},
     load::{Options, Wanted, load},
     offsets::legacy_controller,
@@ -65,6 +67,9 @@ pub enum ProbeError {
         /// The kernel's words.
         why: String,
     },
+    /// The tables of filters cannot be written.
+    #[error("the kernel refuses the tables by which it is to filter records: {0}")]
+    Filters(String),
     /// The ring cannot be waited on.
     #[error("cannot read the event ring: {0}")]
     Ring(#[from] io::Error),
@@ -131,6 +136,8 @@ pub struct Probe {
     calls: ProgramArray<aya::maps::MapData>,
     counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
     report: Report,
+    filters: filter::Filters,
+    settings: Settings,
 }
 
 impl Probe {
@@ -189,7 +196,34 @@ impl Probe {
     ///
     /// # Errors
     /// Where the kernel refuses the write.
-    pub fn set(&mut self, settings: Settings) -> Result<(), ProbeError> {
-        load::write_settings(&mut self.ebpf, settings)
+    pub fn want(&mut self, want: u32) -> Result<(), ProbeError> {
+        self.set(Settings { want, ..self.settings })
+    }
+
+    /// From now on only what these tables let through becomes a record: of all kinds but those about processes and control
+    /// groups, which always come. `None`: everything.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the tables; everything becomes a record then.
+    pub fn filter(&mut self, tables: Option<&[KindTables]>) -> Result<(), ProbeError> {
+        let Some(tables) = tables else { return self.set(Settings { filters: 0, ..self.settings }) };
+        match self.filters.write(tables) {
+            Ok(filters) => self.set(Settings { filters, ..self.settings }),
+            Err(error) => {
+                self.set(Settings { filters: 0, ..self.settings })?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Says that a control group is in no container, or that it is no more.
+    pub fn host_group(&mut self, key: u64, there: bool) {
+        self.filters.host_group(key, there);
+    }
+
+    fn set(&mut self, settings: Settings) -> Result<(), ProbeError> {
+        load::write_settings(&mut self.ebpf, settings)?;
+        self.settings = settings;
+        Ok(())
     }
 }

@@ -20,6 +20,7 @@ pub mod files;
 mod graph;
 mod index;
 mod load;
+mod prefilter;
 mod program;
 mod set;
 mod syntax;
@@ -37,6 +38,7 @@ pub use self::{
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},
     files::{Content, Files, FilesError},
+    prefilter::{Gate, Outcome, Path, Paths, Prefilter, Term, Words},
     set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
     types::TypeSet,
 };

@@ -16,6 +16,7 @@ mod cost;
 mod engine;
 mod exec;
 mod file;
+mod filter;
 mod fixtures;
 mod identity;
 mod layers;

@@ -143,6 +143,13 @@ fn read_dentry(dentry: u64) -> Option<Dentry> {
     })
 }
 
+/// Where the name of a dentry lies; none of one that is in no directory.
+#[inline(always)]
+pub(crate) fn dentry_name(dentry: u64) -> Option<u64> {
+    let read = read_dentry(dentry)?;
+    (read.parent != dentry).then_some(read.name)
+}
+
 /// Puts `/name` before what the buffer holds; false where there is no room for it.
 #[inline(always)]
 fn prepend(buffer: *mut PathBuffer, step: Dentry, alone: bool) -> bool {

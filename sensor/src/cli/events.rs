@@ -61,7 +61,7 @@ impl LiveArgs {
     }
 
     /// Which extras to ask the kernel half for.
-    pub(super) fn settings(&self) -> Settings {
+    pub(super) fn extras(&self) -> u32 {
         let mut want = 0;
         if self.env {
             want |= Settings::WANT_ENV;
@@ -69,7 +69,7 @@ impl LiveArgs {
         if self.open_names {
             want |= Settings::WANT_OPEN_NAME;
         }
-        Settings { want }
+        want
     }
 
     /// Ends the run in time, where a time was given.
@@ -89,7 +89,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let filter = super::filter(args.filter.as_deref().unwrap_or_default())?;
     let asked = signals::listen(None)?;
     let mut live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
-    live.set(args.live.settings())?;
+    live.want(args.live.extras())?;
     eprintln!("watching");
     let mut lines = Lines::stdout(args.common.json);
     let queue = Queue::new("output", QUEUE, move |work| match work {

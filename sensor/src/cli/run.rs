@@ -14,9 +14,8 @@ use super::{
 use crate::{
     config::{Config, Format},
     pipeline::{
-        Alerting, Live, Origin, PipelineError,
+        Alerting, Live, Origin, PipelineError, needs,
         reload::{self, Planner, Waker},
-        wanted,
     },
     probe::{Options, Report},
     sink::{Alert, Lines, Queue, Sink, Work},
@@ -40,12 +39,16 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let _lock = lock::hold(&config.lock)?;
     let waker = Waker::new()?;
     let asked = signals::listen(Some(waker.clone()))?;
+    let needs = needs(&set);
     let options = Options {
         ring_bytes: config.kernel.ring_bytes,
-        wanted: wanted(&set),
+        wanted: needs.wanted,
         disabled_hooks: config.kernel.disabled_hooks.clone(),
     };
-    let live = Live::start(&options, &config, asked.stop.clone())?;
+    let mut live = Live::start(&options, &config, asked.stop.clone())?;
+    if config.kernel.filters {
+        live.filter(&needs.prefilter)?;
+    }
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report());

@@ -78,6 +78,8 @@ pub struct Containers {
     instances: HashMap<u64, Instance>,
     /// The latest with this path.
     by_path: HashMap<Box<str>, u64>,
+    /// Groups of the host that came or went since somebody asked.
+    hosts: Vec<(u64, bool)>,
     /// Ended groups and the moments of their end.
     lingering: VecDeque<(u64, u64)>,
     last: u64,
@@ -99,6 +101,7 @@ impl Containers {
         }
         let Some(mut found) = container_of(path) else {
             self.groups.insert(key, Place::Host(unit_of(path).map(Into::into)));
+            self.hosts.push((key, true));
             return None;
         };
         let own = path.trim_end_matches('/') == &*found.cgroup;
@@ -142,11 +145,14 @@ impl Containers {
 
     /// A group is gone, `now` in nanoseconds since boot. It is remembered for a little while.
     pub fn remove(&mut self, key: u64, now: u64) {
-        let Some(place) = self.groups.get(&key) else { return };
-        if let Place::Container(container) = place
-            && let Some(instance) = self.instances.get_mut(&container.instance)
-        {
-            instance.live = instance.live.saturating_sub(1);
+        match self.groups.get(&key) {
+            Some(Place::Container(container)) => {
+                if let Some(instance) = self.instances.get_mut(&container.instance) {
+                    instance.live = instance.live.saturating_sub(1);
+                }
+            }
+            Some(Place::Host(_)) => self.hosts.push((key, false)),
+            None => return,
         }
         self.lingering.push_back((now, key));
     }
@@ -170,6 +176,11 @@ impl Containers {
                 gone(container.instance);
             }
         }
+    }
+
+    /// The groups of the host that came (`true`) or went since the last time.
+    pub fn hosts(&mut self) -> impl Iterator<Item = (u64, bool)> {
+        self.hosts.drain(..)
     }
 
     /// What a group is; `None` where it is unknown.

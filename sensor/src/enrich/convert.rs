@@ -24,7 +24,8 @@ const FMODE_CREATED: u32 = 1 << 20;
 const AT_EMPTY_PATH: u32 = 0x1000;
 
 /// The type of event: the kind says the family, the system call which of its members.
-pub(super) fn event_type(kind: Kind, syscall: u16) -> EventType {
+#[must_use]
+pub fn event_type(kind: Kind, syscall: u16) -> EventType {
     match (kind, u32::from(syscall)) {
         (Kind::ProcExec, syscalls::EXECVEAT) => EventType::Execveat,
         (Kind::ProcFork, syscalls::FORK) => EventType::Fork,

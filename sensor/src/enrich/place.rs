@@ -25,6 +25,12 @@ impl<L: Lookup> Enricher<L> {
         &self.containers
     }
 
+    /// Control groups in no container that came (`true`) or went since the last time. Only what is live needs them: asked for
+    /// never, they cost a few bytes each.
+    pub fn host_groups(&mut self) -> impl Iterator<Item = (u64, bool)> {
+        self.containers.hosts()
+    }
+
     /// Questions about containers that came up since the last time.
     pub fn asks(&mut self) -> impl Iterator<Item = Ask> {
         self.asks.drain(..)

@@ -14,7 +14,7 @@ use std::{
 use self::over_time::Told;
 use crate::{
     event::{Detail, Event, EventType, Loss, Lost},
-    pipeline::{Consumer, Origin, PipelineError, RuleStats, Stats, reload::Reloaded},
+    pipeline::{Consumer, Needs, Origin, PipelineError, RuleStats, Stats, reload::Reloaded},
     probe::Wanted,
     rule::{Engine, Match, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Queue},
@@ -242,7 +242,7 @@ impl Consumer for Alerting {
         Ok(())
     }
 
-    fn between_batches(&mut self, own: &mut dyn FnMut() -> Event) -> Result<Option<Wanted>, PipelineError> {
+    fn between_batches(&mut self, own: &mut dyn FnMut() -> Event) -> Result<Option<Needs>, PipelineError> {
         let before = self.account.generation;
         loop {
             match self.reloads.as_ref().map(Receiver::try_recv) {
@@ -254,7 +254,7 @@ impl Consumer for Alerting {
                 }
             }
         }
-        Ok((self.account.generation != before).then(|| wanted(&self.rules)))
+        Ok((self.account.generation != before).then(|| needs(&self.rules)))
     }
 
     fn tick(&mut self, stats: &mut Stats) -> Result<(), PipelineError> {
@@ -277,14 +277,15 @@ impl Consumer for Alerting {
 
 /// The records that some rule needs.
 #[must_use]
-pub fn wanted(rules: &RuleSet) -> Wanted {
+pub fn needs(rules: &RuleSet) -> Needs {
     let kinds = |types: TypeSet| {
         let mut kinds: Vec<_> = types.iter().filter_map(EventType::kind).collect();
         kinds.sort_unstable();
         kinds.dedup();
         kinds
     };
-    Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) }
+    let wanted = Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) };
+    Needs { wanted, prefilter: rules.prefilter().clone() }
 }
 
 #[cfg(test)]

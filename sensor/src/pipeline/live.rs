@@ -12,15 +12,18 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
-use sensor_common::{ABI_VERSION, Settings};
+use sensor_common::ABI_VERSION;
 
-use super::{Consumer, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost};
+use super::{
+    Consumer, Needs, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, prefilter,
+};
 use crate::{
     config::Config,
     enrich::{Enricher, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
     probe::{self, Counts, Options, Probe, ProbeError, Ring},
     recording::{Note, Preamble},
+    rule::Prefilter,
 };
 
 /// Records taken before anything else gets a turn.
@@ -46,6 +49,8 @@ pub struct Live {
     stage: Stage<Scanner>,
     stop: Arc<AtomicBool>,
     options: Options,
+    /// Whether the kernel half drops what nobody wants.
+    filters: bool,
     /// What the kernel's counters said when they were last looked at.
     counted: Vec<(sensor_common::Kind, Counts)>,
 }
@@ -67,7 +72,7 @@ impl Live {
             .with_container_limits(identity::limits(config));
         let stage = Stage::new(enricher, HoldLimits::of(config), Some(sources));
         let counted = probe.counts()?;
-        Ok(Self { probe, ring, stage, stop, options: options.clone(), counted })
+        Ok(Self { probe, ring, stage, stop, options: options.clone(), filters: false, counted })
     }
 
     /// What the kernel half could attach.
@@ -76,12 +81,30 @@ impl Live {
         self.probe.report()
     }
 
-    /// Asks the kernel half for extras.
+    /// Asks the kernel half for extras: bits of the `WANT_*` constants of `Settings`.
     ///
     /// # Errors
     /// Where the kernel refuses.
-    pub fn set(&mut self, settings: Settings) -> Result<(), ProbeError> {
-        self.probe.set(settings)
+    pub fn want(&mut self, extras: u32) -> Result<(), ProbeError> {
+        self.probe.want(extras)
+    }
+
+    /// Lets the kernel half drop what no rule can want, from now on.
+    ///
+    /// # Errors
+    /// Where it cannot be told to drop nothing: that the filters are refused is said in the log, and nothing is dropped.
+    pub fn filter(&mut self, prefilter: &Prefilter) -> Result<(), ProbeError> {
+        let tables = prefilter::tables(prefilter);
+        match self.probe.filter(Some(&tables)) {
+            Err(error @ ProbeError::Filters(_)) => {
+                tracing::warn!(%error, "every record is read");
+                Ok(())
+            }
+            result => {
+                self.filters = true;
+                result
+            }
+        }
     }
 
     /// What a recording that begins now starts with.
@@ -116,6 +139,9 @@ impl Live {
             self.stage.pass_time(boot_time(), consumer)?;
             self.stage.learn(consumer)?;
             let taken = self.drain(consumer)?;
+            for (key, there) in self.stage.enricher.host_groups() {
+                self.probe.host_group(key, there);
+            }
             if taken < BATCH {
                 self.stage.stats.seen_until = before;
             }
@@ -203,10 +229,10 @@ impl Live {
             let detail = Detail::Loss(Loss::default());
             enricher.own_event(std::process::id(), boot_time(), EventType::Loss, detail)
         };
-        let Some(wanted) = consumer.between_batches(own)? else { return Ok(()) };
+        let Some(Needs { wanted, prefilter }) = consumer.between_batches(own)? else { return Ok(()) };
         self.options.wanted = wanted;
         self.probe.attach_more(&self.options)?;
-        Ok(())
+        if self.filters { self.filter(&prefilter) } else { Ok(()) }.map_err(PipelineError::from)
     }
 
     /// Control groups and processes that were there before the first record.

@@ -59,6 +59,18 @@ pub struct Hook {
     pub variants: &'static [Variant],
 }
 
+impl Hook {
+    /// The system calls behind it, by their numbers of `x86_64`.
+    #[must_use]
+    pub fn calls(&self) -> &'static [u32] {
+        let calls = self.variants.iter().find_map(|variant| match variant.via {
+            Via::Syscalls(numbers) => Some(numbers),
+            Via::Tracepoint(_) => None,
+        });
+        calls.unwrap_or_default()
+    }
+}
+
 const fn tracepoint(program: &'static str, tracepoint: &'static str) -> Variant {
     Variant { program, mode: Mode::Tracepoint, via: Via::Tracepoint(tracepoint) }
 }

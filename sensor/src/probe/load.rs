@@ -11,6 +11,7 @@ use zerocopy::IntoBytes;
 use super::{
     HOOKS, Hook, HookReport, Probe, ProbeError, Report, Ring, Variant, Via,
     btf::Btf,
+    filter::Filters,
     hooks::DISPATCHER,
     object::{self, OBJECT},
     offsets,
@@ -109,6 +110,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let ring = Ring::new(RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?);
     let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
+    let filters = Filters::take(&mut ebpf)?;
     let mut calls = ProgramArray::try_from(take_map(&mut ebpf, "SYSCALLS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let mut loader =
@@ -119,7 +121,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     if loader.dispatches {
         loader.attach_dispatcher()?;
     }
-    Ok((Probe { ebpf, calls, counters, report }, ring))
+    Ok((Probe { ebpf, calls, counters, report, filters, settings: Settings::default() }, ring))
 }
 
 /// Attaches the hooks that `options` want and that are not attached yet. None is detached.
@@ -243,7 +245,7 @@ fn not_wanted(hook: &Hook) -> HookReport {
     HookReport { refused: vec!["not needed by any rule or switched off".to_owned()], ..blind(hook) }
 }
 
-fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, ProbeError> {
+pub(super) fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, ProbeError> {
     ebpf.take_map(name).ok_or_else(|| ProbeError::Object(format!("no map {name}")))
 }
 

@@ -9,7 +9,7 @@ mod test;
 pub(crate) use self::{
     computed::Computed,
     estimate::reading_cost,
-    test::{Test, TestError},
+    test::{Number, Test, TestError},
 };
 use super::{
     field::{Reading, Type},

@@ -19,6 +19,9 @@ pub struct Cost {
     pub matches: u64,
     /// All of it together, nanoseconds: estimated from the timed events.
     pub nanoseconds: u64,
+    /// The floods that it lets through the kernel's filters, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
 }
 
 /// Counts of one entry.
@@ -97,7 +100,8 @@ impl Count {
     }
 
     fn cost(&self, name: &str) -> Cost {
-        let mut cost = Cost { rule: name.to_owned(), evaluations: 0, matches: 0, nanoseconds: 0 };
+        let mut cost =
+            Cost { rule: name.to_owned(), evaluations: 0, matches: 0, nanoseconds: 0, gates: Vec::new() };
         cost.add(self);
         cost
     }

@@ -133,7 +133,11 @@ impl Engine {
     #[must_use]
     pub fn costs(&self) -> Vec<Cost> {
         let rules = self.set.rules().iter().map(|rule| (rule.index, rule.name.as_str()));
-        self.meter.report(rules.chain(self.set.later_rules()))
+        let mut costs = self.meter.report(rules.chain(self.set.later_rules()));
+        for (rule, cost) in costs.iter_mut().take(self.set.rules().len()).enumerate() {
+            cost.gates = self.set.gates(rule).iter().map(ToString::to_string).collect();
+        }
+        costs
     }
 
     /// The rules, by their places in the set, that matched the last event and stay silent about it.

@@ -17,6 +17,7 @@ pub(crate) use self::arg::{
     Argument, argument_names, arguments,
     change::{call_flags, mode_flags},
 };
+pub(in crate::rule) use self::file::file_name;
 use super::{
     types::TypeSet,
     value::{Out, Slot, Value},

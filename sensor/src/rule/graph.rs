@@ -3,6 +3,7 @@
 //! it costs, how often it is true) orders the parts of groups and decides how rules are found.
 
 mod digest;
+mod terms;
 
 use std::collections::HashMap;
 

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use rustc_hash::FxHashMap;
+use sensor_common::Kind;
 use serde::Serialize;
 use serde_json::Map;
 
@@ -15,6 +16,7 @@ use super::{
     graph::FALSE,
     index::Index,
     load::{Definitions, RuleDef},
+    prefilter::{Drafts, Gate, Prefilter},
     program::{NodeId, Program},
     syntax,
     template::Template,
@@ -118,6 +120,9 @@ pub struct RuleSet {
     /// The later steps of sequences, by rule and number. In [`Step::Rule`] their numbers follow those of the rules.
     later: Vec<(u32, u32)>,
     pub(crate) first_match: bool,
+    prefilter: Prefilter,
+    /// By rule.
+    gates: Vec<Vec<Gate>>,
     idle_toggles: Vec<String>,
 }
 
@@ -191,6 +196,7 @@ impl RuleSet {
             }
         }
         let mut plan = Plan::default();
+        let mut drafts = Drafts::default();
         let mut by_class: Vec<Arc<[Step]>> = vec![Arc::default(); Class::COUNT];
         for (class, steps) in Class::all().zip(&mut by_class) {
             if !class.event_type.is_seen() {
@@ -204,7 +210,24 @@ impl RuleSet {
                     candidates.push((entry, special));
                 }
             }
+            drafts.add(class, &candidates, &compiler.program);
             *steps = plan.steps(candidates, &mut compiler.program);
+        }
+        let mut gates: Vec<Vec<Gate>> =
+            rules.iter().map(|rule| drafts.gates(rule.index as u32).to_vec()).collect();
+        for (entry, (rule, _)) in (rules.len() as u32..).zip(&later) {
+            if let Some(gates) = gates.get_mut(*rule as usize) {
+                gates.extend(drafts.gates(entry));
+            }
+        }
+        // Of a set with errors it is not known what its rules ask.
+        let known = compiler.found.errors() == 0;
+        for (rule, gates) in rules.iter().zip(&gates).filter(|_| known) {
+            let opens = gates.iter().find(|gate| gate.kind == Kind::FileOpen);
+            let definition = definitions.rules.iter().find(|definition| definition.name.text == rule.name);
+            if let (Some(gate), Some(definition)) = (opens, definition) {
+                say_gate(definition, *gate, compiler.found);
+            }
         }
         let program = compiler.program.finish();
         Self {
@@ -215,6 +238,8 @@ impl RuleSet {
             indexes: plan.indexes,
             later,
             first_match: options.first_match,
+            prefilter: drafts.finish(),
+            gates,
             idle_toggles: Vec::new(),
         }
     }
@@ -241,6 +266,18 @@ impl RuleSet {
     #[must_use]
     pub fn blind(&self) -> &[Blind] {
         &self.blind
+    }
+
+    /// Of every kind of records that some rule wants, what it wants of them.
+    #[must_use]
+    pub const fn prefilter(&self) -> &Prefilter {
+        &self.prefilter
+    }
+
+    /// The floods that a rule lets through: kinds of records of which the kernel cannot tell those that it can match.
+    #[must_use]
+    pub fn gates(&self, rule: usize) -> &[Gate] {
+        self.gates.get(rule).map_or(&[], Vec::as_slice)
     }
 
     /// Toggles that choose no rule, as sentences with the nearest name.
@@ -294,6 +331,16 @@ fn say_blind(rule: &RuleDef, unseen: TypeSet, entirely: bool, found: &mut Diagno
             format!("rule `{name}` is blind on {names}: the sensor does not see them"),
         );
     }
+}
+
+/// Opens are the one flood that a single rule turns on.
+fn say_gate(rule: &RuleDef, gate: Gate, found: &mut Diagnostics<'_>) {
+    let name = &rule.name.text;
+    let message = format!(
+        "rule `{name}` makes the sensor read {gate}: the kernel cannot tell which of them it is about"
+    );
+    found.warning(rule.name.span, message).hint =
+        Some("what it can tell: paths by their beginning, file names, directories and `proc.name`".into());
 }
 
 /// Says which macros nothing uses: most often a name that was mistyped, or one that a local file shall use.

@@ -69,7 +69,7 @@ impl Display for Costs {
         let all: u64 = self.0.iter().map(|cost| cost.nanoseconds).sum();
         writeln!(
             f,
-            "{:width$}  {:>12} {:>10} {:>8} {:>10} {:>6}",
+            "{:width$}  {:>12} {:>10} {:>8} {:>10} {:>6}  through the kernel's filters",
             "", "asked", "held", "ns each", "ms", "share"
         )?;
         for cost in &self.0 {
@@ -77,7 +77,11 @@ impl Display for Costs {
             let share = 100.0 * cost.nanoseconds as f64 / all.max(1) as f64;
             let milliseconds = cost.nanoseconds as f64 / 1e6;
             let (name, asked, held) = (name(cost), cost.evaluations, cost.matches);
-            writeln!(f, "{name:width$}  {asked:12} {held:10} {each:8} {milliseconds:10.3} {share:5.1}%")?;
+            write!(f, "{name:width$}  {asked:12} {held:10} {each:8} {milliseconds:10.3} {share:5.1}%")?;
+            if !cost.gates.is_empty() {
+                write!(f, "  {}", cost.gates.join(", "))?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }

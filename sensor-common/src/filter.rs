@@ -1,0 +1,118 @@
+//! Filters: what the loaded rules can want of a kind of records, as tables that the kernel programs ask.
+//!
+//! All that rules demand of a kind is written as at most [`TERMS`] terms, of which one must hold. A term is a bit: each table
+//! says, for one property of an event (who, which path, …), with which terms it goes together, and an event whose answers
+//! have no bit in common is wanted by nobody. (T. V. Lakshman, D. Stiliadis, "High-speed policy-based packet forwarding
+//! using efficient multi-dimensional range matching", SIGCOMM 1998.) The tables exist twice, so that a new set can be
+//! written beside the one at work.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::KINDS;
+
+/// Terms of one kind.
+pub const TERMS: u32 = 64;
+/// Sets of tables; 0 is the empty one that filters nothing.
+pub const BANKS: u32 = 3;
+/// Numbers of (set of tables, kind): see [`slot`].
+pub const SLOTS: u32 = BANKS * KINDS;
+/// Entries of the table by system call: set of tables, number, outcome.
+pub const CALLS: u32 = BANKS * CALL_NUMBERS * OUTCOMES;
+/// System call numbers that the table has room for.
+pub const CALL_NUMBERS: u32 = 512;
+/// How a call can end: it went well, there was no such file, anything else went wrong.
+pub const OUTCOMES: u32 = 4;
+/// [`call_index`]: it went well.
+pub const DONE: u32 = 0;
+/// [`call_index`]: `ENOENT`. Programs look for files where there are none all day long.
+pub const NOT_FOUND: u32 = 1;
+/// [`call_index`]: any other error.
+pub const FAILED: u32 = 2;
+/// Longest file name that is looked up; longer ones fit no entry.
+pub const NAME_LEN: usize = 32;
+/// Bytes of a path that are looked up: a longer pattern is cut to a prefix of this length.
+pub const PATH_LEN: usize = 120;
+/// Combinations of the [`facts`] of an event.
+pub const FACTS: usize = 16;
+
+/// Bits of the number under which [`KindFilter::facts`] has an event's terms.
+pub mod facts {
+    /// A file was opened so that it can be read.
+    pub const READ: u32 = 1;
+    /// A file was opened so that it can be written.
+    pub const WRITE: u32 = 1 << 1;
+    /// A new file was made that may be executed.
+    pub const EXECUTABLE: u32 = 1 << 2;
+}
+
+/// The number of a kind in a set of tables.
+#[must_use]
+pub const fn slot(bank: u32, kind: u32) -> u32 {
+    bank * KINDS + kind
+}
+
+/// The number of a system call that ended in one of [`OUTCOMES`] ways.
+#[must_use]
+pub const fn call_index(bank: u32, number: u32, outcome: u32) -> u32 {
+    (bank * CALL_NUMBERS + number) * OUTCOMES + outcome
+}
+
+/// A table of one property, as far as it stands for a whole kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Property {
+    /// The terms that ask for it: without one of them a look is not worth it.
+    pub asked: u64,
+    /// The terms of every value that has no entry of its own.
+    pub other: u64,
+}
+
+/// What holds for a whole kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct KindFilter {
+    /// Thread names.
+    pub comm: Property,
+    /// File names.
+    pub name: Property,
+    /// Paths.
+    pub path: Property,
+    /// The terms of an effective user that is root.
+    pub root: u64,
+    /// The terms of any other user.
+    pub user: u64,
+    /// The terms of a control group that is known to be in no container.
+    pub host: u64,
+    /// Terms by [`facts`].
+    pub facts: [u64; FACTS],
+}
+
+/// Key of the table of thread names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CommKey {
+    /// See [`slot`].
+    pub slot: u64,
+    /// NUL-padded.
+    pub comm: [u64; 2],
+}
+
+/// Key of the table of file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NameKey {
+    /// See [`slot`].
+    pub slot: u64,
+    /// NUL-padded.
+    pub name: [u8; NAME_LEN],
+}
+
+/// Key of the trie of paths, behind the length in bits. A pattern that is a whole path ends with a NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PathKey {
+    /// See [`slot`].
+    pub slot: u32,
+    /// Its beginning.
+    pub path: [u8; PATH_LEN],
+}

@@ -1,0 +1,160 @@
+//! The tables by which the kernel programs tell what no rule can want: written beside those at work, then switched to at
+//! once. What they mean is said in [`sensor_common::filter`]; who makes them is not known here.
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
+};
+use sensor_common::{
+    KINDS, Kind,
+    filter::{
+        BANKS, CALL_NUMBERS, CommKey, KindFilter, NAME_LEN, NameKey, OUTCOMES, PATH_LEN, PathKey, call_index,
+        slot,
+    },
+};
+
+use super::ProbeError;
+
+/// The tables of one kind. A kind that has none is wanted by nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindTables {
+    /// Of these records.
+    pub kind: Kind,
+    /// What holds for all of them.
+    pub whole: KindFilter,
+    /// By number of the system call: the terms of its outcomes.
+    pub calls: Vec<(u32, [u64; OUTCOMES as usize])>,
+    /// By thread name.
+    pub comms: Vec<([u8; 16], u64)>,
+    /// By file name, of which the first bytes count.
+    pub names: Vec<([u8; NAME_LEN], u64)>,
+    /// By beginning of the path; a whole path ends with a NUL.
+    pub paths: Vec<(Vec<u8>, u64)>,
+}
+
+macro_rules! pod {
+    ($($name:ident($of:ty);)*) => {$(
+        #[derive(Clone, Copy, Debug)]
+        #[repr(transparent)]
+        struct $name($of);
+
+        // SAFETY: integers only, no padding (`IntoBytes` proves it).
+        #[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
+        unsafe impl Pod for $name {}
+    )*};
+}
+
+pod! {
+    PodKind(KindFilter);
+    PodComm(CommKey);
+    PodName(NameKey);
+    PodPath(PathKey);
+}
+
+/// The maps, and which of the sets of tables is at work.
+pub(super) struct Filters {
+    calls: Array<MapData, u64>,
+    kinds: Array<MapData, PodKind>,
+    comms: HashMap<MapData, PodComm, u64>,
+    names: HashMap<MapData, PodName, u64>,
+    paths: LpmTrie<MapData, PodPath, u64>,
+    hosts: HashMap<MapData, u64, u32>,
+    bank: u32,
+}
+
+impl Filters {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self {
+            calls: take(ebpf, "FILTER_CALLS")?,
+            kinds: take(ebpf, "FILTER_KINDS")?,
+            comms: take(ebpf, "FILTER_COMMS")?,
+            names: take(ebpf, "FILTER_NAMES")?,
+            paths: take(ebpf, "FILTER_PATHS")?,
+            hosts: take(ebpf, "HOST_GROUPS")?,
+            bank: 0,
+        })
+    }
+
+    /// Writes a set of tables where none is at work, and gives its number.
+    pub(super) fn write(&mut self, tables: &[KindTables]) -> Result<u32, ProbeError> {
+        let bank = self.bank % (BANKS - 1) + 1;
+        let written = self.clear(bank).and_then(|()| self.write_into(bank, tables));
+        written.map_err(|error| ProbeError::Filters(error.to_string()))?;
+        self.bank = bank;
+        Ok(bank)
+    }
+
+    fn clear(&mut self, bank: u32) -> Result<(), MapError> {
+        for index in call_index(bank, 0, 0)..call_index(bank, CALL_NUMBERS, 0) {
+            self.calls.set(index, 0, 0)?;
+        }
+        for kind in 0..KINDS {
+            self.kinds.set(slot(bank, kind), PodKind(KindFilter::default()), 0)?;
+        }
+        let ours = |slot: u64| slot / u64::from(KINDS) == u64::from(bank);
+        for key in self.comms.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(key.0.slot) {
+                self.comms.remove(&key)?;
+            }
+        }
+        for key in self.names.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(key.0.slot) {
+                self.names.remove(&key)?;
+            }
+        }
+        for key in self.paths.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(u64::from(key.data().0.slot)) {
+                self.paths.remove(&key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_into(&mut self, bank: u32, tables: &[KindTables]) -> Result<(), MapError> {
+        for table in tables {
+            let slot = slot(bank, u32::from(table.kind.number()));
+            self.kinds.set(slot, PodKind(table.whole), 0)?;
+            for (number, terms) in &table.calls {
+                for (outcome, terms) in (0..).zip(terms) {
+                    self.calls.set(call_index(bank, *number, outcome), terms, 0)?;
+                }
+            }
+            for (comm, terms) in &table.comms {
+                let key = CommKey { slot: slot.into(), comm: words(*comm) };
+                self.comms.insert(PodComm(key), terms, 0)?;
+            }
+            for (name, terms) in &table.names {
+                self.names.insert(PodName(NameKey { slot: slot.into(), name: *name }), terms, 0)?;
+            }
+            for (path, terms) in &table.paths {
+                let mut key = PathKey { slot, path: [0; PATH_LEN] };
+                for (to, from) in key.path.iter_mut().zip(path) {
+                    *to = *from;
+                }
+                let bits = 8 * (size_of::<u32>() + path.len().min(PATH_LEN)) as u32;
+                self.paths.insert(&Key::new(bits, PodPath(key)), terms, 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that a control group is in no container, or that it is no more. One for which there is no room stays unknown, and
+    /// its records are looked at by the daemon.
+    pub(super) fn host_group(&mut self, key: u64, there: bool) {
+        let result = if there { self.hosts.insert(key, 1, 0) } else { self.hosts.remove(&key) };
+        if let Err(error) = result {
+            tracing::trace!(key, %error, "control group not told to the kernel half");
+        }
+    }
+}
+
+fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M, ProbeError> {
+    super::load::take_map(ebpf, name)?
+        .try_into()
+        .map_err(|error: MapError| ProbeError::Load(error.to_string()))
+}
+
+fn words(comm: [u8; 16]) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = comm;
+    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+}

@@ -1,0 +1,86 @@
+//! What the rules can want of an event before it is one: conditions as terms over the few properties that the kernel
+//! knows. A term never refuses what a rule would match; what the kernel cannot tell, a term leaves out.
+
+mod demand;
+mod set;
+mod term;
+
+use std::collections::HashMap;
+
+use rustc_hash::FxHashMap;
+use sensor_common::{Kind, filter::TERMS};
+
+pub(crate) use self::demand::{Demand, Situation};
+pub use self::{
+    demand::Outcome,
+    set::{Path, Paths, Words},
+    term::{Gate, Term},
+};
+use super::{
+    graph::{Builder, FALSE},
+    index::Candidate,
+    program::NodeId,
+    types::Class,
+};
+use crate::event::EventType;
+
+/// Of every kind of records that rules want, the terms of which one must hold.
+pub type Prefilter = Vec<(Kind, Vec<Term>)>;
+
+/// The terms of a set of rules, class by class.
+#[derive(Debug, Default)]
+pub(crate) struct Drafts {
+    kinds: FxHashMap<Kind, Vec<Term>>,
+    /// By condition: where it lets everything of a kind through.
+    gates: FxHashMap<u32, Vec<Gate>>,
+    /// What was found before: for most classes the same is left of a rule.
+    known: HashMap<(NodeId, Situation), Vec<Term>>,
+}
+
+impl Drafts {
+    /// Takes in what is left of the rules' conditions for events of one class.
+    pub(crate) fn add(&mut self, class: Class, rules: &[Candidate], builder: &Builder) {
+        let Some(kind) = class.event_type.kind().filter(|kind| !kind.is_lifecycle()) else { return };
+        for (entry, node) in rules.iter().filter(|(_, node)| *node != FALSE) {
+            for outcome in Outcome::of(class.failed).iter().copied() {
+                let situation = Situation { opens: kind == Kind::FileOpen, outcome };
+                let known = self.known.entry((*node, situation));
+                let terms = known.or_insert_with(|| builder.terms(*node, situation)).clone();
+                let gates = self.gates.entry(*entry).or_default();
+                for term in &terms {
+                    gates.extend(term.gate(kind, outcome).filter(|gate| !gates.contains(gate)));
+                }
+                let of_class = terms.into_iter().map(|term| term.with_class(class.event_type, outcome));
+                let drafts = self.kinds.entry(kind).or_default();
+                for term in of_class {
+                    Term::add(drafts, term);
+                }
+            }
+        }
+    }
+
+    /// Where a condition lets everything of a kind through.
+    pub(crate) fn gates(&self, entry: u32) -> &[Gate] {
+        self.gates.get(&entry).map_or(&[], Vec::as_slice)
+    }
+
+    /// The terms, at most [`TERMS`] of a kind: past that several become one that holds where any of them does.
+    pub(crate) fn finish(self) -> Prefilter {
+        let mut kinds: Vec<_> = self.kinds.into_iter().collect();
+        kinds.sort_by_key(|(kind, _)| *kind);
+        for (_, terms) in &mut kinds {
+            Term::reduce(terms, TERMS as usize);
+        }
+        kinds
+    }
+}
+
+impl Term {
+    fn with_class(mut self, event_type: EventType, outcome: Outcome) -> Self {
+        self.classes = [(event_type, outcome)].into();
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;
