@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// What became of the records of one kind on one CPU: `seen = submitted + filtered + ring_full + failed`.
+/// What became of the records of one kind on one CPU: `seen = submitted + filtered + limited + ring_full + failed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Counters {
@@ -12,10 +12,22 @@ pub struct Counters {
     pub submitted: u64,
     /// Wanted by nobody.
     pub filtered: u64,
+    /// Held back: its control group sends more than it may.
+    pub limited: u64,
     /// Refused by a full ring, or by one too full for this kind's class.
     pub ring_full: u64,
     /// Could not be put together: no free scratch, or the object vanished.
     pub failed: u64,
+}
+
+/// Whose records were held back, and of which kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LimitKey {
+    /// [`crate::Header::cgroup`].
+    pub cgroup: u64,
+    /// [`crate::Kind`] as a number.
+    pub kind: u64,
 }
 
 /// One CPU's state of the ring, in the one slot of its map.

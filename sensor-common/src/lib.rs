@@ -16,7 +16,7 @@ mod process;
 mod settings;
 pub mod syscalls;
 
-pub use counters::{Counters, RingState};
+pub use counters::{Counters, LimitKey, RingState};
 pub use file::{CALLER_DIR, FileChange, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER};
 pub use header::{Header, TEXT_ALIGN, Text, flags, text, valid};
 pub use kind::{KINDS, Kind};

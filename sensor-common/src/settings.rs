@@ -33,6 +33,13 @@ pub struct Settings {
     pub want: u32,
     /// Which set of tables filters records; 0 for none. See [`crate::filter`].
     pub filters: u32,
+    /// Nanoseconds that a control group must let pass, on average and on one CPU, between two records that are not about
+    /// processes; 0 for no limit.
+    pub pace: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Nanoseconds that it may be ahead of that pace: a burst.
+    pub ahead: u64,
 }
 
 impl Settings {

@@ -1,12 +1,12 @@
 //! Files that are opened, and those that could not be.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, filter::facts, syscalls};
+use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, Text, filter::facts, syscalls, text};
 
 use crate::{
     filter::Wanted,
-    kernel::{append_path, append_relative_dir, fd_file, read_user},
-    record::{Record, emit, emit_if, failed, filtered},
+    kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
+    record::{Record, emit_if, failed, filtered, wanted},
     syscall::Call,
 };
 
@@ -40,17 +40,22 @@ struct Request {
 #[btf_tracepoint(function = "sys_exit")]
 fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
-    let wanted = Wanted::of_call(Kind::FileOpen, call.number(), call.result());
-    if wanted.is_none() {
+    let terms = Wanted::of_call(Kind::FileOpen, call.number(), call.result());
+    if terms.is_none() {
         filtered(Kind::FileOpen);
         return 0;
     }
     let request = request(call);
     if call.result() < 0 {
-        emit::<FileOpen>(Kind::FileOpen, |record| {
+        let look = |record: &mut Record| {
+            let name = append_name(record, request);
+            Some(!terms.of_request::<FileOpen>(record, name).is_none())
+        };
+        emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
             call.head(record);
             ask(record, request);
-            append_request(record, call, request)
+            append_dir(record, call.task, request);
+            Some(())
         });
         return 0;
     }
@@ -58,15 +63,15 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
         failed(Kind::FileOpen);
         return 0;
     };
-    let wanted = wanted.of_file(request.facts(file.f_mode), file.path.dentry);
-    if wanted.is_none() {
+    let terms = terms.of_file(request.facts(file.f_mode), file.path.dentry);
+    if terms.is_none() {
         filtered(Kind::FileOpen);
         return 0;
     }
     let look = |record: &mut Record| {
         let path = append_path(record, call.task, file.path)?;
         record.body::<FileOpen>().path = path;
-        Some(!wanted.of_path::<FileOpen>(record, path).is_none())
+        Some(!terms.of_path::<FileOpen>(record, path).is_none())
     };
     emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
         call.head(record);
@@ -75,11 +80,10 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
         body.f_mode = file.f_mode;
         let valid = file.identify(&mut body.file)?;
         record.header().valid |= valid;
-        if crate::record::wanted(Settings::WANT_OPEN_NAME) {
-            append_request(record, call, request)
-        } else {
-            Some(())
+        if wanted(Settings::WANT_OPEN_NAME) {
+            append_name(record, request);
         }
+        Some(())
     });
     0
 }
@@ -94,22 +98,26 @@ fn ask(record: &mut Record, request: Request) {
     body.resolve = request.resolve;
 }
 
-/// Appends the name that the caller gave, and where a failed call leaves a relative one, the directory at which it starts.
+/// Appends the name that the caller gave, where there is one.
 #[inline(always)]
-fn append_request(record: &mut Record, call: Call, request: Request) -> Option<()> {
+fn append_name(record: &mut Record, request: Request) -> Text {
     if request.name == NO_NAME {
-        return Some(());
+        return Text { len: 0, flags: text::FAULT };
     }
     let name = record.append_user_str(request.name, PATH);
     record.body::<FileOpen>().name = name;
-    let first: u8 = read_user(request.name).unwrap_or(0);
-    if call.result() < 0 && first != b'/' {
-        // A directory that cannot be resolved leaves the name relative.
-        if let Some(dir) = append_relative_dir(record, call.task, request.dirfd) {
-            record.body::<FileOpen>().dir = dir;
-        }
+    name
+}
+
+/// Appends the directory at which a relative name starts. One that cannot be resolved leaves the name relative.
+#[inline(always)]
+fn append_dir(record: &mut Record, task: Task, request: Request) {
+    if request.name != NO_NAME
+        && read_user(request.name).unwrap_or(0_u8) != b'/'
+        && let Some(dir) = append_relative_dir(record, task, request.dirfd)
+    {
+        record.body::<FileOpen>().dir = dir;
     }
-    Some(())
 }
 
 impl Request {

@@ -3,7 +3,7 @@
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel_str},
+    helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel, bpf_probe_read_kernel_str},
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
@@ -79,6 +79,17 @@ impl Wanted {
         Self { terms: filter_file(self.slot, self.terms, facts, dentry), ..self }
     }
 
+    /// What the name leaves that a caller gave in vain, which is the first text behind a body of type `B`.
+    #[inline(always)]
+    pub(crate) fn of_request<B>(self, record: &mut Record, name: Text) -> Self {
+        if self.slot == 0 || name.flags & (text::TRUNCATED | text::FAULT) != 0 {
+            return self;
+        }
+        let at = size_of::<Header>() + size_of::<B>();
+        let terms = filter_request(self.slot, self.terms, record.slot(), at as u32, u32::from(name.len));
+        Self { terms, ..self }
+    }
+
     /// What the path leaves, which is the first text behind a body of type `B`.
     #[inline(always)]
     pub(crate) fn of_path<B>(self, record: &mut Record, path: Text) -> Self {
@@ -148,6 +159,46 @@ extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, dentry: u64) -> u64
     let took =
         unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
     if took < 0 {
+        return terms;
+    }
+    // SAFETY: the daemon writes an entry once, before its set of tables is at work.
+    terms & unsafe { FILTER_NAMES.get(key) }.copied().unwrap_or(kind.name.other)
+}
+
+/// Terms by the last component of the `len` bytes that lie at `at` in the scratch memory. One that is longer than any entry,
+/// and what is no name (`x/`, `.`, `..`), decides nothing.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn filter_request(slot: u32, terms: u64, scratch: u32, at: u32, len: u32) -> u64 {
+    let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
+    if terms & kind.name.asked == 0 {
+        return terms;
+    }
+    let Some(base) = crate::record::scratch(scratch) else { return terms };
+    let (text, len) = (at as usize & 0xff8, len as usize & 0xfff);
+    let mut key = NameKey { slot: u64::from(slot), name: [0; NAME_LEN] };
+    let mut took = 0;
+    for step in 1..=NAME_LEN {
+        if step > len {
+            break;
+        }
+        // SAFETY: the scratch memory is many times larger than both numbers together.
+        let byte = unsafe { base.add(text + ((len - step) & 0xfff)).read_volatile() };
+        if byte == b'/' {
+            break;
+        }
+        took = step;
+    }
+    if took == 0 || took >= NAME_LEN {
+        return terms;
+    }
+    // SAFETY: the destination has room for any length below NAME_LEN, the source lies in the scratch memory.
+    let failed = unsafe {
+        let from = base.add(text + ((len - took) & 0xfff));
+        bpf_probe_read_kernel(key.name.as_mut_ptr().cast(), (took & (NAME_LEN - 1)) as u32, from.cast())
+    };
+    let [first, second, third, ..] = key.name;
+    if failed != 0 || first == b'.' && (second == 0 || second == b'.' && third == 0) {
         return terms;
     }
     // SAFETY: the daemon writes an entry once, before its set of tables is at work.

@@ -2,6 +2,7 @@
 
 mod append;
 mod header;
+mod pace;
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -203,10 +204,16 @@ extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
         counters.filtered += 1;
     } else if outcome != FILLED {
         counters.failed += 1;
-    } else if send(base.cast(), kind, state) {
-        counters.submitted += 1;
     } else {
-        counters.ring_full += 1;
+        // SAFETY: the scratch memory is aligned and larger than a header.
+        let header = unsafe { &*base.cast::<Header>() };
+        if kind >= u32::from(Kind::FileOpen.number()) && pace::is_ahead(kind, header) {
+            counters.limited += 1;
+        } else if send(base.cast(), kind, state) {
+            counters.submitted += 1;
+        } else {
+            counters.ring_full += 1;
+        }
     }
     0
 }

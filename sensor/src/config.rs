@@ -102,6 +102,11 @@ pub struct KernelConfig {
     pub disabled_hooks: Vec<String>,
     /// Whether the kernel half drops what no rule can match.
     pub filters: bool,
+    /// Records that are not about processes which one control group may send in a second on one CPU; more are held back and
+    /// counted. 0: no limit.
+    pub records_per_second: u32,
+    /// How many it may send at once.
+    pub burst: u32,
 }
 
 /// The process table.
@@ -167,7 +172,13 @@ impl Default for RulesConfig {
 
 impl Default for KernelConfig {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, disabled_hooks: Vec::new(), filters: true }
+        Self {
+            ring_bytes: 8 << 20,
+            disabled_hooks: Vec::new(),
+            filters: true,
+            records_per_second: 20_000,
+            burst: 40_000,
+        }
     }
 }
 

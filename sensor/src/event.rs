@@ -18,7 +18,9 @@ use serde::Serialize;
 pub use self::{
     call::{Category, EventType},
     container::{Container, Runtime, place},
-    detail::{Change, Detail, Exec, Exit, File, Fork, Layer, Loss, Lost, Open, Peer, Socket, SocketAddr},
+    detail::{
+        Change, Detail, Exec, Exit, File, Fork, Layer, Limited, Loss, Lost, Open, Peer, Socket, SocketAddr,
+    },
     errno::errno_name,
     facts::{Facts, Image, Labels, Lack, Mount, Names, Source},
     pod::{Owner, Pod},

@@ -31,7 +31,7 @@ pub use self::{
 use crate::{
     decode::decode,
     enrich::{Enricher, Lookup, runtime::Sources},
-    event::{Detail, Event, EventType, Loss, Lost},
+    event::{Detail, Event, EventType, Limited, Loss, Lost},
     probe::{ProbeError, Wanted},
     recording::{Note, RecordingError},
     rule::Prefilter,
@@ -186,7 +186,12 @@ impl<L: Lookup> Stage<L> {
             note.lost_kinds().map(|(kind, ring_full, failed)| Lost { kind, ring_full, failed }).collect();
         self.stats.lost += lost.iter().map(|lost| lost.ring_full + lost.failed).sum::<u64>();
         self.stats.events += 1;
-        let detail = Detail::Loss(Loss { lost });
+        let limited: Vec<Limited> = note
+            .limited_kinds()
+            .map(|(kind, cgroup, count)| Limited { kind, cgroup, of: self.enricher.called(cgroup), count })
+            .collect();
+        self.stats.limited += limited.iter().map(|limited| limited.count).sum::<u64>();
+        let detail = Detail::Loss(Loss { lost, limited });
         let event = self.enricher.own_event(std::process::id(), note.ts, EventType::Loss, detail);
         consumer.event(event)
     }

@@ -4,6 +4,7 @@
 pub mod btf;
 mod filter;
 mod hooks;
+mod limited;
 mod load;
 mod object;
 mod offsets;
@@ -16,7 +17,7 @@ use aya::{
     maps::{PerCpuArray, ProgramArray},
     programs::Program,
 };
-use sensor_common::{Kind, Settings, offsets::Field};
+use sensor_common::{Kind, LimitKey, Settings, offsets::Field};
 use thiserror::Error;
 
 pub use self::{
@@ -114,6 +115,8 @@ pub struct Counts {
     pub submitted: u64,
     /// Wanted by nobody.
     pub filtered: u64,
+    /// Held back: too many from one control group.
+    pub limited: u64,
     /// Refused by a full ring.
     pub ring_full: u64,
     /// Could not be put together.
@@ -137,6 +140,7 @@ pub struct Probe {
     counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
     report: Report,
     filters: filter::Filters,
+    limited: limited::Limited,
     settings: Settings,
 }
 
@@ -164,6 +168,7 @@ impl Probe {
                     counts.seen += value.0.seen;
                     counts.submitted += value.0.submitted;
                     counts.filtered += value.0.filtered;
+                    counts.limited += value.0.limited;
                     counts.ring_full += value.0.ring_full;
                     counts.failed += value.0.failed;
                 }
@@ -214,6 +219,24 @@ impl Probe {
                 Err(error)
             }
         }
+    }
+
+    /// Lets each control group send so many records a second and CPU that are not about processes, and so many at once.
+    /// 0: as many as it likes.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the write.
+    pub fn limit(&mut self, per_second: u32, burst: u32) -> Result<(), ProbeError> {
+        let pace = 1_000_000_000_u32.checked_div(per_second).unwrap_or(0);
+        self.set(Settings { pace, ahead: u64::from(pace) * u64::from(burst), ..self.settings })
+    }
+
+    /// What was held back since the last time that this was asked, by control group and kind.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the read.
+    pub fn limited(&mut self) -> Result<Vec<(LimitKey, u64)>, ProbeError> {
+        self.limited.read().map_err(|error| ProbeError::Load(error.to_string()))
     }
 
     /// Says that a control group is in no container, or that it is no more.

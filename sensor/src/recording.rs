@@ -74,6 +74,9 @@ pub struct Note {
     /// Records lost before this place: number of the kind, refused by a full ring, failed.
     #[serde(default)]
     pub lost: Vec<(u16, u64, u64)>,
+    /// Records held back before this place: number of the kind, control group, how many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limited: Vec<(u16, u64, u64)>,
     /// What became known of a container at this place; it comes from outside the kernel, so a replay has it from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Box<Learned>>,
@@ -91,6 +94,13 @@ pub struct Learned {
 }
 
 impl Note {
+    /// What was held back, of the kinds that this version knows: kind, control group, how many.
+    pub fn limited_kinds(&self) -> impl Iterator<Item = (Kind, u64, u64)> {
+        self.limited
+            .iter()
+            .filter_map(|(kind, group, count)| Some((Kind::from_number(*kind)?, *group, *count)))
+    }
+
     /// The kinds that this version knows.
     pub fn lost_kinds(&self) -> impl Iterator<Item = (Kind, u64, u64)> {
         self.lost.iter().filter_map(|(kind, full, failed)| Some((Kind::from_number(*kind)?, *full, *failed)))
@@ -245,7 +255,8 @@ mod tests {
 
     #[test]
     fn frames_come_back_and_a_torn_end_is_said() {
-        let note = Note { ts: 9, lost: vec![(16, 3, 0), (9999, 1, 1)], container: None };
+        let note =
+            Note { ts: 9, lost: vec![(16, 3, 0), (9999, 1, 1)], limited: vec![(16, 7, 2)], container: None };
         let mut writer = Writer::new(Vec::new(), &preamble()).unwrap();
         writer.record(b"first").unwrap();
         writer.note(&note).unwrap();

@@ -22,6 +22,8 @@ const NOBODY: u32 = 65534;
 /// Rules that ask for every property that the kernel can tell, each in one way or another.
 fn rules(dir: &Path) -> String {
     let dir = dir.display();
+    // The beginning of the test's name, which is the name of its thread.
+    let own = "filter::filter_";
     let conditions = [
         ("exact", format!("evt.type = openat and fd.name = {dir}/exact")),
         ("list", format!("evt.type in (open, openat) and fd.name in ({dir}/exact, {dir}/deep/er/file)")),
@@ -29,7 +31,7 @@ fn rules(dir: &Path) -> String {
         (
             "prefix but one",
             format!(
-                "evt.type = openat and fd.name startswith {dir}/de and not fd.name pmatch ({dir}/deep/er)"
+                "evt.type = openat and proc.name = {own} and fd.name startswith {dir}/de and not fd.name pmatch ({dir}/deep/er)"
             ),
         ),
         ("directory", format!("evt.type = openat and evt.is_open_read = true and fd.directory = {dir}/deep")),
@@ -45,9 +47,24 @@ fn rules(dir: &Path) -> String {
             "made to run",
             format!("evt.type = openat and evt.is_open_exec = true and fd.name startswith {dir}"),
         ),
-        ("not there", format!("evt.type = openat and evt.res = ENOENT and fd.name startswith {dir}")),
-        ("denied", format!("evt.type = openat and evt.res = ENOTDIR and fd.name startswith {dir}")),
-        ("shell", format!("evt.type = openat and proc.name = sh and fd.name startswith {dir}")),
+        (
+            "not there",
+            format!(
+                "evt.type = openat and evt.res = ENOENT and proc.name = {own} and fd.name startswith {dir}"
+            ),
+        ),
+        (
+            "denied",
+            format!(
+                "evt.type = openat and evt.res = ENOTDIR and proc.name = {own} and fd.name startswith {dir}"
+            ),
+        ),
+        (
+            "shell",
+            format!(
+                "evt.type = openat and evt.failed = false and proc.name = sh and fd.name startswith {dir}"
+            ),
+        ),
         ("root", format!("evt.type = openat and user.uid = 0 and fd.name = {dir}/exact")),
         ("nobody", format!("evt.type = openat and user.uid != 0 and fd.name = {dir}/exact")),
         ("host", format!("evt.type = openat and container.id = host and fd.name = {dir}/exact")),
@@ -61,6 +78,10 @@ fn rules(dir: &Path) -> String {
         ),
         ("done", format!("evt.type = execve and proc.cmdline endswith {dir}/done")),
     ];
+    yaml(&conditions)
+}
+
+fn yaml(conditions: &[(&str, String)]) -> String {
     let rule = |(name, condition): &(&str, String)| {
         format!(
             "- rule: {name}\n  desc: d\n  condition: '{condition}'\n  output: '%fd.name %fs.path.name'\n  priority: INFO\n"
@@ -130,8 +151,57 @@ fn filter_on_and_off_alert_alike() {
     assert!(opens(&on_stats, "submitted") < NOISE / 4, "{on_stats}");
     assert!(opens(&off_stats, "submitted") >= NOISE, "{off_stats}");
     for stats in [&on_stats, &off_stats] {
-        let sum: u64 =
-            ["submitted", "filtered", "ring_full", "failed"].iter().map(|what| opens(stats, what)).sum();
+        let sum: u64 = ["submitted", "filtered", "limited", "ring_full", "failed"]
+            .iter()
+            .map(|what| opens(stats, what))
+            .sum();
         assert_eq!(opens(stats, "seen"), sum, "{stats}");
     }
+}
+
+#[test]
+fn filter_holds_back_what_one_group_sends_too_much_of() {
+    needs_kernel!();
+    let dir = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("rules.yaml");
+    let rules = [
+        ("noisy", format!("evt.type = openat and fd.name = {}/noisy", dir.path().display())),
+        ("done", format!("evt.type = execve and proc.cmdline endswith {}/done", dir.path().display())),
+    ];
+    fs::write(&file, yaml(&rules)).unwrap();
+    let pace = ["--set", "kernel.records_per_second=100", "--set", "kernel.burst=50"];
+    let watcher = Watcher::start(&file, &pace);
+    let noisy = dir.path().join("noisy");
+    fs::write(&noisy, "x").unwrap();
+    for _ in 0..NOISE {
+        fs::read(&noisy).unwrap();
+    }
+    let done = || Command::new("/bin/echo").arg(dir.path().join("done")).status().unwrap().success();
+    // Records about processes are never held back.
+    (0..200).for_each(|_| assert!(done()));
+    let _ = watcher.alert("done", 200);
+    let lost = watcher.alert("Events lost", 1);
+    let (alerts, stats) = watcher.stop();
+    let opens = |what: &str| stats["kinds"]["file_open"][what].as_u64().unwrap();
+    assert!(opens("limited") > NOISE / 4, "{stats}");
+    let parts = ["submitted", "filtered", "limited", "ring_full", "failed"].map(opens);
+    assert_eq!(opens("seen"), parts.iter().sum::<u64>(), "{stats}");
+    for kind in ["proc_exec", "proc_fork", "proc_exit"] {
+        assert_eq!(stats["kinds"][kind]["limited"], 0, "{stats}");
+    }
+    // Whose they were, to the last one.
+    let said = alerts.iter().filter(|alert| alert["rule"] == "Events lost");
+    let told: u64 = said
+        .flat_map(|alert| alert["loss"]["limited"].as_array().cloned().unwrap_or_default())
+        .map(|limited| {
+            assert_ne!(limited["cgroup"], 0, "{limited}");
+            limited["count"].as_u64().unwrap()
+        })
+        .sum();
+    let all: u64 =
+        stats["kinds"].as_object().unwrap().values().map(|kind| kind["limited"].as_u64().unwrap()).sum();
+    assert_eq!((told, stats["limited"].as_u64().unwrap()), (all, all), "{stats}");
+    assert!(lost["output"].as_str().unwrap().contains("held back"), "{lost}");
+    assert!(lost["output_fields"]["loss.blind_rules"].to_string().contains("noisy"), "{lost}");
 }

@@ -23,7 +23,8 @@ fn accounts(file: &Path) -> Value {
     let number = |value: &Value| value.as_u64().unwrap();
     let mut submitted = 0;
     for (kind, counts) in stats["kinds"].as_object().unwrap() {
-        let parts = ["submitted", "filtered", "ring_full", "failed"].map(|what| number(&counts[what]));
+        let parts =
+            ["submitted", "filtered", "limited", "ring_full", "failed"].map(|what| number(&counts[what]));
         let sum: u64 = parts.iter().sum();
         assert_eq!(number(&counts["seen"]), sum, "{kind}: {counts}");
         submitted += number(&counts["submitted"]);

@@ -46,6 +46,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         disabled_hooks: config.kernel.disabled_hooks.clone(),
     };
     let mut live = Live::start(&options, &config, asked.stop.clone())?;
+    live.limit(config.kernel.records_per_second, config.kernel.burst)?;
     if config.kernel.filters {
         live.filter(&needs.prefilter)?;
     }

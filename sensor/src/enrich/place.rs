@@ -31,6 +31,15 @@ impl<L: Lookup> Enricher<L> {
         self.containers.hosts()
     }
 
+    /// What a control group is called: its container's id, or its systemd unit.
+    #[must_use]
+    pub fn called(&self, group: u64) -> Option<Arc<str>> {
+        match self.containers.get(group)? {
+            Place::Container(container) => Some(container.id.as_ref().into()),
+            Place::Host(unit) => unit.clone(),
+        }
+    }
+
     /// Questions about containers that came up since the last time.
     pub fn asks(&mut self) -> impl Iterator<Item = Ask> {
         self.asks.drain(..)

@@ -1,6 +1,6 @@
 //! What an event did, by family.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use sensor_common::Kind;
 use serde::Serialize;
@@ -233,6 +233,36 @@ pub struct Peer {
 pub struct Loss {
     /// By kind and cause.
     pub lost: Vec<Lost>,
+    /// What was held back, by kind and whose it was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limited: Vec<Limited>,
+}
+
+/// Records of one kind that were held back, because a control group sent more than it may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Limited {
+    /// Stem of the kind.
+    #[serde(serialize_with = "kind_stem")]
+    pub kind: Kind,
+    /// The group's key; 0 where more groups were held back than can be counted one by one.
+    pub cgroup: u64,
+    /// Its container's id, or its systemd unit.
+    pub of: Option<Arc<str>>,
+    /// How many.
+    pub count: u64,
+}
+
+impl Loss {
+    /// The kinds of which something is missing.
+    pub fn kinds(&self) -> impl Iterator<Item = Kind> {
+        self.lost.iter().map(|lost| lost.kind).chain(self.limited.iter().map(|limited| limited.kind))
+    }
+
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lost.is_empty() && self.limited.is_empty()
+    }
 }
 
 /// Records of one kind that were lost for one cause.

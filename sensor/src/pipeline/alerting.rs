@@ -13,7 +13,7 @@ use std::{
 
 use self::over_time::Told;
 use crate::{
-    event::{Detail, Event, EventType, Loss, Lost},
+    event::{Detail, Event, EventType, Limited, Loss, Lost},
     pipeline::{Consumer, Needs, Origin, PipelineError, RuleStats, Stats, reload::Reloaded},
     probe::Wanted,
     rule::{Engine, Match, RuleSet, TypeSet, correlate::STATE_BYTES},
@@ -123,15 +123,16 @@ impl Alerting {
             .rules()
             .iter()
             .filter(|rule| {
-                loss.lost.iter().any(|lost| {
-                    EventType::ALL.iter().any(|event_type| {
-                        event_type.kind() == Some(lost.kind) && rule.types.contains(*event_type)
-                    })
+                loss.kinds().any(|kind| {
+                    EventType::ALL
+                        .iter()
+                        .any(|event_type| event_type.kind() == Some(kind) && rule.types.contains(*event_type))
                 })
             })
             .map(|rule| rule.name.as_str())
             .collect();
-        let what: Vec<String> = loss.lost.iter().map(describe).collect();
+        let what: Vec<String> =
+            loss.lost.iter().map(describe).chain(loss.limited.iter().map(describe_limited)).collect();
         let output = format!(
             "Events were lost ({}); rules that were blind meanwhile: {}",
             what.join(", "),
@@ -139,6 +140,7 @@ impl Alerting {
         );
         let fields = [("loss.kinds", what.join(", ").into()), ("loss.blind_rules", blind.into())];
         self.loss.lost.extend(&loss.lost);
+        self.loss.limited.extend_from_slice(&loss.limited);
         let alert = Alert {
             rule: LOSS_RULE.to_owned(),
             output,
@@ -220,6 +222,12 @@ fn describe(lost: &Lost) -> String {
     )
 }
 
+fn describe_limited(limited: &Limited) -> String {
+    let Limited { kind, cgroup, of, count } = limited;
+    let of = of.as_ref().map_or_else(|| format!("control group {cgroup}"), ToString::to_string);
+    format!("{count} {} of {of} held back, it sends too many", kind.stem())
+}
+
 impl Consumer for Alerting {
     fn event(&mut self, event: Event) -> Result<(), PipelineError> {
         if let Detail::Loss(loss) = &event.detail {
@@ -234,7 +242,7 @@ impl Consumer for Alerting {
         self.matched += matches.len() as u64;
         for found in &matches {
             let loss = std::mem::take(&mut self.loss);
-            let loss = (!loss.lost.is_empty()).then_some(loss);
+            let loss = (!loss.is_empty()).then_some(loss);
             self.send(Alert::new(&event, found, &self.hostname, loss))?;
         }
         self.matches = matches;

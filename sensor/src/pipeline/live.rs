@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::time::{ClockId, clock_gettime};
-use sensor_common::ABI_VERSION;
+use sensor_common::{ABI_VERSION, Kind};
 
 use super::{
     Consumer, Needs, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, prefilter,
@@ -52,7 +52,7 @@ pub struct Live {
     /// Whether the kernel half drops what nobody wants.
     filters: bool,
     /// What the kernel's counters said when they were last looked at.
-    counted: Vec<(sensor_common::Kind, Counts)>,
+    counted: Vec<(Kind, Counts)>,
 }
 
 impl Live {
@@ -87,6 +87,14 @@ impl Live {
     /// Where the kernel refuses.
     pub fn want(&mut self, extras: u32) -> Result<(), ProbeError> {
         self.probe.want(extras)
+    }
+
+    /// Limits what one control group can send, from now on: see [`Probe::limit`].
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn limit(&mut self, per_second: u32, burst: u32) -> Result<(), ProbeError> {
+        self.probe.limit(per_second, burst)
     }
 
     /// Lets the kernel half drop what no rule can want, from now on.
@@ -207,11 +215,12 @@ impl Live {
                 (kind.number(), now.ring_full - before.ring_full, now.failed - before.failed)
             })
             .collect();
+        let limited = self.limited(&counts)?;
         self.stage.stats.kinds = counts.iter().map(|(kind, counts)| (kind.stem(), *counts)).collect();
         self.counted = counts;
         self.stage.enricher.refresh(epoch());
-        if !lost.is_empty() {
-            let note = Note { ts: boot_time(), lost, container: None };
+        if !lost.is_empty() || !limited.is_empty() {
+            let note = Note { ts: boot_time(), lost, limited, container: None };
             // First healed, then said: whoever hears of the loss can rely on the process table again.
             if lifecycle_lost(&note) {
                 self.reconcile(consumer)?;
@@ -219,6 +228,34 @@ impl Live {
             self.stage.lose(&note, consumer)?;
         }
         consumer.tick(self.stage.stats())
+    }
+
+    /// What was held back since the last time, by kind and control group; what no group is known of, as that of group 0.
+    fn limited(&mut self, counts: &[(Kind, Counts)]) -> Result<Vec<(u16, u64, u64)>, PipelineError> {
+        let grown: Vec<_> = counts
+            .iter()
+            .zip(&self.counted)
+            .filter(|((_, now), (_, before))| now.limited > before.limited)
+            .map(|((kind, now), (_, before))| (kind.number(), now.limited - before.limited))
+            .collect();
+        if grown.is_empty() {
+            return Ok(Vec::new());
+        }
+        let groups = self.probe.limited()?;
+        let mut limited = Vec::new();
+        for (kind, all) in grown {
+            let mut rest = all;
+            for (key, count) in groups.iter().filter(|(key, _)| key.kind == u64::from(kind)) {
+                // The groups are read after the counters: what came between is said the next time.
+                let count = (*count).min(rest);
+                rest -= count;
+                limited.push((kind, key.cgroup, count));
+            }
+            if rest > 0 {
+                limited.push((kind, 0, rest));
+            }
+        }
+        Ok(limited)
     }
 
     /// Lets the consumer change what it does, and attaches what it then needs. Hooks that nobody needs any more stay: their

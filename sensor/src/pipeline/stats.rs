@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Totals since the start. Three sums hold at the end of every run:
-/// `seen = submitted + filtered + ring_full + failed` for each kind, `Σ submitted = received`, and
+/// `seen = submitted + filtered + limited + ring_full + failed` for each kind, `Σ submitted = received`, and
 /// `decoded + Σ malformed = received + snapshots`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -48,6 +48,8 @@ pub struct Stats {
     pub gaps: u64,
     /// Records lost, by the kernel's count.
     pub lost: u64,
+    /// Records held back, since their control group sent more than it may.
+    pub limited: u64,
     /// Events handed on.
     pub events: u64,
     /// Rules that matched.

@@ -13,6 +13,7 @@ use super::{
     btf::Btf,
     filter::Filters,
     hooks::DISPATCHER,
+    limited::Limited,
     object::{self, OBJECT},
     offsets,
 };
@@ -111,6 +112,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;
+    let limited = Limited::take(&mut ebpf)?;
     let mut calls = ProgramArray::try_from(take_map(&mut ebpf, "SYSCALLS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let mut loader =
@@ -121,7 +123,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     if loader.dispatches {
         loader.attach_dispatcher()?;
     }
-    Ok((Probe { ebpf, calls, counters, report, filters, settings: Settings::default() }, ring))
+    Ok((Probe { ebpf, calls, counters, report, filters, limited, settings: Settings::default() }, ring))
 }
 
 /// Attaches the hooks that `options` want and that are not attached yet. None is detached.

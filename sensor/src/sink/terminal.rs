@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Alert, Sink};
-use crate::event::{Change, Detail, Event, SocketAddr, errno_name, flags};
+use crate::event::{Change, Detail, Event, Limited, Loss, SocketAddr, errno_name, flags};
 
 /// Alerts or events as lines on standard output. A reader that goes away (a closed pipe) is an error for whoever writes.
 #[derive(Debug)]
@@ -120,9 +120,7 @@ pub fn event_line(event: &Event) -> String {
         Detail::Socket(socket) => {
             write!(line, "{} -> {}", address(&socket.local), address(&socket.remote))
         }
-        Detail::Loss(loss) => loss.lost.iter().try_for_each(|lost| {
-            write!(line, "{}: {} ring full, {} failed; ", lost.kind.stem(), lost.ring_full, lost.failed)
-        }),
+        Detail::Loss(loss) => loss_line(&mut line, loss),
     };
     if event.failed() {
         let errno = event.result.unsigned_abs() as u32;
@@ -135,6 +133,17 @@ pub fn event_line(event: &Event) -> String {
 }
 
 /// The paths, and what of the arguments says more than the type of event.
+fn loss_line(line: &mut String, loss: &Loss) -> std::fmt::Result {
+    for lost in &loss.lost {
+        write!(line, "{}: {} ring full, {} failed; ", lost.kind.stem(), lost.ring_full, lost.failed)?;
+    }
+    for Limited { kind, cgroup, count, of } in &loss.limited {
+        let of = of.as_deref().unwrap_or("control group");
+        write!(line, "{}: {count} of {of} ({cgroup}) held back; ", kind.stem())?;
+    }
+    Ok(())
+}
+
 fn change_line(line: &mut String, change: &Change) -> std::fmt::Result {
     write!(line, "{}", change.path)?;
     if let Some(new) = &change.new_path {

@@ -84,6 +84,17 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
             terms &= look(kind.whole.path, entry.map(|(_, terms)| *terms));
         }
     }
+    if let RawBody::Open(_, texts) = &raw.body
+        && raw.header.result < 0
+        && !texts.name.is_truncated()
+        && !texts.name.is_fault()
+    {
+        let name = texts.name.bytes.rsplit(|byte| *byte == b'/').next().unwrap();
+        if !name.is_empty() && name.len() < 32 && name != b"." && name != b".." {
+            let entry = kind.names.iter().find(|(key, _)| *key == padded(name));
+            terms &= look(kind.whole.name, entry.map(|(_, terms)| *terms));
+        }
+    }
     terms != 0
 }
 

@@ -83,11 +83,18 @@ impl Demand {
                 let fit = words.into_iter().filter(|word| word.len() <= COMM_LEN);
                 Term { comm: Words(Some(fit.collect())), ..Term::any() }
             }),
-            "fd.filename" if opened => Self::words(check, positive, |words| Term {
+            "fd.filename" if situation.opens => Self::words(check, positive, |words| Term {
                 name: Words(Some(words.into_iter().collect())),
                 ..Term::any()
             }),
-            "fd.name" | "fs.path.name" if opened => Self::path(check, positive),
+            "fd.name" | "fs.path.name" if situation.opens => {
+                let demand = Self::path(check, positive);
+                // The kernel has no path of what could not be opened, but the name that was asked for.
+                match demand {
+                    Self::Term(term) if !opened => Self::Term(Term { path: Paths::default(), ..term }),
+                    demand => demand,
+                }
+            }
             "fd.directory" if opened => Self::directory(check, positive),
             _ => Self::Unknown,
         }
