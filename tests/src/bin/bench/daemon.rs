@@ -56,7 +56,10 @@ impl Sensor {
     /// Starts it, and waits until it reports something.
     pub(crate) fn start(bench: &Bench, rules: Rules) -> Result<Self> {
         let probe = bench.file("probe");
-        let file = bench.file("probe.yaml");
+        // In a folder of its own: the sensor watches it, and the kernel tells a watcher of every open beside the file.
+        let folder = bench.file("rules");
+        fs::create_dir_all(&folder)?;
+        let file = folder.join("probe.yaml");
         // The file's name is enough of a mark: no other process lives in our folder.
         let rule = format!(
             "- rule: Benchmark probe\n  desc: A program that only the benchmark starts\n  \

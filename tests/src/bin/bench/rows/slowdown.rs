@@ -49,13 +49,7 @@ pub(super) fn exec(bench: &Bench) -> Result<Vec<Figure>> {
 
 pub(super) fn open(bench: &Bench) -> Result<Vec<Figure>> {
     let pairs = pairs(bench, "open", Rules::Builtin)?;
-    let mut figures = costs("open + read + close, no rule cares", &pairs, 1.20, 0.1);
-    for figure in figures.iter_mut().filter(|figure| figure.unit != Unit::Count) {
-        figure.note = Some(
-            "x1.45 is the limit, and the CPU time free, until rules become filters in the kernel".into(),
-        );
-    }
-    Ok(figures)
+    Ok(costs("open + read + close, no rule cares", &pairs, 1.20, 0.1))
 }
 
 pub(super) fn connect(bench: &Bench) -> Result<Vec<Figure>> {
