@@ -2,6 +2,7 @@
 
 mod append;
 mod header;
+mod in_place;
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -11,7 +12,10 @@ use aya_ebpf::{
 };
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, Settings};
 
-pub(crate) use self::append::append_with;
+pub(crate) use self::{
+    append::append_with,
+    in_place::{emit_in_place, filtered_in_place},
+};
 use crate::{
     filter::Wanted,
     kernel::{Task, knob},
