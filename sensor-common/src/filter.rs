@@ -28,7 +28,7 @@ pub const DONE: u32 = 0;
 pub const NOT_FOUND: u32 = 1;
 /// [`call_index`]: any other error.
 pub const FAILED: u32 = 2;
-/// Longest file name that is looked up; longer ones fit no entry.
+/// Room for a file name and a NUL behind it: of a longer name the end is looked up.
 pub const NAME_LEN: usize = 32;
 /// Bytes of a path that are looked up: a longer pattern is cut to a prefix of this length.
 pub const PATH_LEN: usize = 120;

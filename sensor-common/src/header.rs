@@ -99,6 +99,9 @@ pub mod valid {
     pub const SOCKET: u32 = 1 << 11;
     /// [`super::Header::cap_effective`] and the capabilities in the body.
     pub const CAPS: u32 = 1 << 12;
+    /// `net_dns`: the header tells of the task that asked. Without it only kind, length, time, CPU and perhaps the
+    /// control group hold a value. Other kinds always tell, and never set it.
+    pub const TASK: u32 = 1 << 13;
 }
 
 /// A piece of text in a body: its bytes follow the body.

@@ -40,11 +40,13 @@ pub enum Kind {
     NetListen = 35,
     /// `sendto`, `sendmsg` and `sendmmsg` with a destination of their own (an unconnected socket).
     NetSend = 36,
+    /// A DNS query that left, or an answer that came.
+    NetDns = 60,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ProcExec,
         Self::ProcFork,
         Self::ProcExit,
@@ -63,6 +65,7 @@ impl Kind {
         Self::NetBind,
         Self::NetListen,
         Self::NetSend,
+        Self::NetDns,
     ];
 
     /// The kind with this number.
@@ -87,6 +90,7 @@ impl Kind {
             34 => Self::NetBind,
             35 => Self::NetListen,
             36 => Self::NetSend,
+            60 => Self::NetDns,
             _ => return None,
         })
     }
@@ -119,6 +123,7 @@ impl Kind {
             Self::NetBind => "net_bind",
             Self::NetListen => "net_listen",
             Self::NetSend => "net_send",
+            Self::NetDns => "net_dns",
         }
     }
 

@@ -6,6 +6,7 @@
 #![no_std]
 
 mod counters;
+mod dns;
 mod file;
 pub mod filter;
 mod header;
@@ -17,6 +18,7 @@ mod settings;
 pub mod syscalls;
 
 pub use counters::{Counters, LimitKey, RingState};
+pub use dns::Dns;
 pub use file::{CALLER_DIR, FileChange, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER};
 pub use header::{Header, TEXT_ALIGN, Text, flags, text, valid};
 pub use kind::{KINDS, Kind};

@@ -1,9 +1,11 @@
 //! Asks whether some rule can want a record, as early as the answer is known: the tables of [`sensor_common::filter`], one
 //! property after the other, the cheap ones first. It knows no rule, and where it cannot tell it lets the record pass.
 
+use core::hint::black_box;
+
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel, bpf_probe_read_kernel_str},
+    helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel},
     macros::map,
     maps::{Array, HashMap, LpmTrie, lpm_trie::Key},
 };
@@ -153,20 +155,30 @@ extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, dentry: u64) -> u64
         return terms;
     }
     // A file of no directory has a name of its own kind.
-    let Some(name) = dentry_name(dentry) else { return terms };
+    let Some((name, len)) = dentry_name(dentry) else { return terms };
+    let cut = len.saturating_sub(NAME_LEN as u32 - 1);
+    let name = name + u64::from(cut);
+    name_terms(slot, terms, name as *const u8, len - cut)
+}
+
+/// Terms by the name of `len` bytes, fewer than [`NAME_LEN`], at an address in the kernel.
+#[inline(always)]
+fn name_terms(slot: u32, terms: u64, name: *const u8, len: u32) -> u64 {
+    let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
     let mut key = NameKey { slot: u64::from(slot), name: [0; NAME_LEN] };
-    // SAFETY: the destination is as large as the length; the helper checks the source.
-    let took =
-        unsafe { bpf_probe_read_kernel_str(key.name.as_mut_ptr().cast(), NAME_LEN as u32, name as *const _) };
-    if took < 0 {
+    let len = black_box(len) & (NAME_LEN as u32 - 1);
+    // SAFETY: the destination has room for any length below NAME_LEN; the helper checks the source.
+    let failed = unsafe { bpf_probe_read_kernel(key.name.as_mut_ptr().cast(), len, name.cast()) };
+    let [first, second, third, ..] = key.name;
+    // What is no name (`x/`, `.`, `..`) decides nothing.
+    if failed != 0 || first == 0 || first == b'.' && (second == 0 || second == b'.' && third == 0) {
         return terms;
     }
     // SAFETY: the daemon writes an entry once, before its set of tables is at work.
     terms & unsafe { FILTER_NAMES.get(key) }.copied().unwrap_or(kind.name.other)
 }
 
-/// Terms by the last component of the `len` bytes that lie at `at` in the scratch memory. One that is longer than any entry,
-/// and what is no name (`x/`, `.`, `..`), decides nothing.
+/// Terms by the last component of the `len` bytes that lie at `at` in the scratch memory.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn filter_request(slot: u32, terms: u64, scratch: u32, at: u32, len: u32) -> u64 {
@@ -176,33 +188,24 @@ extern "C" fn filter_request(slot: u32, terms: u64, scratch: u32, at: u32, len: 
     }
     let Some(base) = crate::record::scratch(scratch) else { return terms };
     let (text, len) = (at as usize & 0xff8, len as usize & 0xfff);
-    let mut key = NameKey { slot: u64::from(slot), name: [0; NAME_LEN] };
     let mut took = 0;
-    for step in 1..=NAME_LEN {
+    for step in 1..NAME_LEN {
         if step > len {
             break;
         }
+        // Where LLVM sees the loop through it walks a pointer down instead ("R1 min value is outside of the allowed memory
+        // range").
+        let at = black_box(len - step) & 0xfff;
         // SAFETY: the scratch memory is many times larger than both numbers together.
-        let byte = unsafe { base.add(text + ((len - step) & 0xfff)).read_volatile() };
+        let byte = unsafe { base.add(text + at).read_volatile() };
         if byte == b'/' {
             break;
         }
         took = step;
     }
-    if took == 0 || took >= NAME_LEN {
-        return terms;
-    }
-    // SAFETY: the destination has room for any length below NAME_LEN, the source lies in the scratch memory.
-    let failed = unsafe {
-        let from = base.add(text + ((len - took) & 0xfff));
-        bpf_probe_read_kernel(key.name.as_mut_ptr().cast(), (took & (NAME_LEN - 1)) as u32, from.cast())
-    };
-    let [first, second, third, ..] = key.name;
-    if failed != 0 || first == b'.' && (second == 0 || second == b'.' && third == 0) {
-        return terms;
-    }
-    // SAFETY: the daemon writes an entry once, before its set of tables is at work.
-    terms & unsafe { FILTER_NAMES.get(key) }.copied().unwrap_or(kind.name.other)
+    // SAFETY: as above.
+    let name = unsafe { base.add(text + (black_box(len - took) & 0xfff)) };
+    name_terms(slot, terms, name, took as u32)
 }
 
 /// Terms by the path of `len` bytes that lies at `at` in the scratch memory. What precedes it there is a part of the body:

@@ -16,7 +16,7 @@ use sensor_common::{Knobs, Offsets, offsets::MISSING};
 pub(crate) use self::{
     file::{File, fd_file},
     path::{Path, append_cwd, append_path, append_relative_dir, dentry_name},
-    socket::{AF_UNIX, Sock, fd_sock, user_ip, user_unix},
+    socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key, syscall_from_compat},
 };
 

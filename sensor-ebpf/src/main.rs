@@ -5,9 +5,12 @@
 //! only one that writes to the ring.
 #![no_std]
 #![no_main]
+// For the one instruction that the compiler has no other name for, see `record::in_place`.
+#![feature(asm_experimental_arch)]
 
 mod cgroup;
 mod change;
+mod dns;
 mod exec;
 mod file;
 mod filter;

@@ -2,6 +2,7 @@
 
 mod append;
 mod header;
+mod in_place;
 mod pace;
 
 use aya_ebpf::{
@@ -12,7 +13,10 @@ use aya_ebpf::{
 };
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, Settings};
 
-pub(crate) use self::append::append_with;
+pub(crate) use self::{
+    append::append_with,
+    in_place::{emit_in_place, filtered_in_place},
+};
 use crate::{
     filter::Wanted,
     kernel::{Task, knob},

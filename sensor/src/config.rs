@@ -1,5 +1,6 @@
 //! File + environment + flags + defaults → [`Config`], validated once. Downstream nothing is optional any more.
 
+mod dns;
 mod identity;
 
 use std::{
@@ -11,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-pub use self::identity::{ContainerdConfig, DockerConfig, IdentityConfig};
+pub use self::{
+    dns::DnsConfig,
+    identity::{ContainerdConfig, DockerConfig, IdentityConfig},
+};
 
 /// Read where no `--config` is given, if it is there.
 pub const DEFAULT_FILE: &str = "/etc/vedette/vedette.yaml";
@@ -40,6 +44,8 @@ pub struct Config {
     pub kernel: KernelConfig,
     /// Process table.
     pub processes: ProcessesConfig,
+    /// Names of addresses.
+    pub dns: DnsConfig,
     /// Who containers are.
     pub identity: IdentityConfig,
     /// containerd.
@@ -148,6 +154,7 @@ impl Default for Config {
             rules: RulesConfig::default(),
             kernel: KernelConfig::default(),
             processes: ProcessesConfig::default(),
+            dns: DnsConfig::default(),
             identity: IdentityConfig::default(),
             containerd: ContainerdConfig::default(),
             docker: DockerConfig::default(),

@@ -1,11 +1,12 @@
 //! Bytes from the ring or from a recording → [`RawEvent`]. This is the trust boundary: no panic, no I/O, no clock, and
 //! whatever is wrong with a record is an error for this record alone. It knows the wire and nothing of processes.
 
+pub mod dns;
 mod encode;
 
 use sensor_common::{
-    CgroupDir, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, ProcExit, ProcFork, TEXT_ALIGN,
-    Text, text,
+    CgroupDir, Dns, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, ProcExit, ProcFork,
+    TEXT_ALIGN, Text, text,
 };
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -104,6 +105,8 @@ pub enum RawBody<'a> {
     Change(Kind, FileChange, ChangeTexts<'a>),
     /// [`Kind::NetConnect`] and the other socket kinds, which share a body.
     Net(Kind, Net, NetTexts<'a>),
+    /// [`Kind::NetDns`], with the datagram and the rest of its size class.
+    Dns(Dns, RawText<'a>),
 }
 
 /// Texts of [`ProcExec`].
@@ -212,6 +215,10 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
             let texts =
                 NetTexts { local: parts.text(body.local_path)?, remote: parts.text(body.remote_path)? };
             RawBody::Net(kind, body, texts)
+        }
+        Kind::NetDns => {
+            let body: Dns = parts.body()?;
+            RawBody::Dns(body, parts.text(body.message)?)
         }
     };
     if !parts.rest.is_empty() {

@@ -4,10 +4,13 @@
 mod cgroup;
 mod container;
 mod convert;
+mod dns;
 mod lifecycle;
+mod names;
 mod path;
 mod place;
 mod process;
+mod resolve;
 pub mod runtime;
 pub mod scan;
 mod users;
@@ -23,7 +26,10 @@ pub use self::{
     cgroup::{container_of, unit_of},
     container::{Containers, Limits, Made, Place},
     convert::event_type,
+    dns::Resolved,
+    names::NameCounts,
     process::ProcessTable,
+    resolve::Resolver,
     users::Users,
 };
 use crate::{
@@ -74,6 +80,10 @@ pub struct EnrichCounts {
     pub lost_args: u64,
     /// Events whose control group is not known.
     pub unknown_cgroups: u64,
+    /// DNS messages that are none, or damaged ones.
+    pub malformed_dns: u64,
+    /// Names of addresses.
+    pub names: NameCounts,
 }
 
 /// The stage.
@@ -89,6 +99,9 @@ pub struct Enricher<L> {
     host_mnt_ns: Option<u32>,
     root: Arc<str>,
     users: Users,
+    askers: dns::Askers,
+    names: names::Names,
+    resolved: Resolved,
     pending_args: HashMap<ProcessKey, Pieces>,
     ended: VecDeque<ProcessKey>,
     /// Nanoseconds between the start of 1970 and that of the boot clock.
@@ -115,6 +128,9 @@ impl<L: Lookup> Enricher<L> {
             host_mnt_ns: None,
             root: "root".into(),
             users,
+            askers: dns::Askers::default(),
+            names: names::Names::default(),
+            resolved: Resolved::default(),
             pending_args: HashMap::new(),
             ended: VecDeque::new(),
             epoch,
@@ -125,8 +141,8 @@ impl<L: Lookup> Enricher<L> {
 
     /// What the stage did so far.
     #[must_use]
-    pub const fn counts(&self) -> EnrichCounts {
-        self.counts
+    pub fn counts(&self) -> EnrichCounts {
+        EnrichCounts { names: self.names.counts(), ..self.counts }
     }
 
     /// The process table.
@@ -203,9 +219,12 @@ impl<L: Lookup> Enricher<L> {
                 return Some(self.event(&header, kind, detail));
             }
             RawBody::Net(kind, body, texts) => {
-                let detail = convert::socket(kind, &header, &body, &texts);
-                return Some(self.event(&header, kind, detail));
+                let socket = convert::socket(kind, &header, &body, &texts);
+                let mut event = self.event(&header, kind, Detail::Socket(socket));
+                self.name_event(&mut event);
+                return Some(event);
             }
+            RawBody::Dns(body, message) => return Some(self.dns(&header, &body, message)),
         }
         self.counts.absorbed += 1;
         None

@@ -4,6 +4,7 @@
 mod call;
 mod container;
 mod detail;
+mod dns;
 mod errno;
 mod facts;
 pub mod flags;
@@ -21,6 +22,7 @@ pub use self::{
     detail::{
         Change, Detail, Exec, Exit, File, Fork, Layer, Limited, Loss, Lost, Open, Peer, Socket, SocketAddr,
     },
+    dns::{Dns, HostNames},
     errno::errno_name,
     facts::{Facts, Image, Labels, Lack, Mount, Names, Source},
     pod::{Owner, Pod},

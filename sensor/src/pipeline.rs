@@ -14,7 +14,7 @@ pub mod reload;
 mod replay;
 mod stats;
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use sensor_common::{Header, Kind};
 use thiserror::Error;
@@ -113,6 +113,12 @@ pub trait Consumer {
     /// Where the consumer cannot go on.
     fn between_batches(&mut self, _own: &mut dyn FnMut() -> Event) -> Result<Option<Needs>, PipelineError> {
         Ok(None)
+    }
+
+    /// Names of hosts that events are compared with. Asked at the start, and whenever the records that are needed may have
+    /// changed.
+    fn hosts(&self) -> BTreeSet<String> {
+        BTreeSet::new()
     }
 }
 

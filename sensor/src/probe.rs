@@ -2,6 +2,7 @@
 //! It passes records on as bytes and does not look inside.
 
 pub mod btf;
+mod cgroup;
 mod filter;
 mod hooks;
 mod limited;
@@ -21,6 +22,7 @@ use sensor_common::{Kind, LimitKey, Settings, offsets::Field};
 use thiserror::Error;
 
 pub use self::{
+    cgroup::Way,
     filter::KindTables,
     hooks::{HOOKS, Hook, Mode, Variant, Via},
     load::{Options, Wanted, load},
@@ -180,9 +182,12 @@ impl Probe {
     /// Detaches every program. Counters and ring can still be read.
     pub fn detach(&mut self) {
         for (name, program) in self.ebpf.programs_mut() {
-            if let Program::BtfTracePoint(program) = program
-                && let Err(error) = program.unload()
-            {
+            let unloaded = match program {
+                Program::BtfTracePoint(program) => program.unload(),
+                Program::CgroupSkb(program) => program.unload(),
+                _ => Ok(()),
+            };
+            if let Err(error) = unloaded {
                 // One that was never loaded.
                 tracing::trace!(name, %error, "not unloaded");
             }

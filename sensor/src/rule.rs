@@ -18,6 +18,7 @@ mod engine;
 pub mod field;
 pub mod files;
 mod graph;
+mod hosts;
 mod index;
 mod load;
 mod prefilter;
@@ -38,6 +39,7 @@ pub use self::{
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},
     files::{Content, Files, FilesError},
+    hosts::Hosts,
     prefilter::{Gate, Outcome, Path, Paths, Prefilter, Term, Words},
     set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
     types::TypeSet,

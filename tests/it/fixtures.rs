@@ -20,7 +20,7 @@ use sensor_tests::{
     Act,
     act::program,
     cgroup::{Group, unified},
-    needs_kernel,
+    dns, needs_kernel,
     recorded::{play, record},
 };
 use zerocopy::FromBytes;
@@ -135,6 +135,14 @@ fn fixtures_recorded_anew() {
     save(Kind::NetBind, &[&tcp[..], &["socket", "10", "2", "0", "--", "bind", "4", "[::1]:0"]].concat());
     save(Kind::NetListen, &[&unix[..], &["listen", "1", "3"]].concat());
     save(Kind::NetSend, &["socket", "2", "2", "0", "--", "sendto", "3", "9", "127.0.0.1:9"]);
+    dns::serve("127.0.53.9", |query| {
+        dns::answer(query, 0, &[dns::address("www.example", 30, [127, 0, 54, 9].into())])
+    });
+    let query = dns::hex(&dns::query(77, "www.example", dns::A));
+    let asked =
+        ["socket", "2", "2", "0", "--", "connect", "3", "127.0.53.9:53", "--", "send-hex", "3", &query, "-"];
+    let told = ["--", "recv", "3", "--", "socket", "2", "1", "0", "--", "connect", "4", "127.0.54.9:9"];
+    save(Kind::NetDns, &[&asked[..], &told].concat());
 }
 
 /// Records steps of a helper that lies at a path of no particular machine, and keeps what is the helper's own.
@@ -160,7 +168,10 @@ fn save(kind: Kind, steps: &[&str]) {
         let mine = family.contains(&header.tgid) && header.comm.starts_with(b"act\0");
         // Every start opens the same libraries: one recording of that is enough.
         let library = header.kind == Kind::FileOpen.number() && kind != Kind::FileOpen;
-        let kept = of_group || (mine && !library);
+        // The kernel does not know whose an answer is; this server answers nobody else.
+        let answer =
+            header.kind == Kind::NetDns.number() && bytes.windows(4).any(|four| four == [127, 0, 53, 9]);
+        let kept = of_group || answer || (mine && !library);
         if kept {
             family.extend(child(bytes));
         }

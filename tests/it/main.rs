@@ -13,6 +13,7 @@ mod change;
 mod cli;
 mod container;
 mod cost;
+mod dns;
 mod engine;
 mod exec;
 mod file;

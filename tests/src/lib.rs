@@ -14,6 +14,7 @@ pub mod cgroup;
 pub mod container;
 pub mod cri;
 pub mod daemon;
+pub mod dns;
 pub mod engine;
 mod event;
 pub mod recorded;

@@ -143,11 +143,12 @@ fn read_dentry(dentry: u64) -> Option<Dentry> {
     })
 }
 
-/// Where the name of a dentry lies; none of one that is in no directory.
+/// Where the name of a dentry lies, and its length; none of one that is in no directory.
 #[inline(always)]
-pub(crate) fn dentry_name(dentry: u64) -> Option<u64> {
+pub(crate) fn dentry_name(dentry: u64) -> Option<(u64, u32)> {
     let read = read_dentry(dentry)?;
-    (read.parent != dentry).then_some(read.name)
+    // A name has at most 255 bytes.
+    (read.parent != dentry).then_some((read.name, (read.hash_len >> 32) as u32 & 0xff))
 }
 
 /// Puts `/name` before what the buffer holds; false where there is no room for it.

@@ -3,7 +3,8 @@
 //!
 //! The pace is kept as one number, the moment at which the group is square again (the generic cell rate algorithm of
 //! ATM, ITU-T I.371): each record moves it on by the pace, and a record is refused while it lies too far ahead. One number for
-//! each CPU: no two programs write it at once, and a group that runs on all CPUs may send that much on each.
+//! each CPU: a group that runs on all CPUs may send that much on each. A program on a packet that interrupts another one may
+//! lose it a step, or one of what is counted for a group; the counters of the kinds are exact all the same.
 
 use aya_ebpf::{
     macros::map,

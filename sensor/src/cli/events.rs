@@ -1,6 +1,6 @@
 //! `vedette events [FILTER]`: what happens, as it happens.
 
-use std::{process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use clap::Args;
 use sensor_common::{Kind, Settings};
@@ -124,5 +124,9 @@ impl Consumer for View {
             return Ok(());
         }
         self.queue.offer(event).map_err(|error| PipelineError::Stage { stage: "output", error })
+    }
+
+    fn hosts(&self) -> BTreeSet<String> {
+        self.filter.as_ref().map(|filter| filter.hosts().names).unwrap_or_default()
     }
 }

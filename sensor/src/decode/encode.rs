@@ -2,7 +2,7 @@
 //! like any other, and for tests.
 
 use sensor_common::{
-    CgroupDir, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, TEXT_ALIGN, Text,
+    CgroupDir, Dns, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, TEXT_ALIGN, Text,
 };
 use zerocopy::{Immutable, IntoBytes};
 
@@ -45,6 +45,9 @@ impl RawEvent<'_> {
                 let all = [texts.local, texts.remote];
                 let [local_path, remote_path] = all.map(descriptor);
                 self.assemble(*kind, &Net { local_path, remote_path, ..*body }, &all)
+            }
+            RawBody::Dns(body, message) => {
+                self.assemble(Kind::NetDns, &Dns { message: descriptor(*message), ..*body }, &[*message])
             }
         }
     }

@@ -51,7 +51,9 @@ fn samples() -> Vec<Vec<u8>> {
             RawBody::Net(kind, Net { remote, ..Net::default() }, NetTexts::default())
         });
     let header = Header { ts: 5, tgid: 1, ..Header::default() };
-    bodies.into_iter().chain(changes).chain(sockets).map(|body| RawEvent { header, body }.encode()).collect()
+    let dns = RawBody::Dns(Dns { len: 3, answer: 1, ..Dns::default() }, text(b"\x00\x01\x81"));
+    let bodies = bodies.into_iter().chain(changes).chain(sockets).chain([dns]);
+    bodies.map(|body| RawEvent { header, body }.encode()).collect()
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sensor_common::{
-    FileChange, FileId, FileOpen, Header, Kind, LAYER_LOWER, LAYER_UPPER, Net, NetAddr, ProcExec, flags,
+    Dns, FileChange, FileId, FileOpen, Header, Kind, LAYER_LOWER, LAYER_UPPER, Net, NetAddr, ProcExec, flags,
     syscalls, text, valid,
 };
 
@@ -11,14 +11,16 @@ use super::path;
 use crate::{
     decode::{ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText},
     event::{
-        Args, Change, Comm, Detail, EventType, ExeFile, Exec, File, Layer, Namespaces, Open, Peer, Process,
-        ProcessKey, Socket, SocketAddr, Text,
+        Args, Change, Comm, Detail, EventType, ExeFile, Exec, File, HostNames, Layer, Namespaces, Open, Peer,
+        Process, ProcessKey, Socket, SocketAddr, Text,
     },
 };
 
 const AF_UNIX: u32 = 1;
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
+const SOCK_DGRAM: u16 = 2;
+const IPPROTO_UDP: u16 = 17;
 /// `FMODE_CREATED`: the open made the file.
 const FMODE_CREATED: u32 = 1 << 20;
 const AT_EMPTY_PATH: u32 = 0x1000;
@@ -68,6 +70,7 @@ pub fn event_type(kind: Kind, syscall: u16) -> EventType {
         (Kind::NetSend, syscalls::SENDMSG) => EventType::Sendmsg,
         (Kind::NetSend, syscalls::SENDMMSG) => EventType::Sendmmsg,
         (Kind::NetSend, _) => EventType::Sendto,
+        (Kind::NetDns, _) => EventType::Dns,
         // The rest makes no events.
         (Kind::ProcExec | Kind::ProcArgs | Kind::CgroupMkdir | Kind::CgroupRmdir, _) => EventType::Execve,
     }
@@ -199,11 +202,11 @@ pub(super) fn change(kind: Kind, header: &Header, body: &FileChange, texts: &Cha
     })
 }
 
-pub(super) fn socket(kind: Kind, header: &Header, body: &Net, texts: &NetTexts<'_>) -> Detail {
+pub(super) fn socket(kind: Kind, header: &Header, body: &Net, texts: &NetTexts<'_>) -> Socket {
     let end = |bit: u32, addr: &NetAddr, path: &RawText<'_>| {
         if header.valid & bit == 0 { SocketAddr::None } else { address(addr, path) }
     };
-    Detail::Socket(Socket {
+    Socket {
         fd: body.fd,
         family: body.family,
         socket_type: body.sock_type,
@@ -211,10 +214,25 @@ pub(super) fn socket(kind: Kind, header: &Header, body: &Net, texts: &NetTexts<'
         ino: body.ino,
         local: end(valid::LOCAL, &body.local, &texts.local),
         remote: end(valid::REMOTE, &body.remote, &texts.remote),
+        local_names: HostNames::default(),
+        remote_names: HostNames::default(),
         untrusted: header.flags & flags::UNTRUSTED_ADDR != 0,
         server: matches!(kind, Kind::NetAccept | Kind::NetListen | Kind::NetBind),
         arg: body.arg,
-    })
+    }
+}
+
+/// The socket of a DNS message, as far as a packet tells.
+pub(super) fn dns_socket(body: &Dns) -> Socket {
+    Socket {
+        fd: -1,
+        family: body.family as u16,
+        socket_type: SOCK_DGRAM,
+        protocol: IPPROTO_UDP,
+        local: address(&body.local, &RawText::default()),
+        remote: address(&body.remote, &RawText::default()),
+        ..Socket::default()
+    }
 }
 
 fn address(addr: &NetAddr, path: &RawText<'_>) -> SocketAddr {

@@ -48,6 +48,9 @@ impl<L: Lookup> Enricher<L> {
     /// Forgets containers that ended a while before `now` (nanoseconds since boot), and names them.
     pub fn release(&mut self, now: u64) -> impl Iterator<Item = u64> {
         self.containers.release(now, |instance| self.gone.push(instance));
+        for instance in &self.gone {
+            self.names.forget(*instance);
+        }
         self.gone.drain(..)
     }
 

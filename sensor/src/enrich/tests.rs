@@ -1,5 +1,7 @@
 //! Whole streams through the stage.
 
+mod dns;
+
 use sensor_common::{
     CgroupDir, FileChange, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, syscalls,
 };

@@ -73,6 +73,7 @@ event_types! {
     Sendto "sendto" Network true;
     Sendmsg "sendmsg" Network true;
     Sendmmsg "sendmmsg" Network true;
+    Dns "dns" Network true;
     Socket "socket" Network false;
     Recvfrom "recvfrom" Network false;
     Recvmsg "recvmsg" Network false;
@@ -150,6 +151,7 @@ impl EventType {
             Self::Bind => Kind::NetBind,
             Self::Listen => Kind::NetListen,
             Self::Sendto | Self::Sendmsg | Self::Sendmmsg => Kind::NetSend,
+            Self::Dns => Kind::NetDns,
             _ => return None,
         })
     }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use sensor_common::Kind;
 use serde::Serialize;
 
-use super::{Args, ProcessKey, Text};
+use super::{Args, Dns, HostNames, ProcessKey, Text};
 
 /// What only this family of events has.
 #[derive(Clone, Debug, Serialize)]
@@ -23,6 +23,8 @@ pub enum Detail {
     Change(Change),
     /// `connect`, `accept`, `accept4`, `bind`, `listen`, `sendto`, `sendmsg`.
     Socket(Socket),
+    /// `dns`.
+    Dns(Box<Dns>),
     /// A gap.
     Loss(Loss),
 }
@@ -197,6 +199,12 @@ pub struct Socket {
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
+    /// Names of this end's address.
+    #[serde(skip_serializing_if = "HostNames::is_empty")]
+    pub local_names: HostNames,
+    /// Names of the other end's address.
+    #[serde(skip_serializing_if = "HostNames::is_empty")]
+    pub remote_names: HostNames,
     /// Whether [`Socket::remote`] (for `bind`: [`Socket::local`]) was copied from memory that its owner may have
     /// changed meanwhile.
     pub untrusted: bool,

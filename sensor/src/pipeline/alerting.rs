@@ -3,6 +3,7 @@
 mod over_time;
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -10,6 +11,8 @@ use std::{
         mpsc::{Receiver, TryRecvError},
     },
 };
+
+use sensor_common::Kind;
 
 use self::over_time::Told;
 use crate::{
@@ -265,6 +268,10 @@ impl Consumer for Alerting {
         Ok((self.account.generation != before).then(|| needs(&self.rules)))
     }
 
+    fn hosts(&self) -> BTreeSet<String> {
+        self.rules.hosts().names.clone()
+    }
+
     fn tick(&mut self, stats: &mut Stats) -> Result<(), PipelineError> {
         self.pass_time(stats.seen_until)?;
         stats.matches = self.matched;
@@ -292,7 +299,11 @@ pub fn needs(rules: &RuleSet) -> Needs {
         kinds.dedup();
         kinds
     };
-    let wanted = Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) };
+    let mut wanted = Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) };
+    // The names of an address come from what DNS said before.
+    if rules.hosts().asked && !wanted.kinds.contains(&Kind::NetDns) {
+        wanted.kinds.push(Kind::NetDns);
+    }
     Needs { wanted, prefilter: rules.prefilter().clone() }
 }
 

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    enrich::{Enricher, Users, runtime::Sources, scan::Scanner},
+    enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
     probe::{self, Counts, Options, Probe, ProbeError, Ring},
     recording::{Note, Preamble},
@@ -51,6 +51,9 @@ pub struct Live {
     options: Options,
     /// Whether the kernel half drops what nobody wants.
     filters: bool,
+    /// Who looks names up, where anybody wants that.
+    resolver: Option<Resolver>,
+    resolve: bool,
     /// What the kernel's counters said when they were last looked at.
     counted: Vec<(Kind, Counts)>,
 }
@@ -72,7 +75,9 @@ impl Live {
             .with_container_limits(identity::limits(config));
         let stage = Stage::new(enricher, HoldLimits::of(config), Some(sources));
         let counted = probe.counts()?;
-        Ok(Self { probe, ring, stage, stop, options: options.clone(), filters: false, counted })
+        let (resolver, resolve) = (None, config.dns.resolve);
+        let options = options.clone();
+        Ok(Self { probe, ring, stage, stop, options, filters: false, resolver, resolve, counted })
     }
 
     /// What the kernel half could attach.
@@ -137,6 +142,7 @@ impl Live {
     pub fn run(mut self, consumer: &mut impl Consumer) -> Result<Stats, PipelineError> {
         self.stage.pass_time(boot_time(), consumer)?;
         self.snapshot(consumer)?;
+        self.look_up(consumer)?;
         let mut next_tick = Instant::now() + TICK;
         let mut last_record = Instant::now();
         // When records began to come after the last silence.
@@ -146,6 +152,9 @@ impl Live {
             let before = boot_time();
             self.stage.pass_time(boot_time(), consumer)?;
             self.stage.learn(consumer)?;
+            if let Some(found) = self.resolver.as_ref().and_then(Resolver::found) {
+                self.stage.enricher.resolve(found);
+            }
             let taken = self.drain(consumer)?;
             for (key, there) in self.stage.enricher.host_groups() {
                 self.probe.host_group(key, there);
@@ -269,7 +278,24 @@ impl Live {
         let Some(Needs { wanted, prefilter }) = consumer.between_batches(own)? else { return Ok(()) };
         self.options.wanted = wanted;
         self.probe.attach_more(&self.options)?;
-        if self.filters { self.filter(&prefilter) } else { Ok(()) }.map_err(PipelineError::from)
+        if self.filters {
+            self.filter(&prefilter)?;
+        }
+        self.look_up(consumer)
+    }
+
+    /// Has the names looked up that the consumer compares with.
+    fn look_up(&mut self, consumer: &impl Consumer) -> Result<(), PipelineError> {
+        let names = if self.resolve { consumer.hosts() } else { BTreeSet::new() };
+        if self.resolver.is_none() && !names.is_empty() {
+            let resolver = Resolver::start();
+            self.resolver =
+                Some(resolver.map_err(|error| PipelineError::Read { what: "the names of hosts", error })?);
+        }
+        if let Some(resolver) = &self.resolver {
+            resolver.want(names);
+        }
+        Ok(())
     }
 
     /// Control groups and processes that were there before the first record.

@@ -74,10 +74,11 @@ fn kind_tables(kind: Kind, terms: &[Term], room: &mut Room) -> KindTables {
 /// Nothing is asked of this property.
 const UNASKED: Property = Property { asked: 0, other: u64::MAX };
 
-/// A word as the kernel compares it: cut so that a NUL follows it, since the kernel cuts it the same way.
+/// A word as the kernel compares it: its end, so that a NUL follows it.
 fn padded<const N: usize>(word: &[u8]) -> [u8; N] {
     let mut bytes = [0; N];
-    for (to, from) in bytes.iter_mut().take(N - 1).zip(word) {
+    let cut = word.len().saturating_sub(N - 1);
+    for (to, from) in bytes.iter_mut().zip(word.get(cut..).unwrap_or_default()) {
         *to = *from;
     }
     bytes

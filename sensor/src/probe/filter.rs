@@ -26,7 +26,7 @@ pub struct KindTables {
     pub calls: Vec<(u32, [u64; OUTCOMES as usize])>,
     /// By thread name.
     pub comms: Vec<([u8; 16], u64)>,
-    /// By file name, of which the first bytes count.
+    /// By file name, of which the last bytes count.
     pub names: Vec<([u8; NAME_LEN], u64)>,
     /// By beginning of the path; a whole path ends with a NUL.
     pub paths: Vec<(Vec<u8>, u64)>,

@@ -7,12 +7,16 @@ use std::fmt;
 
 use sensor_common::{Kind, syscalls};
 
+use super::cgroup::Way;
+
 /// What kind of programs a variant needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Tracepoints with BTF: any kernel since 5.5, also where LSM and fentry are refused.
     Tracepoint,
+    /// Control groups of version 2, also beside those of version 1.
+    Cgroup,
 }
 
 /// How a program is attached.
@@ -22,6 +26,8 @@ pub enum Via {
     Tracepoint(&'static str),
     /// To the end of system calls, through the dispatch table; numbers of `x86_64`.
     Syscalls(&'static [u32]),
+    /// To the packets of every socket, at the root of the unified hierarchy of control groups.
+    Packets(Way),
 }
 
 impl fmt::Display for Via {
@@ -29,6 +35,7 @@ impl fmt::Display for Via {
         match self {
             Self::Tracepoint(name) => write!(f, "tp_btf/{name}"),
             Self::Syscalls(numbers) => write!(f, "tp_btf/{DISPATCHER}, {} calls", numbers.len()),
+            Self::Packets(way) => write!(f, "cgroup_skb/{}", way.name()),
         }
     }
 }
@@ -65,7 +72,7 @@ impl Hook {
     pub fn calls(&self) -> &'static [u32] {
         let calls = self.variants.iter().find_map(|variant| match variant.via {
             Via::Syscalls(numbers) => Some(numbers),
-            Via::Tracepoint(_) => None,
+            Via::Tracepoint(_) | Via::Packets(_) => None,
         });
         calls.unwrap_or_default()
     }
@@ -77,6 +84,10 @@ const fn tracepoint(program: &'static str, tracepoint: &'static str) -> Variant 
 
 const fn calls(program: &'static str, numbers: &'static [u32]) -> Variant {
     Variant { program, mode: Mode::Tracepoint, via: Via::Syscalls(numbers) }
+}
+
+const fn packets(program: &'static str, way: Way) -> Variant {
+    Variant { program, mode: Mode::Cgroup, via: Via::Packets(way) }
 }
 
 const fn hook(stem: &'static str, kind: Kind, essential: bool, variants: &'static [Variant]) -> Hook {
@@ -172,6 +183,8 @@ pub const HOOKS: &[Hook] = &[
         false,
         &[calls("sx_net_send", &[syscalls::SENDTO, syscalls::SENDMSG, syscalls::SENDMMSG])],
     ),
+    hook("net_dns_query", Kind::NetDns, false, &[packets("net_dns_query", Way::Out)]),
+    hook("net_dns_answer", Kind::NetDns, false, &[packets("net_dns_answer", Way::In)]),
 ];
 
 #[cfg(test)]

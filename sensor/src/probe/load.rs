@@ -11,6 +11,7 @@ use zerocopy::IntoBytes;
 use super::{
     HOOKS, Hook, HookReport, Probe, ProbeError, Report, Ring, Variant, Via,
     btf::Btf,
+    cgroup,
     filter::Filters,
     hooks::DISPATCHER,
     limited::Limited,
@@ -203,6 +204,10 @@ impl Loader<'_> {
                 }
                 self.dispatches = true;
                 Ok(instructions)
+            }
+            Via::Packets(way) => {
+                let program = self.ebpf.program_mut(variant.program).ok_or("not in the kernel object")?;
+                cgroup::attach(program, way, chain)
             }
         }
     }

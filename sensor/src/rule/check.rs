@@ -91,6 +91,17 @@ impl Check {
         }
     }
 
+    /// Appends every field that it reads.
+    pub(crate) fn readings<'c>(&'c self, to: &mut Vec<&'c Reading>) {
+        match &self.source {
+            Source::Field(reading) => to.push(reading),
+            Source::Computed(computed) => computed.readings(to),
+        }
+        if let Against::Values(_, computed) = &self.against {
+            computed.readings(to);
+        }
+    }
+
     /// Number of buffers in which it computes values.
     pub(crate) fn buffers(&self) -> usize {
         let source = match &self.source {

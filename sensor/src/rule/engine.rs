@@ -8,6 +8,7 @@ use super::{
     correlate::{CorrelationCounts, Correlator, Finding, STATE_BYTES, Summary},
     cost::{Cost, Meter},
     dispatch::Step,
+    hosts::Hosts,
     index::Candidate,
     load::Definitions,
     program::{Memory, NodeId, Program},
@@ -235,6 +236,12 @@ impl Filter {
             Some(node) => Ok(Self { memory: program.memory(0), program, node }),
             None => Err(found.finish()),
         }
+    }
+
+    /// What it asks of the names of addresses.
+    #[must_use]
+    pub fn hosts(&self) -> Hosts {
+        Hosts::of(&self.program, &[self.node], std::iter::empty())
     }
 
     /// Whether the event passes.

@@ -3,6 +3,7 @@
 
 mod arg;
 mod container;
+mod dns;
 mod event;
 mod file;
 mod mount;
@@ -92,7 +93,7 @@ pub struct Field {
     pub doc: &'static str,
     /// Whether the sensor knows it; where not, every check on it is false.
     pub carried: bool,
-    /// Whether it stands for both ends of a socket: `!=` then holds only where it holds for both.
+    /// Whether it has several values of one event of which `!=` must hold for each: both ends of a socket, every name.
     #[serde(skip)]
     pub(crate) ends: bool,
     /// The events that can have it.
@@ -112,7 +113,11 @@ macro_rules! fields {
             arg: $crate::rule::field::ArgKind::$arg,
             doc: concat!($($doc),+),
             carried: true,
-            ends: matches!($name.as_bytes(), b"fd.ip" | b"fd.port" | b"fd.net"),
+            ends: matches!(
+                $name.as_bytes(),
+                b"fd.ip" | b"fd.port" | b"fd.net" | b"fd.sip.name" | b"fd.cip.name" | b"fd.lip.name"
+                    | b"fd.rip.name" | b"dns.addresses" | b"dns.names"
+            ),
             on: $crate::rule::types::TypeSet::$on,
             extract: $extract,
         },)*];
@@ -247,7 +252,7 @@ pub fn all() -> impl Iterator<Item = &'static Field> {
         process::NOT_CARRIED,
         file::FIELDS,
         socket::FIELDS,
-        socket::NOT_CARRIED,
+        dns::FIELDS,
         container::FIELDS,
         container::NOT_CARRIED,
     ];

@@ -70,6 +70,24 @@ impl Program {
         }
     }
 
+    /// The checks on which these nodes depend.
+    pub(crate) fn checks_below(&self, nodes: &[NodeId]) -> impl Iterator<Item = &Check> {
+        let (mut seen, mut left, mut found) = (vec![false; self.nodes.len()], nodes.to_vec(), Vec::new());
+        while let Some(id) = left.pop() {
+            match seen.get_mut(id.0 as usize) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            match self.nodes.get(id.0 as usize) {
+                Some(Flat::Check(check)) => found.extend(self.checks.get(*check as usize)),
+                Some(Flat::Not(inner)) => left.push(*inner),
+                Some(Flat::And(first, end) | Flat::Or(first, end)) => left.extend(self.group(*first, *end)),
+                None => {}
+            }
+        }
+        found.into_iter()
+    }
+
     /// Number of distinct checks.
     pub(crate) const fn checks(&self) -> usize {
         self.checks.len()

@@ -14,6 +14,7 @@ use super::{
     dispatch::{Plan, Step},
     document::Tests,
     graph::FALSE,
+    hosts::Hosts,
     index::Index,
     load::{Definitions, RuleDef},
     prefilter::{Drafts, Gate, Prefilter},
@@ -124,6 +125,7 @@ pub struct RuleSet {
     /// By rule.
     gates: Vec<Vec<Gate>>,
     idle_toggles: Vec<String>,
+    hosts: Hosts,
 }
 
 impl RuleSet {
@@ -230,6 +232,7 @@ impl RuleSet {
             }
         }
         let program = compiler.program.finish();
+        let hosts = Hosts::of(&program, &entries, rules.iter().map(|rule| &rule.template));
         Self {
             rules,
             blind,
@@ -241,6 +244,7 @@ impl RuleSet {
             prefilter: drafts.finish(),
             gates,
             idle_toggles: Vec::new(),
+            hosts,
         }
     }
 
@@ -278,6 +282,12 @@ impl RuleSet {
     #[must_use]
     pub fn gates(&self, rule: usize) -> &[Gate] {
         self.gates.get(rule).map_or(&[], Vec::as_slice)
+    }
+
+    /// What rules ask of the names of addresses.
+    #[must_use]
+    pub const fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// Toggles that choose no rule, as sentences with the nearest name.

@@ -113,6 +113,14 @@ impl Template {
         }
     }
 
+    /// The fields that it names.
+    pub(crate) fn readings(&self) -> impl Iterator<Item = &Reading> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Field(placed) => Some(&placed.reading),
+            Part::Text(_) => None,
+        })
+    }
+
     /// The line, and the fields that it names.
     pub(crate) fn render(&self, event: &Event) -> (String, Map<String, serde_json::Value>) {
         let mut line = Vec::new();

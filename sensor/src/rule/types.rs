@@ -44,10 +44,12 @@ impl TypeSet {
         EventType::Sendto,
         EventType::Sendmsg,
         EventType::Sendmmsg,
+        EventType::Dns,
         EventType::Socket,
         EventType::Recvfrom,
         EventType::Recvmsg,
     ]);
+    pub(crate) const DNS: Self = of(&[EventType::Dns]);
     /// What acts on a descriptor that is not one of an open or a socket. Most of it the sensor does not see yet: the
     /// field is unknown there today, yet a rule on it is blind and not wrong.
     const DESCRIPTOR: Self = of(&[

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Alert, Sink};
-use crate::event::{Change, Detail, Event, Limited, Loss, SocketAddr, errno_name, flags};
+use crate::event::{Change, Detail, Dns, Event, Limited, Loss, SocketAddr, errno_name, flags};
 
 /// Alerts or events as lines on standard output. A reader that goes away (a closed pipe) is an error for whoever writes.
 #[derive(Debug)]
@@ -120,6 +120,7 @@ pub fn event_line(event: &Event) -> String {
         Detail::Socket(socket) => {
             write!(line, "{} -> {}", address(&socket.local), address(&socket.remote))
         }
+        Detail::Dns(dns) => dns_line(&mut line, dns),
         Detail::Loss(loss) => loss_line(&mut line, loss),
     };
     if event.failed() {
@@ -132,7 +133,21 @@ pub fn event_line(event: &Event) -> String {
     clean(&line)
 }
 
-/// The paths, and what of the arguments says more than the type of event.
+/// What was asked of whom, and what came back.
+fn dns_line(line: &mut String, dns: &Dns) -> std::fmt::Result {
+    match &dns.question {
+        Some(question) => write!(line, "{} {question}", dns.record_type)?,
+        None => write!(line, "{} bytes that are no DNS", dns.size)?,
+    }
+    write!(line, " {} {}", if dns.answer { "<-" } else { "->" }, address(&dns.socket.remote))?;
+    if let Some(rcode) = &dns.rcode {
+        write!(line, " {rcode}")?;
+    }
+    dns.names.iter().try_for_each(|name| write!(line, " {name}"))?;
+    dns.addresses.iter().try_for_each(|address| write!(line, " {address}"))
+}
+
+/// What is missing, and why.
 fn loss_line(line: &mut String, loss: &Loss) -> std::fmt::Result {
     for lost in &loss.lost {
         write!(line, "{}: {} ring full, {} failed; ", lost.kind.stem(), lost.ring_full, lost.failed)?;
@@ -144,6 +159,7 @@ fn loss_line(line: &mut String, loss: &Loss) -> std::fmt::Result {
     Ok(())
 }
 
+/// The paths, and what of the arguments says more than the type of event.
 fn change_line(line: &mut String, change: &Change) -> std::fmt::Result {
     write!(line, "{}", change.path)?;
     if let Some(new) = &change.new_path {

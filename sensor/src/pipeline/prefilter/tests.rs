@@ -90,7 +90,7 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
         && !texts.name.is_fault()
     {
         let name = texts.name.bytes.rsplit(|byte| *byte == b'/').next().unwrap();
-        if !name.is_empty() && name.len() < 32 && name != b"." && name != b".." {
+        if !name.is_empty() && name != b"." && name != b".." {
             let entry = kind.names.iter().find(|(key, _)| *key == padded(name));
             terms &= look(kind.whole.name, entry.map(|(_, terms)| *terms));
         }

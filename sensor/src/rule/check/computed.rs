@@ -32,6 +32,17 @@ impl Computed {
         }
     }
 
+    /// Appends every field that it reads.
+    pub(crate) fn readings<'c>(&'c self, to: &mut Vec<&'c Reading>) {
+        match self {
+            Self::Field(reading) => to.push(reading),
+            Self::Text(_) => {}
+            Self::List(parts) | Self::Call { args: parts, .. } => {
+                parts.iter().for_each(|part| part.readings(to));
+            }
+        }
+    }
+
     /// Shows the values of the event to the visitor until it accepts one; none where a field that it needs has none.
     pub(crate) fn read(&self, event: &Event, buffers: &mut [Slot], visit: &mut Visit<'_>) -> bool {
         match self {

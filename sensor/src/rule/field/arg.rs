@@ -1,6 +1,7 @@
 //! The arguments of events, by event type, under the names and in the order in which other tools give them.
 
 pub(super) mod change;
+mod dns;
 mod unseen;
 
 use std::io::Write;
@@ -287,6 +288,7 @@ const fn table(event_type: EventType) -> &'static [Argument] {
         EventType::Bind => BIND,
         EventType::Listen => LISTEN,
         EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => SEND,
+        EventType::Dns => dns::table(),
         _ => change::table(event_type),
     }
 }

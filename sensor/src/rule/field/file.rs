@@ -40,8 +40,7 @@ fn kind(event: &Event) -> Option<(&'static str, &'static str)> {
             S_IFDIR => Some(("directory", "d")),
             _ => Some(("file", "f")),
         },
-        Detail::Socket(socket) => socket::kind(socket),
-        _ => None,
+        _ => socket::socket(event).and_then(socket::kind),
     }
 }
 
@@ -104,13 +103,13 @@ fields! {
     "fd.typechar" Text None FD => |event, _, out| out.maybe(kind(event).map(|(_, letter)| letter.as_bytes()));
     /// A file's path, a unix socket's path, or `client:port->server:port`.
     "fd.name" Text None FD => |event, _, out| match &event.detail {
-        Detail::Socket(_) => socket::show_name(event, out),
+        Detail::Socket(_) | Detail::Dns(_) => socket::show_name(event, out),
         _ => out.maybe(path(event)),
     };
     /// The same before links were followed, where that is known.
     "fd.nameraw" Text None FD => |event, _, out| match &event.detail {
         Detail::Open(open) => out.known(open.name.as_ref().unwrap_or(&open.path).as_bytes()),
-        Detail::Socket(_) => socket::show_name(event, out),
+        Detail::Socket(_) | Detail::Dns(_) => socket::show_name(event, out),
         _ => out.maybe(path(event)),
     };
     /// Directory of a file.

@@ -2,9 +2,9 @@
 
 use std::{io::Write, net::IpAddr};
 
-use super::{fields, not_carried};
+use super::fields;
 use crate::{
-    event::{Detail, Event, EventType, Peer, Socket, SocketAddr},
+    event::{Detail, Event, EventType, HostNames, Peer, Socket, SocketAddr},
     rule::value::Out,
 };
 
@@ -12,9 +12,10 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-fn socket(event: &Event) -> Option<&Socket> {
+pub(super) fn socket(event: &Event) -> Option<&Socket> {
     match &event.detail {
         Detail::Socket(socket) => Some(socket),
+        Detail::Dns(dns) => Some(&dns.socket),
         _ => None,
     }
 }
@@ -51,6 +52,18 @@ fn server(event: &Event) -> Option<Peer> {
 fn client(event: &Event) -> Option<Peer> {
     let socket = socket(event)?;
     peer(if serves(event, socket) { &socket.remote } else { &socket.local })
+}
+
+fn names(names: &HostNames, out: &mut Out<'_>) -> bool {
+    names.iter().any(|name| out.text(name.as_bytes()))
+}
+
+/// The server's or the client's names.
+fn show_names(event: &Event, of_server: bool, out: &mut Out<'_>) -> bool {
+    socket(event).is_some_and(|socket| {
+        let local = serves(event, socket) == of_server;
+        names(if local { &socket.local_names } else { &socket.remote_names }, out)
+    })
 }
 
 const fn ip(peer: Peer) -> IpAddr {
@@ -183,16 +196,14 @@ fields! {
         Detail::Socket(_) => out.bool(!event.failed() && event.event_type != EventType::Listen),
         _ => false,
     };
-}
-
-not_carried! {
-    NOT_CARRIED;
-    /// Server's name, as the sensor resolves it.
-    "fd.sip.name" Text None;
-    /// Client's name, as the sensor resolves it.
-    "fd.cip.name" Text None;
-    /// This end's name, as the sensor resolves it.
-    "fd.lip.name" Text None;
-    /// The other end's name, as the sensor resolves it.
-    "fd.rip.name" Text None;
+    /// Server's names: those under which the workload itself got the address from DNS, and those that rules compare with
+    /// and that the sensor resolves to it. `!=` holds where none is equal. What DNS said is as true as the server that said
+    /// it: who runs in a container can ask one of its own.
+    "fd.sip.name" Text None SOCKET => |event, _, out| show_names(event, true, out);
+    /// Client's names, likewise.
+    "fd.cip.name" Text None SOCKET => |event, _, out| show_names(event, false, out);
+    /// Names of this end, likewise.
+    "fd.lip.name" Text None SOCKET => |event, _, out| socket(event).is_some_and(|it| names(&it.local_names, out));
+    /// Names of the other end, likewise.
+    "fd.rip.name" Text None SOCKET => |event, _, out| socket(event).is_some_and(|it| names(&it.remote_names, out));
 }

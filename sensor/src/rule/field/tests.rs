@@ -166,6 +166,34 @@ fn sockets() {
 }
 
 #[test]
+fn dns_and_the_names_of_addresses() {
+    let dns = event(
+        "{evt.type: dns, dns.question: a.example, dns.type: AAAA, dns.rcode: NOERROR, dns.addresses: '::1', \
+         dns.names: b.example, dns.id: 7, fd.name: '10.0.0.2:40000->10.0.0.1:53'}",
+    );
+    let args = "question=a.example type=AAAA answer=true rcode=NOERROR names=b.example addresses=::1 id=7 \
+                tuple=10.0.0.2:40000->10.0.0.1:53";
+    all_are(
+        &dns,
+        &[
+            ("evt.category", "net"),
+            ("dns.answer", "true"),
+            ("dns.malformed", "false"),
+            ("fd.sip", "10.0.0.1"),
+            ("fd.sport", "53"),
+            ("fd.l4proto", "udp"),
+            ("fd.typechar", "4"),
+            ("fd.num", "<NA>"),
+            ("evt.args", args),
+        ],
+    );
+    let connect = event("{evt.type: connect, fd.sip: 1.2.3.4, fd.sip.name: a.example}");
+    all_are(&connect, &[("fd.rip.name", "a.example"), ("fd.cip.name", "<NA>"), ("dns.question", "<NA>")]);
+    let accept = event("{evt.type: accept4, fd.lip: 1.2.3.4, fd.sip.name: a.example}");
+    all_are(&accept, &[("fd.lip.name", "a.example"), ("fd.rip.name", "<NA>")]);
+}
+
+#[test]
 fn names_lead_to_fields_and_wrong_ones_to_a_near_one() {
     let unknown = |name, arg| Reading::resolve(name, arg).unwrap_err();
     assert_eq!(unknown("proc.nmae", None), Unknown::Field { near: Some("proc.name") });

@@ -2,6 +2,7 @@
 //! its author wrote is an error, never a test that passes for the wrong reason.
 
 mod change;
+mod dns;
 mod object;
 mod place;
 mod subject;
@@ -196,6 +197,7 @@ fn detail(event_type: EventType) -> Option<Detail> {
         _ if event_type.category() == Category::File && event_type.is_seen() => {
             Detail::Change(change::empty(event_type))
         }
+        EventType::Dns => Detail::Dns(Box::new(dns::empty())),
         _ if event_type.is_seen() => {
             let server = matches!(event_type, EventType::Accept | EventType::Accept4 | EventType::Listen);
             Detail::Socket(Socket { fd: 3, family: 2, socket_type: 1, server, ..Socket::default() })
@@ -253,9 +255,10 @@ impl Draft {
             Some("fd") => match &mut self.event.detail {
                 Detail::Open(_) => self.set_file(pair),
                 Detail::Change(_) => self.set_change(pair),
-                Detail::Socket(_) => self.set_socket(pair),
+                Detail::Socket(_) | Detail::Dns(_) => self.set_socket(pair),
                 _ => problem(pair.span, "an event of this type has no descriptor"),
             },
+            Some("dns") => self.set_dns(pair),
             Some("fs") => match &mut self.event.detail {
                 Detail::Change(_) => self.set_change(pair),
                 Detail::Open(open) if pair.name == "fs.path.name" => {

@@ -93,6 +93,26 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
             // SAFETY: the buffer has the length that is given.
             (unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), libc::MSG_NOSIGNAL) } as i64).into()
         }
+        // `send-hex FD BYTES ADDRESS`: these bytes; `-` stands for the socket's own destination.
+        "send-hex" => {
+            let (fd, bytes, to) = (args.number() as i32, unhex(&args.text()), args.text());
+            let mut address = Address::parse(if to == "-" { "0.0.0.0:0" } else { &to });
+            let (at, len) = if to == "-" { (std::ptr::null_mut(), 0) } else { (address.at(), address.1) };
+            // SAFETY: the buffers have the lengths that are given.
+            let sent = unsafe { libc::sendto(fd, bytes.as_ptr().cast(), bytes.len(), 0, at, len) };
+            Outcome(Outcome::from(sent as i64).0, local_port(fd))
+        }
+        // Waits for a datagram: half a minute, then nobody is going to send one.
+        "recv" => {
+            let mut poll = libc::pollfd { fd: args.number() as i32, events: libc::POLLIN, revents: 0 };
+            let mut bytes = vec![0_u8; 1 << 16];
+            // SAFETY: one descriptor, and a buffer of the length that is given.
+            unsafe {
+                libc::poll(&raw mut poll, 1, 30_000);
+                libc::recv(poll.fd, bytes.as_mut_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT) as i64
+            }
+            .into()
+        }
         "sendmsg" | "sendmmsg" => send_message(name == "sendmmsg", args),
         // The end of a connection that this process will have as its own descriptor.
         "port-of" => {
@@ -109,6 +129,11 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
         }
         _ => return None,
     })
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let byte = |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal");
+    (0..text.len() / 2).map(|at| byte(at * 2)).collect()
 }
 
 fn accepted(call: i64, fd: i32, flags: i64) -> Outcome {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Built, Draft, Pair, Problem, layer, unsettable};
 use crate::{
-    event::{Detail, EventType, Layer, Peer, SocketAddr, Text},
+    event::{Detail, EventType, HostNames, Layer, Peer, SocketAddr, Text},
     rule::diagnostic::Span,
 };
 
@@ -34,7 +34,11 @@ impl Draft {
 
     pub(super) fn set_socket(&mut self, pair: &Pair<'_>) -> Built<()> {
         let event_type = self.event.event_type;
-        let Detail::Socket(socket) = &mut self.event.detail else { return unsettable(pair) };
+        let socket = match &mut self.event.detail {
+            Detail::Socket(socket) => socket,
+            Detail::Dns(dns) => &mut dns.socket,
+            _ => return unsettable(pair),
+        };
         let waits = matches!(event_type, EventType::Bind | EventType::Listen);
         let serves = socket.server || waits;
         let (server, client) = if serves {
@@ -89,6 +93,12 @@ impl Draft {
                 let port = pair.number()?;
                 with_peer(&mut socket.remote, |peer| peer.port = port);
             }
+            "fd.lip.name" => socket.local_names = names(pair),
+            "fd.rip.name" => socket.remote_names = names(pair),
+            "fd.sip.name" | "fd.cip.name" if serves == (pair.name == "fd.sip.name") => {
+                socket.local_names = names(pair);
+            }
+            "fd.sip.name" | "fd.cip.name" => socket.remote_names = names(pair),
             "fd.num" => socket.fd = pair.number()?,
             "fd.l4proto" => {
                 (socket.socket_type, socket.protocol) = match pair.text.as_str() {
@@ -113,6 +123,11 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// The names of an address, the first of which is what the field prints.
+fn names(pair: &Pair<'_>) -> HostNames {
+    pair.text.split_whitespace().map(Into::into).collect()
 }
 
 /// The address and port to be changed; none yet is zero.

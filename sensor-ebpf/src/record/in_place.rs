@@ -1,0 +1,104 @@
+//! Records of programs that run in the middle of any other: they are filled in the ring itself and have a size of their own.
+//! It knows no packets.
+
+use core::arch::asm;
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_query},
+};
+use sensor_common::{Counters, Header, Kind, valid};
+
+use super::{COUNTERS, EVENTS, RING_STATE, header::write_header, pace};
+use crate::kernel::{Task, knob};
+
+/// Reserves a record of type `R` (a header and what follows) in the ring, has `fill` fill it there behind the header, and
+/// sends it. Each outcome is counted once: what `fill` gives up on as failed. `task`: who did it, where that is known.
+///
+/// No scratch memory: whoever takes a slot relies on interruptions to end before what they interrupt goes on. That holds for
+/// tracepoints. A program on a packet runs in softirq on top of anything, between two instructions of `record_begin` too, and
+/// on its way out preemptibly in the sender, who may go on after another sender took the next slot. What such programs share
+/// is the counters of their kind, which are therefore added to atomically, and the sequence number: at worst it is given
+/// twice, which no reader takes for a gap.
+#[inline(always)]
+pub(crate) fn emit_in_place<R: 'static>(
+    kind: Kind,
+    task: Option<Task>,
+    fill: impl FnOnce(&mut R) -> Option<()>,
+) {
+    let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) else { return };
+    let Some(state) = RING_STATE.get_ptr_mut(0) else { return };
+    count(counters, core::mem::offset_of!(Counters, seen));
+    let ring = (&raw const EVENTS).cast_mut().cast();
+    // SAFETY: a map and a flag.
+    let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
+    let room = waiting <= u64::from(knob!(ring_headroom));
+    let Some(mut entry) = (if room { EVENTS.reserve::<R>(0) } else { None }) else {
+        count(counters, core::mem::offset_of!(Counters, ring_full));
+        return;
+    };
+    let to = entry.as_mut_ptr();
+    clear(to);
+    // SAFETY: the record begins with a header, and is this program's own until it is sent.
+    let header = unsafe { &mut *to.cast::<Header>() };
+    let known = match task {
+        Some(task) if write_header(header, task).is_some() => valid::TASK,
+        _ => {
+            header.syscall = Header::NO_SYSCALL;
+            // SAFETY: no arguments.
+            (header.ts, header.cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id() as u16) };
+            0
+        }
+    };
+    header.valid |= known;
+    header.kind = kind.number();
+    header.len = size_of::<R>() as u32;
+    // SAFETY: as above; the header is not used while the filling lasts.
+    if fill(unsafe { &mut *to }).is_none() {
+        entry.discard(0);
+        count(counters, core::mem::offset_of!(Counters, failed));
+        return;
+    }
+    if pace::is_ahead(u32::from(kind.number()), header) {
+        entry.discard(0);
+        count(counters, core::mem::offset_of!(Counters, limited));
+        return;
+    }
+    // SAFETY: this CPU's own map value; what another program writes meanwhile is lost or doubled, see above.
+    let state = unsafe { &mut *state };
+    header.seq = state.seq;
+    state.seq = state.seq.wrapping_add(1);
+    let quiet = header.ts.wrapping_sub(state.last_ts) > u64::from(knob!(wake_after));
+    state.last_ts = header.ts;
+    let flags = if quiet { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    entry.submit(u64::from(flags));
+    count(counters, core::mem::offset_of!(Counters, submitted));
+}
+
+/// Counts something that such a program saw and nobody wants.
+#[inline(always)]
+pub(crate) fn filtered_in_place(kind: Kind) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
+        count(counters, core::mem::offset_of!(Counters, seen));
+        count(counters, core::mem::offset_of!(Counters, filtered));
+    }
+}
+
+/// Adds one in a single instruction (`BPF_XADD`, which 5.10 has): the compiler offers no atomic addition for this target.
+#[inline(always)]
+fn count(counters: *mut Counters, offset: usize) {
+    // SAFETY: a counter is an aligned word of a map value, which lives as long as the map.
+    unsafe {
+        let counter = counters.cast::<u8>().add(offset);
+        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
+    }
+}
+
+/// The ring hands out memory that holds older records.
+#[inline(always)]
+fn clear<T>(to: *mut T) {
+    for word in 0..size_of::<T>() / 8 {
+        // SAFETY: inside the record, which is aligned to 8 and a multiple of 8 long.
+        unsafe { to.cast::<u64>().add(word).write_volatile(0) };
+    }
+}
