@@ -25,6 +25,7 @@ pub use self::{
     alerting::{Alerting, needs},
     identity::sources,
     live::{Live, epoch},
+    prefilter::tables,
     replay::replay,
     stats::{Origin, RuleStats, SourceStats, Stats},
 };

@@ -25,7 +25,7 @@ pub use self::{
     cgroup::Way,
     filter::KindTables,
     hooks::{HOOKS, Hook, Mode, Variant, Via},
-    load::{Options, Wanted, load},
+    load::{Limit, Options, Wanted, load},
     offsets::legacy_controller,
     ring::Ring,
 };
@@ -70,9 +70,6 @@ pub enum ProbeError {
         /// The kernel's words.
         why: String,
     },
-    /// The tables of filters cannot be written.
-    #[error("the kernel refuses the tables by which it is to filter records: {0}")]
-    Filters(String),
     /// The ring cannot be waited on.
     #[error("cannot read the event ring: {0}")]
     Ring(#[from] io::Error),
@@ -202,38 +199,17 @@ impl Probe {
         load::attach_more(self, options)
     }
 
-    /// Asks the programs for extras, or to stop sending them.
-    ///
-    /// # Errors
-    /// Where the kernel refuses the write.
-    pub fn want(&mut self, want: u32) -> Result<(), ProbeError> {
-        self.set(Settings { want, ..self.settings })
-    }
-
     /// From now on only what these tables let through becomes a record: of all kinds but those about processes and control
-    /// groups, which always come. `None`: everything.
+    /// groups, which always come. Where the kernel refuses them, everything does, and the log says so.
     ///
     /// # Errors
-    /// Where the kernel refuses the tables; everything becomes a record then.
-    pub fn filter(&mut self, tables: Option<&[KindTables]>) -> Result<(), ProbeError> {
-        let Some(tables) = tables else { return self.set(Settings { filters: 0, ..self.settings }) };
-        match self.filters.write(tables) {
-            Ok(filters) => self.set(Settings { filters, ..self.settings }),
-            Err(error) => {
-                self.set(Settings { filters: 0, ..self.settings })?;
-                Err(error)
-            }
-        }
-    }
-
-    /// Lets each control group send so many records a second and CPU that are not about processes, and so many at once.
-    /// 0: as many as it likes.
-    ///
-    /// # Errors
-    /// Where the kernel refuses the write.
-    pub fn limit(&mut self, per_second: u32, burst: u32) -> Result<(), ProbeError> {
-        let pace = 1_000_000_000_u32.checked_div(per_second).unwrap_or(0);
-        self.set(Settings { pace, ahead: u64::from(pace) * u64::from(burst), ..self.settings })
+    /// Where the kernel refuses that, too.
+    pub fn filter(&mut self, tables: &[KindTables]) -> Result<(), ProbeError> {
+        let filters = self.filters.write(tables).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the kernel refuses the tables by which it is to filter records: every one is read");
+            0
+        });
+        self.set(Settings { filters, ..self.settings })
     }
 
     /// What was held back since the last time that this was asked, by control group and kind.

@@ -57,11 +57,12 @@ impl LiveArgs {
             ring_bytes: config.kernel.ring_bytes,
             wanted: Wanted::of(if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }),
             disabled_hooks: config.kernel.disabled_hooks.clone(),
+            extras: self.extras(),
+            ..Options::default()
         }
     }
 
-    /// Which extras to ask the kernel half for.
-    pub(super) fn extras(&self) -> u32 {
+    fn extras(&self) -> u32 {
         let mut want = 0;
         if self.env {
             want |= Settings::WANT_ENV;
@@ -88,8 +89,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load_beside()?;
     let filter = super::filter(args.filter.as_deref().unwrap_or_default())?;
     let asked = signals::listen(None)?;
-    let mut live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
-    live.want(args.live.extras())?;
+    let live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
     eprintln!("watching");
     let mut lines = Lines::stdout(args.common.json);
     let queue = Queue::new("output", QUEUE, move |work| match work {

@@ -40,8 +40,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load_beside()?;
     let file = File::create(&args.file).with_context(|| format!("cannot create {}", args.file.display()))?;
     let asked = signals::listen(None)?;
-    let mut live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
-    live.want(args.live.extras())?;
+    let live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
     eprintln!("watching");
     let mut preamble = Vec::new();
     Writer::new(&mut preamble, &live.preamble())?;

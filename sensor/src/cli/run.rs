@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
+    num::NonZeroU32,
     process::ExitCode,
 };
 
@@ -16,8 +17,9 @@ use crate::{
     pipeline::{
         Alerting, Live, Origin, PipelineError, needs,
         reload::{self, Planner, Waker},
+        tables,
     },
-    probe::{Options, Report},
+    probe::{Limit, Options, Report},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
 
@@ -44,12 +46,12 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         ring_bytes: config.kernel.ring_bytes,
         wanted: needs.wanted,
         disabled_hooks: config.kernel.disabled_hooks.clone(),
+        tables: config.kernel.filters.then(|| tables(&needs.prefilter)),
+        limit: NonZeroU32::new(config.kernel.records_per_second)
+            .map(|per_second| Limit { per_second, burst: config.kernel.burst }),
+        ..Options::default()
     };
-    let mut live = Live::start(&options, &config, asked.stop.clone())?;
-    live.limit(config.kernel.records_per_second, config.kernel.burst)?;
-    if config.kernel.filters {
-        live.filter(&needs.prefilter)?;
-    }
+    let live = Live::start(&options, &config, asked.stop.clone())?;
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report());

@@ -15,15 +15,14 @@ use rustix::time::{ClockId, clock_gettime};
 use sensor_common::{ABI_VERSION, Kind};
 
 use super::{
-    Consumer, Needs, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, prefilter,
+    Consumer, Needs, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, tables,
 };
 use crate::{
     config::Config,
     enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
-    probe::{self, Counts, Options, Probe, ProbeError, Ring},
+    probe::{self, Counts, Options, Probe, Ring},
     recording::{Note, Preamble},
-    rule::Prefilter,
 };
 
 /// Records taken before anything else gets a turn.
@@ -49,8 +48,6 @@ pub struct Live {
     stage: Stage<Scanner>,
     stop: Arc<AtomicBool>,
     options: Options,
-    /// Whether the kernel half drops what nobody wants.
-    filters: bool,
     /// Who looks names up, where anybody wants that.
     resolver: Option<Resolver>,
     resolve: bool,
@@ -77,47 +74,13 @@ impl Live {
         let counted = probe.counts()?;
         let (resolver, resolve) = (None, config.dns.resolve);
         let options = options.clone();
-        Ok(Self { probe, ring, stage, stop, options, filters: false, resolver, resolve, counted })
+        Ok(Self { probe, ring, stage, stop, options, resolver, resolve, counted })
     }
 
     /// What the kernel half could attach.
     #[must_use]
     pub const fn report(&self) -> &probe::Report {
         self.probe.report()
-    }
-
-    /// Asks the kernel half for extras: bits of the `WANT_*` constants of `Settings`.
-    ///
-    /// # Errors
-    /// Where the kernel refuses.
-    pub fn want(&mut self, extras: u32) -> Result<(), ProbeError> {
-        self.probe.want(extras)
-    }
-
-    /// Limits what one control group can send, from now on: see [`Probe::limit`].
-    ///
-    /// # Errors
-    /// Where the kernel refuses.
-    pub fn limit(&mut self, per_second: u32, burst: u32) -> Result<(), ProbeError> {
-        self.probe.limit(per_second, burst)
-    }
-
-    /// Lets the kernel half drop what no rule can want, from now on.
-    ///
-    /// # Errors
-    /// Where it cannot be told to drop nothing: that the filters are refused is said in the log, and nothing is dropped.
-    pub fn filter(&mut self, prefilter: &Prefilter) -> Result<(), ProbeError> {
-        let tables = prefilter::tables(prefilter);
-        match self.probe.filter(Some(&tables)) {
-            Err(error @ ProbeError::Filters(_)) => {
-                tracing::warn!(%error, "every record is read");
-                Ok(())
-            }
-            result => {
-                self.filters = true;
-                result
-            }
-        }
     }
 
     /// What a recording that begins now starts with.
@@ -278,8 +241,8 @@ impl Live {
         let Some(Needs { wanted, prefilter }) = consumer.between_batches(own)? else { return Ok(()) };
         self.options.wanted = wanted;
         self.probe.attach_more(&self.options)?;
-        if self.filters {
-            self.filter(&prefilter)?;
+        if self.options.tables.is_some() {
+            self.probe.filter(&tables(&prefilter))?;
         }
         self.look_up(consumer)
     }

@@ -21,7 +21,7 @@ const PATHS: usize = 8192;
 
 /// The tables of every kind of records that some rule wants.
 #[must_use]
-pub(super) fn tables(prefilter: &Prefilter) -> Vec<KindTables> {
+pub fn tables(prefilter: &Prefilter) -> Vec<KindTables> {
     let mut room = Room { comms: COMMS, names: NAMES, paths: PATHS };
     prefilter.iter().map(|(kind, terms)| kind_tables(*kind, terms, &mut room)).collect()
 }

@@ -76,10 +76,10 @@ impl Filters {
     }
 
     /// Writes a set of tables where none is at work, and gives its number.
-    pub(super) fn write(&mut self, tables: &[KindTables]) -> Result<u32, ProbeError> {
+    pub(super) fn write(&mut self, tables: &[KindTables]) -> Result<u32, MapError> {
         let bank = self.bank % (BANKS - 1) + 1;
-        let written = self.clear(bank).and_then(|()| self.write_into(bank, tables));
-        written.map_err(|error| ProbeError::Filters(error.to_string()))?;
+        self.clear(bank)?;
+        self.write_into(bank, tables)?;
         self.bank = bank;
         Ok(bank)
     }

@@ -1,5 +1,7 @@
 //! Loads the object and attaches, for each hook, the best variant that this kernel takes.
 
+use std::num::NonZeroU32;
+
 use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, PerCpuArray, ProgramArray, RingBuf},
@@ -12,7 +14,7 @@ use super::{
     HOOKS, Hook, HookReport, Probe, ProbeError, Report, Ring, Variant, Via,
     btf::Btf,
     cgroup,
-    filter::Filters,
+    filter::{Filters, KindTables},
     hooks::DISPATCHER,
     limited::Limited,
     object::{self, OBJECT},
@@ -46,6 +48,21 @@ pub struct Options {
     pub wanted: Wanted,
     /// Stems of hooks to leave out.
     pub disabled_hooks: Vec<String>,
+    /// Extras to send: bits of the `WANT_*` constants of [`Settings`].
+    pub extras: u32,
+    /// What becomes a record, of all kinds but those about processes and control groups; `None`: everything.
+    pub tables: Option<Vec<KindTables>>,
+    /// How many records one control group may send; `None`: as many as it likes.
+    pub limit: Option<Limit>,
+}
+
+/// Records that are not about processes which one control group may send on one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// In a second, on average.
+    pub per_second: NonZeroU32,
+    /// At once.
+    pub burst: u32,
 }
 
 impl Options {
@@ -56,11 +73,24 @@ impl Options {
         let wanted = hook.kind.is_cgroup() || kinds.contains(&hook.kind);
         hook.essential || (wanted && !disabled)
     }
+
+    fn settings(&self) -> Settings {
+        let pace = self.limit.map_or(0, |limit| 1_000_000_000 / limit.per_second);
+        let burst = self.limit.map_or(0, |limit| limit.burst);
+        Settings { want: self.extras, pace, ahead: u64::from(pace) * u64::from(burst), ..Settings::default() }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { ring_bytes: 8 << 20, wanted: Wanted::of(Kind::ALL.to_vec()), disabled_hooks: Vec::new() }
+        Self {
+            ring_bytes: 8 << 20,
+            wanted: Wanted::of(Kind::ALL.to_vec()),
+            disabled_hooks: Vec::new(),
+            extras: 0,
+            tables: None,
+            limit: None,
+        }
     }
 }
 
@@ -114,17 +144,24 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;
     let limited = Limited::take(&mut ebpf)?;
-    let mut calls = ProgramArray::try_from(take_map(&mut ebpf, "SYSCALLS")?)
+    let calls = ProgramArray::try_from(take_map(&mut ebpf, "SYSCALLS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
-    let mut loader =
-        Loader { ebpf: &mut ebpf, btf: &btf, own_btf: &own_btf, calls: &mut calls, dispatches: false };
+    let settings = options.settings();
+    let mut probe = Probe { ebpf, calls, counters, report, filters, limited, settings };
+    // All this before the first program runs.
+    probe.set(settings)?;
+    if let Some(tables) = &options.tables {
+        probe.filter(tables)?;
+    }
+    let Probe { ebpf, calls, report, .. } = &mut probe;
+    let mut loader = Loader { ebpf, btf: &btf, own_btf: &own_btf, calls, dispatches: false };
     for hook in HOOKS {
         report.hooks.push(if options.wants(hook) { loader.attach(hook)? } else { not_wanted(hook) });
     }
     if loader.dispatches {
         loader.attach_dispatcher()?;
     }
-    Ok((Probe { ebpf, calls, counters, report, filters, limited, settings: Settings::default() }, ring))
+    Ok((probe, ring))
 }
 
 /// Attaches the hooks that `options` want and that are not attached yet. None is detached.
