@@ -22,13 +22,12 @@ use self::runtime::Ask;
 pub use self::{
     cgroup::{container_of, unit_of},
     container::{Containers, Limits, Made, Place},
-    convert::event_type,
     process::ProcessTable,
     users::Users,
 };
 use crate::{
     decode::{RawBody, RawEvent},
-    event::{Comm, Detail, Event, Process, ProcessKey, Task},
+    event::{Comm, Detail, Event, EventType, Process, ProcessKey, Task},
 };
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
@@ -152,13 +151,7 @@ impl<L: Lookup> Enricher<L> {
     }
 
     /// An event of the sensor itself, in the name of the process `pid`.
-    pub fn own_event(
-        &mut self,
-        pid: u32,
-        boot_time: u64,
-        event_type: crate::event::EventType,
-        detail: Detail,
-    ) -> Event {
+    pub fn own_event(&mut self, pid: u32, boot_time: u64, event_type: EventType, detail: Detail) -> Event {
         let process = self.processes.by_pid(pid).map_or_else(Arc::default, Arc::clone);
         self.number += 1;
         Event {
@@ -203,7 +196,18 @@ impl<L: Lookup> Enricher<L> {
                 return Some(self.event(&header, kind, detail));
             }
             RawBody::Net(kind, body, texts) => {
-                let detail = convert::socket(kind, &header, &body, &texts);
+                let detail = Detail::Socket(convert::socket(kind, &header, &body, &texts));
+                return Some(self.event(&header, kind, detail));
+            }
+            RawBody::Dup(body, texts, path) => {
+                let detail = convert::dup(&header, &body, &texts, &path);
+                return Some(self.event(&header, Kind::FdDup, detail));
+            }
+            RawBody::Call(kind, body, texts) => {
+                let detail = convert::call(kind, &header, &body, &texts);
+                if kind.is_lifecycle() && header.result >= 0 {
+                    self.privileges(&header, &body);
+                }
                 return Some(self.event(&header, kind, detail));
             }
         }
@@ -220,7 +224,7 @@ impl<L: Lookup> Enricher<L> {
         self.number += 1;
         let place = self.place(header);
         Event {
-            event_type: convert::event_type(kind, header.syscall),
+            event_type: EventType::of(kind, header.syscall),
             number: self.number,
             time: header.ts + self.epoch,
             boot_time: header.ts,

@@ -19,7 +19,8 @@ pub use self::{
     call::{Category, EventType},
     container::{Container, Runtime, place},
     detail::{
-        Change, Detail, Exec, Exit, File, Fork, Layer, Limited, Loss, Lost, Open, Peer, Socket, SocketAddr,
+        Call, Change, Detail, Dup, Exec, Exit, File, Fork, Layer, Limited, Loss, Lost, Open, Peer, Socket,
+        SocketAddr,
     },
     errno::errno_name,
     facts::{Facts, Image, Labels, Lack, Mount, Names, Source},

@@ -306,6 +306,7 @@ fn a_change_gets_the_paths_that_its_call_named() {
             dir: text(dir),
             new_name: text(new_name),
             new_dir: text(new_dir),
+            ..ChangeTexts::default()
         };
         let header = Header { syscall: syscall as u16, ..header(7, 10) };
         let body = RawBody::Change(kind, FileChange { flags, ..FileChange::default() }, texts);

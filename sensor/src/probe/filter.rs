@@ -115,8 +115,10 @@ impl Filters {
             let slot = slot(bank, u32::from(table.kind.number()));
             self.kinds.set(slot, PodKind(table.whole), 0)?;
             for (number, terms) in &table.calls {
+                // As the programs look it up: calls that 32-bit callers alone have share a number that no native one uses.
+                let number = number & (CALL_NUMBERS - 1);
                 for (outcome, terms) in (0..).zip(terms) {
-                    self.calls.set(call_index(bank, *number, outcome), terms, 0)?;
+                    self.calls.set(call_index(bank, number, outcome), terms, 0)?;
                 }
             }
             for (comm, terms) in &table.comms {

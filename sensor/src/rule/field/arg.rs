@@ -1,13 +1,14 @@
 //! The arguments of events, by event type, under the names and in the order in which other tools give them.
 
+pub(super) mod call;
 pub(super) mod change;
 mod unseen;
 
 use std::io::Write;
 
-use super::{Arg, event::result_name, process, socket};
+use super::{Arg, event::result_name, file, process, socket};
 use crate::{
-    event::{Args, Detail, Event, EventType, Exec, Fork, Layer, Open, Socket, flags},
+    event::{Args, Detail, Dup, Event, EventType, Exec, Fork, Layer, Open, Socket, flags},
     rule::{
         types::TypeSet,
         value::{Out, Slot, Value},
@@ -101,6 +102,7 @@ fn res(event: &Event, out: &mut Out<'_>) -> bool {
 fn fd(event: &Event, out: &mut Out<'_>) -> bool {
     match &event.detail {
         Detail::Open(_) => out.number(event.result),
+        Detail::Socket(_) if event.event_type == EventType::Socket => out.number(event.result),
         Detail::Socket(socket) => out.number(socket.fd),
         _ => false,
     }
@@ -134,6 +136,35 @@ fn addr(event: &Event, out: &mut Out<'_>) -> bool {
 
 fn socket_arg(event: &Event, out: &mut Out<'_>) -> bool {
     sock(event).is_some_and(|socket| out.number(socket.arg))
+}
+
+/// The type of a new socket without the flags that stand above it.
+fn socket_type(event: &Event, out: &mut Out<'_>) -> bool {
+    sock(event).is_some_and(|socket| out.number(socket.socket_type))
+}
+
+fn domain(event: &Event, out: &mut Out<'_>) -> bool {
+    sock(event).is_some_and(|socket| out.flags(flags::DOMAIN, socket.family.into(), "|"))
+}
+
+fn dup(event: &Event, read: fn(&Dup) -> i64) -> Option<i64> {
+    match &event.detail {
+        Detail::Dup(dup) => Some(read(dup)),
+        _ => None,
+    }
+}
+
+fn old_fd(event: &Event, out: &mut Out<'_>) -> bool {
+    out.maybe_number(dup(event, |dup| dup.old_fd.into()))
+}
+
+fn new_fd(event: &Event, out: &mut Out<'_>) -> bool {
+    out.maybe_number(dup(event, |dup| dup.fd.into()))
+}
+
+fn dup_flags(event: &Event, out: &mut Out<'_>) -> bool {
+    let table = if event.event_type == EventType::Fcntl { flags::FCNTL } else { flags::FD_FLAGS };
+    dup(event, |dup| dup.flags.into()).is_some_and(|flags| out.flags(table, flags.cast_unsigned(), "|"))
 }
 
 fn unknown(_: &Event, _: &mut Out<'_>) -> bool {
@@ -236,6 +267,19 @@ argument_tables! {
     BIND = ["res" => res, "addr" => addr, "fd" => fd];
     LISTEN = ["res" => res, "fd" => fd, "backlog" => socket_arg];
     SEND = ["res" => res, "data" => unknown, "fd" => fd, "size" => socket_arg, "tuple" => tuple];
+    RECVFROM = ["res" => res, "data" => unknown, "tuple" => tuple, "fd" => fd, "size" => socket_arg];
+    RECVMSG = [
+        "res" => res, "size" => res, "data" => unknown, "tuple" => tuple, "msgcontrol" => unknown, "fd" => fd,
+    ];
+    SOCKET = [
+        "fd" => fd, "domain" => domain, "type" => socket_type,
+        "proto" => |event, out| sock(event).is_some_and(|socket| out.number(socket.protocol)),
+        "flags" => |event, out| sock(event).is_some_and(|socket| out.flags(flags::SOCK, socket.arg.into(), "|")),
+    ];
+    DUP = ["res" => res, "oldfd" => old_fd];
+    DUP2 = ["res" => res, "oldfd" => old_fd, "newfd" => new_fd];
+    DUP3 = ["res" => res, "oldfd" => old_fd, "newfd" => new_fd, "flags" => dup_flags];
+    FCNTL = ["res" => res, "fd" => old_fd, "cmd" => dup_flags];
 }
 
 fn mode(event: &Event, out: &mut Out<'_>) -> bool {
@@ -287,7 +331,17 @@ const fn table(event_type: EventType) -> &'static [Argument] {
         EventType::Bind => BIND,
         EventType::Listen => LISTEN,
         EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => SEND,
-        _ => change::table(event_type),
+        EventType::Recvfrom => RECVFROM,
+        EventType::Recvmsg | EventType::Recvmmsg => RECVMSG,
+        EventType::Socket => SOCKET,
+        EventType::Dup => DUP,
+        EventType::Dup2 => DUP2,
+        EventType::Dup3 => DUP3,
+        EventType::Fcntl => FCNTL,
+        _ => match change::table(event_type) {
+            [] => call::table(event_type),
+            table => table,
+        },
     }
 }
 
@@ -330,7 +384,7 @@ pub(super) fn read(event: &Event, arg: &Arg, out: &mut Out<'_>) -> bool {
 }
 
 /// `name=value name=value …`; a descriptor with what it stands for.
-pub(super) fn write_all(event: &Event, to: &mut Vec<u8>) {
+pub(crate) fn write_all(event: &Event, to: &mut Vec<u8>) {
     let mut slot = Slot::default();
     for (generation, argument) in (1..).zip(table(event.event_type)) {
         let start = to.len();
@@ -347,23 +401,15 @@ pub(super) fn write_all(event: &Event, to: &mut Vec<u8>) {
             to.truncate(start);
             continue;
         }
+        // A descriptor that is no longer (or not yet) one stands for nothing.
         if argument.name == "fd" && !event.failed() {
-            let letter = match &event.detail {
-                Detail::Socket(socket) => socket::kind(socket).map_or("?", |(_, letter)| letter),
-                _ => "f",
-            };
             // Writing to a vector cannot fail.
-            let _ = write!(to, "(<{letter}>");
+            let _ = write!(to, "(<{}>", file::kind(event).map_or("?", |(_, letter)| letter));
             let mut write = |value: Value<'_>| {
                 value.write(to);
                 true
             };
-            let out = &mut Out::new(&mut slot, u64::MAX - generation, &mut write);
-            match &event.detail {
-                Detail::Open(open) => out.known(open.path.as_bytes()),
-                Detail::Change(change) => out.known(change.path.as_bytes()),
-                _ => tuple(event, out),
-            };
+            file::show_name(event, &mut Out::new(&mut slot, u64::MAX - generation, &mut write));
             to.push(b')');
         }
     }

@@ -12,9 +12,10 @@ const AF_UNIX: u16 = 1;
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
 
-fn socket(event: &Event) -> Option<&Socket> {
+pub(super) fn socket(event: &Event) -> Option<&Socket> {
     match &event.detail {
         Detail::Socket(socket) => Some(socket),
+        Detail::Dup(dup) => dup.socket.as_ref(),
         _ => None,
     }
 }
@@ -179,7 +180,7 @@ fields! {
     "fd.connected" Bool None SOCKET => |event, _, out| connected(event).is_some_and(|is| out.bool(is));
     /// Whether the call gave the descriptor another name.
     "fd.name_changed" Bool None FD => |event, _, out| match &event.detail {
-        Detail::Open(_) | Detail::Change(_) => out.bool(false),
+        Detail::Open(_) | Detail::Change(_) | Detail::Dup(_) | Detail::Call(_) => out.bool(false),
         Detail::Socket(_) => out.bool(!event.failed() && event.event_type != EventType::Listen),
         _ => false,
     };
