@@ -1,7 +1,7 @@
 //! Calls whose arguments are numbers: what reaches into other processes, and ways into the kernel. Everything here aims at the
 //! helper itself or asks for what the kernel refuses.
 
-use sensor_tests::{Act, Done, Event, Sensor, needs_kernel, shared};
+use sensor_tests::{Act, Done, Event, Sensor, exclusive, needs_kernel, shared};
 use serde_json::json;
 
 /// Runs steps and gives the events of such calls; what the program does by itself before (`mprotect`) is left out.
@@ -180,6 +180,7 @@ fn mem_create_and_its_kin() {
 #[test]
 fn mem_protect_is_seen_where_it_is_asked_for() {
     needs_kernel!();
+    let _alone = exclusive();
     let life = "evt.type in (fork, vfork, clone, clone3, execve, procexit)";
     let sensor = Sensor::start(&[&format!("{life} or (evt.type = mprotect and proc.name = act)")]);
     let (done, mut events) =
@@ -188,6 +189,6 @@ fn mem_protect_is_seen_where_it_is_asked_for() {
     assert_eq!([done.result(0), done.result(1)], [-12, -12]);
     let expected = [("mprotect", -12, vec![4096, 4096, 5]), ("mprotect", -12, vec![8192, 4096, 1])];
     assert_eq!(said(&events, 3), expected);
-    let (_, events) = Act::new(["mprotect", "4096", "4096", "5"]).seen_by(&shared());
+    let (_, events) = Act::new(["mprotect", "4096", "4096", "5"]).seen_by(&Sensor::start(&[]));
     assert!(!events.iter().any(|event| event.kind() == "mprotect"));
 }
