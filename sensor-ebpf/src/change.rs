@@ -19,9 +19,9 @@ fn sx_file_remove(ctx: BtfTracePointContext) -> i32 {
     change(call, Kind::FileRemove, |record| {
         if call.number() == syscalls::UNLINKAT {
             record.body::<FileChange>().flags = call.arg(2) as u32;
-            Name::at(call, 0).old(record, call.task);
+            Name::at(call, 0).write_old(record, call.task);
         } else {
-            Name::of(call, 0).old(record, call.task);
+            Name::of(call, 0).write_old(record, call.task);
         }
         Some(())
     })
@@ -37,8 +37,8 @@ fn sx_file_rename(ctx: BtfTracePointContext) -> i32 {
             _ => (Name::of(call, 0), Name::of(call, 1), 0),
         };
         record.body::<FileChange>().flags = flags as u32;
-        old.old(record, call.task);
-        new.new(record, call.task);
+        old.write_old(record, call.task);
+        new.write_new(record, call.task);
         Some(())
     })
 }
@@ -55,11 +55,11 @@ fn sx_file_link(ctx: BtfTracePointContext) -> i32 {
         };
         record.body::<FileChange>().flags = flags as u32;
         if call.number() == syscalls::LINK || call.number() == syscalls::LINKAT {
-            old.old(record, call.task);
+            old.write_old(record, call.task);
         } else {
-            old.old_text(record);
+            old.write_text(record);
         }
-        new.new(record, call.task);
+        new.write_new(record, call.task);
         Some(())
     })
 }
@@ -78,7 +78,7 @@ fn sx_file_make(ctx: BtfTracePointContext) -> i32 {
         // The kernel knows 16 bits of a mode (`umode_t`).
         body.mode = mode as u32 & 0xffff;
         body.dev = dev as u32;
-        name.old(record, call.task);
+        name.write_old(record, call.task);
         Some(())
     })
 }
@@ -98,7 +98,7 @@ fn sx_file_mode(ctx: BtfTracePointContext) -> i32 {
         if call.number() == syscalls::FCHMOD {
             return descriptor(record, call);
         }
-        name.old(record, call.task);
+        name.write_old(record, call.task);
         Some(())
     })
 }
@@ -118,7 +118,7 @@ fn sx_file_owner(ctx: BtfTracePointContext) -> i32 {
         if call.number() == syscalls::FCHOWN {
             return descriptor(record, call);
         }
-        name.old(record, call.task);
+        name.write_old(record, call.task);
         Some(())
     })
 }

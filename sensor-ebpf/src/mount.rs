@@ -25,18 +25,18 @@ fn sx_mount_attach(ctx: BtfTracePointContext) -> i32 {
         begin(record);
         if call.number() == syscalls::MOVE_MOUNT {
             record.body::<FileChange>().flags = call.arg(4) as u32;
-            Name::at(call, 0).old(record, call.task);
-            Name::at(call, 2).new(record, call.task);
+            Name::at(call, 0).write_old(record, call.task);
+            Name::at(call, 2).write_new(record, call.task);
             return Some(());
         }
         let flags = call.arg(3) as u32;
         record.body::<FileChange>().flags = flags;
         if flags & (MS_BIND | MS_MOVE) != 0 {
-            Name::of(call, 0).old(record, call.task);
+            Name::of(call, 0).write_old(record, call.task);
         } else {
-            Name::of(call, 0).old_text(record);
+            Name::of(call, 0).write_text(record);
         }
-        Name::of(call, 1).new(record, call.task);
+        Name::of(call, 1).write_new(record, call.task);
         if call.arg(2) != 0 {
             let fs_type = record.append_user_str(call.arg(2), FS_TYPE);
             record.body::<Mount>().fs_type = fs_type;
@@ -54,7 +54,7 @@ fn sx_mount_detach(ctx: BtfTracePointContext) -> i32 {
         if call.number() == syscalls::UMOUNT2 {
             record.body::<FileChange>().flags = call.arg(1) as u32;
         }
-        Name::of(call, 0).old(record, call.task);
+        Name::of(call, 0).write_old(record, call.task);
         Some(())
     });
     0
@@ -65,9 +65,9 @@ fn sx_mount_root(ctx: BtfTracePointContext) -> i32 {
     let call = Call::new(&ctx);
     emit_call::<FileChange>(Kind::MountRoot, call, |record| {
         begin(record);
-        Name::of(call, 0).old(record, call.task);
+        Name::of(call, 0).write_old(record, call.task);
         if call.number() == syscalls::PIVOT_ROOT {
-            Name::of(call, 1).new(record, call.task);
+            Name::of(call, 1).write_new(record, call.task);
         }
         Some(())
     });

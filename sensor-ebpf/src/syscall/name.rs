@@ -32,7 +32,7 @@ impl Name {
 
     /// Makes it the record's `name`.
     #[inline(always)]
-    pub(crate) fn old(self, record: &mut Record, task: Task) {
+    pub(crate) fn write_old(self, record: &mut Record, task: Task) {
         record.body::<FileChange>().dirfd = self.dirfd;
         let (name, dir) = self.append(record, task);
         let body = record.body::<FileChange>();
@@ -42,7 +42,7 @@ impl Name {
 
     /// Makes it the record's `new_name`.
     #[inline(always)]
-    pub(crate) fn new(self, record: &mut Record, task: Task) {
+    pub(crate) fn write_new(self, record: &mut Record, task: Task) {
         record.body::<FileChange>().new_dirfd = self.dirfd;
         let (name, dir) = self.append(record, task);
         let body = record.body::<FileChange>();
@@ -53,7 +53,7 @@ impl Name {
     /// Makes it the record's `name` as text that starts nowhere: what a symbolic link holds, the source of a mount. A null
     /// pointer is an empty one.
     #[inline(always)]
-    pub(crate) fn old_text(self, record: &mut Record) {
+    pub(crate) fn write_text(self, record: &mut Record) {
         if self.name != 0 {
             let name = record.append_user_str(self.name, PATH);
             record.body::<FileChange>().name = name;
