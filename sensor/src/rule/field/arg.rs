@@ -2,13 +2,14 @@
 
 pub(super) mod call;
 pub(super) mod change;
+mod dup;
 mod unseen;
 
 use std::io::Write;
 
 use super::{Arg, event::result_name, file, process, socket};
 use crate::{
-    event::{Args, Detail, Dup, Event, EventType, Exec, Fork, Layer, Open, Socket, flags},
+    event::{Args, Detail, Event, EventType, Exec, Fork, Layer, Open, Socket, flags},
     rule::{
         types::TypeSet,
         value::{Out, Slot, Value},
@@ -147,26 +148,6 @@ fn domain(event: &Event, out: &mut Out<'_>) -> bool {
     sock(event).is_some_and(|socket| out.flags(flags::DOMAIN, socket.family.into(), "|"))
 }
 
-fn dup(event: &Event, read: fn(&Dup) -> i64) -> Option<i64> {
-    match &event.detail {
-        Detail::Dup(dup) => Some(read(dup)),
-        _ => None,
-    }
-}
-
-fn old_fd(event: &Event, out: &mut Out<'_>) -> bool {
-    out.maybe_number(dup(event, |dup| dup.old_fd.into()))
-}
-
-fn new_fd(event: &Event, out: &mut Out<'_>) -> bool {
-    out.maybe_number(dup(event, |dup| dup.fd.into()))
-}
-
-fn dup_flags(event: &Event, out: &mut Out<'_>) -> bool {
-    let table = if event.event_type == EventType::Fcntl { flags::FCNTL } else { flags::FD_FLAGS };
-    dup(event, |dup| dup.flags.into()).is_some_and(|flags| out.flags(table, flags.cast_unsigned(), "|"))
-}
-
 fn unknown(_: &Event, _: &mut Out<'_>) -> bool {
     false
 }
@@ -276,10 +257,6 @@ argument_tables! {
         "proto" => |event, out| sock(event).is_some_and(|socket| out.number(socket.protocol)),
         "flags" => |event, out| sock(event).is_some_and(|socket| out.flags(flags::SOCK, socket.arg.into(), "|")),
     ];
-    DUP = ["res" => res, "oldfd" => old_fd];
-    DUP2 = ["res" => res, "oldfd" => old_fd, "newfd" => new_fd];
-    DUP3 = ["res" => res, "oldfd" => old_fd, "newfd" => new_fd, "flags" => dup_flags];
-    FCNTL = ["res" => res, "fd" => old_fd, "cmd" => dup_flags];
 }
 
 fn mode(event: &Event, out: &mut Out<'_>) -> bool {
@@ -334,10 +311,7 @@ const fn table(event_type: EventType) -> &'static [Argument] {
         EventType::Recvfrom => RECVFROM,
         EventType::Recvmsg | EventType::Recvmmsg => RECVMSG,
         EventType::Socket => SOCKET,
-        EventType::Dup => DUP,
-        EventType::Dup2 => DUP2,
-        EventType::Dup3 => DUP3,
-        EventType::Fcntl => FCNTL,
+        EventType::Dup | EventType::Dup2 | EventType::Dup3 | EventType::Fcntl => dup::table(event_type),
         _ => match change::table(event_type) {
             [] => call::table(event_type),
             table => table,
