@@ -62,7 +62,8 @@ pub struct FileOpen {
     pub reserved: u32,
 }
 
-/// Body of the kinds that change names and files: [`crate::Kind::FileRemove`] to [`crate::Kind::FileOwner`].
+/// Body of the kinds that change names and files: [`crate::Kind::FileRemove`] to [`crate::Kind::FileOwner`],
+/// [`crate::Kind::MountDetach`] and [`crate::Kind::MountRoot`].
 ///
 /// No kernel object is at hand when such a call ends (what was removed has no path any more), so a name is the caller's
 /// string, and with it comes the directory at which it starts, as the kernel's dentries say: joining the two is left to
@@ -96,6 +97,20 @@ pub struct FileChange {
     pub new_name: Text,
     /// The directory at which `new_name` starts; absent where that is the root.
     pub new_dir: Text,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of [`crate::Kind::MountAttach`].
+///
+/// Texts, in order: those of `change`, `fs_type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Mount {
+    /// `name` is the source (a device, a path, or any word), `new_name` where it is mounted, `flags` those of the call.
+    pub change: FileChange,
+    /// Type of the filesystem, as the caller named it.
+    pub fs_type: Text,
     /// Zero.
     pub reserved: u32,
 }

@@ -18,7 +18,8 @@ pub const BANKS: u32 = 3;
 pub const SLOTS: u32 = BANKS * KINDS;
 /// Entries of the table by system call: set of tables, number, outcome.
 pub const CALLS: u32 = BANKS * CALL_NUMBERS * OUTCOMES;
-/// System call numbers that the table has room for.
+/// System call numbers that the table has room for, a power of two: higher ones share a place with lower ones, of which
+/// no hook has both.
 pub const CALL_NUMBERS: u32 = 512;
 /// How a call can end: it went well, there was no such file, anything else went wrong.
 pub const OUTCOMES: u32 = 4;
@@ -54,7 +55,7 @@ pub const fn slot(bank: u32, kind: u32) -> u32 {
 /// The number of a system call that ended in one of [`OUTCOMES`] ways.
 #[must_use]
 pub const fn call_index(bank: u32, number: u32, outcome: u32) -> u32 {
-    (bank * CALL_NUMBERS + number) * OUTCOMES + outcome
+    (bank * CALL_NUMBERS + (number & (CALL_NUMBERS - 1))) * OUTCOMES + outcome
 }
 
 /// A table of one property, as far as it stands for a whole kind.

@@ -5,6 +5,7 @@
 //! body's [`Text`]s in the order in which the body declares them, each padded to [`TEXT_ALIGN`].
 #![no_std]
 
+mod call;
 mod counters;
 mod dns;
 mod file;
@@ -17,12 +18,13 @@ mod process;
 mod settings;
 pub mod syscalls;
 
+pub use call::SysCall;
 pub use counters::{Counters, LimitKey, RingState};
 pub use dns::Dns;
-pub use file::{CALLER_DIR, FileChange, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER};
+pub use file::{CALLER_DIR, FileChange, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER, Mount};
 pub use header::{Header, TEXT_ALIGN, Text, flags, text, valid};
 pub use kind::{KINDS, Kind};
-pub use net::{Net, NetAddr};
+pub use net::{FdDup, Net, NetAddr};
 pub use offsets::Offsets;
 pub use process::{
     ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, CgroupDir, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS,

@@ -1,8 +1,8 @@
-//! Body of the socket records.
+//! Bodies of the socket records, and of those of descriptors that may be sockets.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::Text;
+use crate::{FileId, Text};
 
 /// One end of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -38,10 +38,31 @@ pub struct Net {
     pub family: u16,
     /// `TCP_ESTABLISHED` … for TCP and `AF_UNIX`.
     pub state: u16,
-    /// `listen`: backlog; `accept4`: flags; `send*`: bytes asked to send.
+    /// `listen`: backlog; `accept4`: flags; `send*` and `recvfrom`: bytes asked for; `socket`: type and flags as given.
     pub arg: u32,
     /// `AF_UNIX`: this end's name.
     pub local_path: Text,
     /// `AF_UNIX`: the other end's name.
     pub remote_path: Text,
+}
+
+/// Body of [`crate::Kind::FdDup`]: what the new descriptor is, a socket ([`crate::valid::SOCKET`]) or a file
+/// ([`crate::valid::FILE`]).
+///
+/// Texts, in order: those of `socket`, `path`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FdDup {
+    /// The socket; its `fd` is the new descriptor, or the one that was asked for, and set in any case.
+    pub socket: Net,
+    /// The file.
+    pub file: FileId,
+    /// The descriptor that was duplicated.
+    pub old_fd: i32,
+    /// `dup3`: flags; `fcntl`: the command.
+    pub flags: u32,
+    /// Path of the file.
+    pub path: Text,
+    /// Zero.
+    pub reserved: u32,
 }

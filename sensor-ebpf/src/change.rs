@@ -5,35 +5,13 @@
 //! which it starts, from the kernel's dentries. Symlinks stay unresolved. Missed: the same through `io_uring`.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use sensor_common::{CALLER_DIR, FileChange, Kind, Text, syscalls, text};
+use sensor_common::{CALLER_DIR, FileChange, Kind, syscalls};
 
 use crate::{
-    kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
+    kernel::{append_path, fd_file},
     record::{Record, emit_call},
-    syscall::Call,
+    syscall::{Call, Name},
 };
-
-const PATH: u32 = 4096;
-
-/// A name, and the directory at which it starts where it is relative.
-struct Name {
-    dirfd: i32,
-    name: u64,
-}
-
-impl Name {
-    /// Argument `n`, relative to the working directory.
-    #[inline(always)]
-    fn of(call: Call, n: u32) -> Self {
-        Self { dirfd: CALLER_DIR, name: call.arg(n) }
-    }
-
-    /// Argument `n + 1`, relative to the directory that is argument `n`.
-    #[inline(always)]
-    fn at(call: Call, n: u32) -> Self {
-        Self { dirfd: call.arg(n) as i32, name: call.arg(n + 1) }
-    }
-}
 
 #[btf_tracepoint(function = "sys_exit")]
 fn sx_file_remove(ctx: BtfTracePointContext) -> i32 {
@@ -41,9 +19,9 @@ fn sx_file_remove(ctx: BtfTracePointContext) -> i32 {
     change(call, Kind::FileRemove, |record| {
         if call.number() == syscalls::UNLINKAT {
             record.body::<FileChange>().flags = call.arg(2) as u32;
-            old_name(record, call.task, Name::at(call, 0));
+            Name::at(call, 0).write_old(record, call.task);
         } else {
-            old_name(record, call.task, Name::of(call, 0));
+            Name::of(call, 0).write_old(record, call.task);
         }
         Some(())
     })
@@ -59,8 +37,8 @@ fn sx_file_rename(ctx: BtfTracePointContext) -> i32 {
             _ => (Name::of(call, 0), Name::of(call, 1), 0),
         };
         record.body::<FileChange>().flags = flags as u32;
-        old_name(record, call.task, old);
-        new_name(record, call.task, new);
+        old.write_old(record, call.task);
+        new.write_new(record, call.task);
         Some(())
     })
 }
@@ -77,12 +55,11 @@ fn sx_file_link(ctx: BtfTracePointContext) -> i32 {
         };
         record.body::<FileChange>().flags = flags as u32;
         if call.number() == syscalls::LINK || call.number() == syscalls::LINKAT {
-            old_name(record, call.task, old);
+            old.write_old(record, call.task);
         } else {
-            let target = record.append_user_str(old.name, PATH);
-            record.body::<FileChange>().name = target;
+            old.write_text(record);
         }
-        new_name(record, call.task, new);
+        new.write_new(record, call.task);
         Some(())
     })
 }
@@ -101,7 +78,7 @@ fn sx_file_make(ctx: BtfTracePointContext) -> i32 {
         // The kernel knows 16 bits of a mode (`umode_t`).
         body.mode = mode as u32 & 0xffff;
         body.dev = dev as u32;
-        old_name(record, call.task, name);
+        name.write_old(record, call.task);
         Some(())
     })
 }
@@ -121,7 +98,7 @@ fn sx_file_mode(ctx: BtfTracePointContext) -> i32 {
         if call.number() == syscalls::FCHMOD {
             return descriptor(record, call);
         }
-        old_name(record, call.task, name);
+        name.write_old(record, call.task);
         Some(())
     })
 }
@@ -141,7 +118,7 @@ fn sx_file_owner(ctx: BtfTracePointContext) -> i32 {
         if call.number() == syscalls::FCHOWN {
             return descriptor(record, call);
         }
-        old_name(record, call.task, name);
+        name.write_old(record, call.task);
         Some(())
     })
 }
@@ -154,35 +131,6 @@ fn change(call: Call, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) 
         fill(record)
     });
     0
-}
-
-#[inline(always)]
-fn old_name(record: &mut Record, task: Task, name: Name) {
-    record.body::<FileChange>().dirfd = name.dirfd;
-    let (name, dir) = append_name(record, task, name);
-    let body = record.body::<FileChange>();
-    body.name = name;
-    body.dir = dir;
-}
-
-#[inline(always)]
-fn new_name(record: &mut Record, task: Task, name: Name) {
-    record.body::<FileChange>().new_dirfd = name.dirfd;
-    let (name, dir) = append_name(record, task, name);
-    let body = record.body::<FileChange>();
-    body.new_name = name;
-    body.new_dir = dir;
-}
-
-/// The name and, where it is relative, its directory; one that cannot be resolved is marked as such.
-#[inline(always)]
-fn append_name(record: &mut Record, task: Task, Name { dirfd, name }: Name) -> (Text, Text) {
-    let text = record.append_user_str(name, PATH);
-    if read_user(name).unwrap_or(0_u8) == b'/' {
-        return (text, Text { len: 0, flags: 0 });
-    }
-    let unknown = Text { len: 0, flags: text::FAULT };
-    (text, append_relative_dir(record, task, dirfd).unwrap_or(unknown))
 }
 
 /// A call on a descriptor: its file, whose path is the kernel's own. One that is not open leaves its number.

@@ -12,8 +12,8 @@ use aya_ebpf::{
 use sensor_common::{
     Header, KINDS, Kind, Settings, Text,
     filter::{
-        CALL_NUMBERS, CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NAME_LEN, NOT_FOUND, NameKey,
-        OUTCOMES, PATH_LEN, PathKey, SLOTS, call_index, slot,
+        CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NAME_LEN, NOT_FOUND, NameKey, OUTCOMES, PATH_LEN,
+        PathKey, SLOTS, call_index, slot,
     },
     text,
 };
@@ -109,7 +109,7 @@ impl Wanted {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn filter_call(slot: u32, number: u32, outcome: u32) -> u64 {
-    let call = call_index(slot / KINDS, number & (CALL_NUMBERS - 1), outcome & (OUTCOMES - 1));
+    let call = call_index(slot / KINDS, number, outcome & (OUTCOMES - 1));
     let Some(terms) = FILTER_CALLS.get(call) else { return ALL };
     let mut terms = *terms;
     let Some(kind) = FILTER_KINDS.get(slot) else { return ALL };

@@ -10,12 +10,17 @@
 
 mod cgroup;
 mod change;
+mod control;
+mod datagram;
 mod dns;
+mod dup;
 mod exec;
 mod file;
 mod filter;
 mod kernel;
+mod mount;
 mod net;
+mod privilege;
 mod process;
 mod record;
 mod syscall;

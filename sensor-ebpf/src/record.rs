@@ -80,7 +80,7 @@ pub(crate) struct Record {
 /// Puts a record with a body of type `B` together with `fill` and sends it. Each outcome is counted once: what `fill` gives
 /// up on as failed.
 ///
-/// File and network events of the daemon itself are nobody's business and count as filtered.
+/// What the daemon itself does is nobody's business and counts as filtered, lifecycle records apart.
 #[inline(always)]
 pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
     emit_if::<B>(kind, |_| Some(true), fill);
@@ -114,10 +114,11 @@ pub(crate) fn emit_if<B: Copy>(
     record_end(kind, slot, outcome);
 }
 
-/// [`emit`] for a system call that just ended: where no rule can want it, it is counted as filtered.
+/// [`emit`] for a system call that just ended: where no rule can want it, it is counted as filtered. What says what a
+/// process is and may do is everybody's business.
 #[inline(always)]
 pub(crate) fn emit_call<B: Copy>(kind: Kind, call: Call, fill: impl FnOnce(&mut Record) -> Option<()>) {
-    if Wanted::of_call(kind, call.number(), call.result()).is_none() {
+    if !kind.is_lifecycle() && Wanted::of_call(kind, call.number(), call.result()).is_none() {
         filtered(kind);
         return;
     }
@@ -159,7 +160,7 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     let (counters, state) = unsafe { (&mut *counters, &mut *state) };
     counters.seen += 1;
     let task = Task::current();
-    if kind >= u32::from(Kind::FileOpen.number()) && task.tgid().unwrap_or(0) == knob!(self_tgid) {
+    if !Kind::number_is_lifecycle(kind) && task.tgid().unwrap_or(0) == knob!(self_tgid) {
         counters.filtered += 1;
         return -1;
     }
@@ -211,7 +212,7 @@ extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
     } else {
         // SAFETY: the scratch memory is aligned and larger than a header.
         let header = unsafe { &*base.cast::<Header>() };
-        if kind >= u32::from(Kind::FileOpen.number()) && pace::is_ahead(kind, header) {
+        if !Kind::number_is_lifecycle(kind) && pace::is_ahead(kind, header) {
             counters.limited += 1;
         } else if send(base.cast(), kind, state) {
             counters.submitted += 1;
@@ -230,7 +231,7 @@ fn send(base: *mut u8, kind: u32, state: &mut RingState) -> bool {
     let header = unsafe { &mut *base.cast::<Header>() };
     header.seq = state.seq;
     state.seq = state.seq.wrapping_add(1);
-    if kind >= u32::from(Kind::FileOpen.number()) {
+    if !Kind::number_is_lifecycle(kind) {
         // SAFETY: a map and a flag.
         let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
         if waiting > u64::from(knob!(ring_headroom)) {

@@ -4,13 +4,20 @@
 //! a kernel object that no other thread can swap (of 100 000 opens with a racing path buffer the descriptor was never
 //! wrong, the string 1.9 % of the time). A call that nobody watches has an empty slot and costs the hook alone.
 
+mod address;
+mod name;
+
 use aya_ebpf::{
     macros::{btf_tracepoint, map},
     maps::ProgramArray,
     programs::BtfTracePointContext,
 };
-use sensor_common::{Header, flags, syscalls};
+use sensor_common::{Header, SysCall, flags, syscalls};
 
+pub(crate) use self::{
+    address::UserAddr,
+    name::{Name, PATH},
+};
 use crate::{
     kernel::{Ptr, Task, offset, read_user, syscall_from_compat},
     record::Record,
@@ -155,5 +162,17 @@ impl Call {
         if self.compat {
             header.flags |= flags::COMPAT;
         }
+    }
+
+    /// Writes all arguments, into a record with the body of such calls.
+    #[inline(always)]
+    pub(crate) fn write_args(self, record: &mut Record) {
+        let [a, b, c, d, e, f] = &mut record.body::<SysCall>().args;
+        *a = self.arg(0);
+        *b = self.arg(1);
+        *c = self.arg(2);
+        *d = self.arg(3);
+        *e = self.arg(4);
+        *f = self.arg(5);
     }
 }

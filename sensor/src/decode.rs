@@ -5,8 +5,8 @@ pub mod dns;
 mod encode;
 
 use sensor_common::{
-    CgroupDir, Dns, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, ProcExit, ProcFork,
-    TEXT_ALIGN, Text, text,
+    CgroupDir, Dns, FdDup, FileChange, FileOpen, Header, Kind, Mount, Net, ProcArgs, ProcExec, ProcExit,
+    ProcFork, SysCall, TEXT_ALIGN, Text, text,
 };
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, KnownLayout};
@@ -101,12 +101,16 @@ pub enum RawBody<'a> {
     CgroupRmdir(CgroupDir, RawText<'a>),
     /// [`Kind::FileOpen`].
     Open(FileOpen, OpenTexts<'a>),
-    /// [`Kind::FileRemove`] to [`Kind::FileOwner`], which share a body.
+    /// [`Kind::FileRemove`] to [`Kind::MountRoot`], which share a body; that of [`Kind::MountAttach`] has more texts.
     Change(Kind, FileChange, ChangeTexts<'a>),
+    /// [`Kind::FdDup`].
+    Dup(FdDup, NetTexts<'a>, RawText<'a>),
     /// [`Kind::NetConnect`] and the other socket kinds, which share a body.
     Net(Kind, Net, NetTexts<'a>),
     /// [`Kind::NetDns`], with the datagram and the rest of its size class.
     Dns(Dns, RawText<'a>),
+    /// [`Kind::CredChange`] and all kinds behind it, which share a body.
+    Call(Kind, SysCall, CallTexts<'a>),
 }
 
 /// Texts of [`ProcExec`].
@@ -130,7 +134,7 @@ pub struct OpenTexts<'a> {
     pub dir: RawText<'a>,
 }
 
-/// Texts of [`FileChange`].
+/// Texts of [`FileChange`] and [`Mount`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "documented on `FileChange`")]
 pub struct ChangeTexts<'a> {
@@ -138,6 +142,7 @@ pub struct ChangeTexts<'a> {
     pub dir: RawText<'a>,
     pub new_name: RawText<'a>,
     pub new_dir: RawText<'a>,
+    pub fs_type: RawText<'a>,
 }
 
 /// Texts of [`Net`].
@@ -146,6 +151,14 @@ pub struct ChangeTexts<'a> {
 pub struct NetTexts<'a> {
     pub local: RawText<'a>,
     pub remote: RawText<'a>,
+}
+
+/// Texts of [`SysCall`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "documented on `SysCall`")]
+pub struct CallTexts<'a> {
+    pub text: RawText<'a>,
+    pub path: RawText<'a>,
 }
 
 /// Takes one record apart.
@@ -200,21 +213,49 @@ pub fn decode(bytes: &[u8]) -> Result<RawEvent<'_>, DecodeError> {
         | Kind::FileLink
         | Kind::FileMake
         | Kind::FileMode
-        | Kind::FileOwner => {
+        | Kind::FileOwner
+        | Kind::MountDetach
+        | Kind::MountRoot => {
             let body: FileChange = parts.body()?;
-            let texts = ChangeTexts {
-                name: parts.text(body.name)?,
-                dir: parts.text(body.dir)?,
-                new_name: parts.text(body.new_name)?,
-                new_dir: parts.text(body.new_dir)?,
-            };
-            RawBody::Change(kind, body, texts)
+            RawBody::Change(kind, body, parts.change(&body)?)
         }
-        Kind::NetConnect | Kind::NetAccept | Kind::NetBind | Kind::NetListen | Kind::NetSend => {
+        Kind::MountAttach => {
+            let Mount { change, fs_type, .. } = parts.body()?;
+            let texts = parts.change(&change)?;
+            RawBody::Change(kind, change, ChangeTexts { fs_type: parts.text(fs_type)?, ..texts })
+        }
+        Kind::FdDup => {
+            let body: FdDup = parts.body()?;
+            let texts = parts.net(&body.socket)?;
+            RawBody::Dup(body, texts, parts.text(body.path)?)
+        }
+        Kind::NetConnect
+        | Kind::NetAccept
+        | Kind::NetBind
+        | Kind::NetListen
+        | Kind::NetSend
+        | Kind::NetSocket
+        | Kind::NetReceive => {
             let body: Net = parts.body()?;
-            let texts =
-                NetTexts { local: parts.text(body.local_path)?, remote: parts.text(body.remote_path)? };
-            RawBody::Net(kind, body, texts)
+            RawBody::Net(kind, body, parts.net(&body)?)
+        }
+        Kind::CredChange
+        | Kind::CredCaps
+        | Kind::NsChange
+        | Kind::ProcTrace
+        | Kind::ProcSignal
+        | Kind::ProcControl
+        | Kind::KernelMod
+        | Kind::KernelBpf
+        | Kind::KernelPerf
+        | Kind::KernelKeys
+        | Kind::KernelUring
+        | Kind::MemCreate
+        | Kind::MemFault
+        | Kind::MemProtect => {
+            let body: SysCall = parts.body()?;
+            let texts = CallTexts { text: parts.text(body.text)?, path: parts.text(body.path)? };
+            RawBody::Call(kind, body, texts)
         }
         Kind::NetDns => {
             let body: Dns = parts.body()?;
@@ -252,6 +293,20 @@ impl<'a> Parts<'a> {
         self.used += padded;
         self.rest = rest;
         Ok(RawText { bytes: bytes.get(..len).unwrap_or_default(), flags: text.flags })
+    }
+
+    fn change(&mut self, body: &FileChange) -> Result<ChangeTexts<'a>, DecodeError> {
+        Ok(ChangeTexts {
+            name: self.text(body.name)?,
+            dir: self.text(body.dir)?,
+            new_name: self.text(body.new_name)?,
+            new_dir: self.text(body.new_dir)?,
+            fs_type: RawText::default(),
+        })
+    }
+
+    fn net(&mut self, body: &Net) -> Result<NetTexts<'a>, DecodeError> {
+        Ok(NetTexts { local: self.text(body.local_path)?, remote: self.text(body.remote_path)? })
     }
 
     const fn size(&self, expected: usize) -> DecodeError {

@@ -25,7 +25,6 @@ use self::runtime::Ask;
 pub use self::{
     cgroup::{container_of, unit_of},
     container::{Containers, Limits, Made, Place},
-    convert::event_type,
     dns::Resolved,
     names::NameCounts,
     process::ProcessTable,
@@ -34,7 +33,7 @@ pub use self::{
 };
 use crate::{
     decode::{RawBody, RawEvent},
-    event::{Comm, Detail, Event, Process, ProcessKey, Task},
+    event::{Comm, Detail, Event, EventType, Process, ProcessKey, Task},
 };
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
@@ -168,13 +167,7 @@ impl<L: Lookup> Enricher<L> {
     }
 
     /// An event of the sensor itself, in the name of the process `pid`.
-    pub fn own_event(
-        &mut self,
-        pid: u32,
-        boot_time: u64,
-        event_type: crate::event::EventType,
-        detail: Detail,
-    ) -> Event {
+    pub fn own_event(&mut self, pid: u32, boot_time: u64, event_type: EventType, detail: Detail) -> Event {
         let process = self.processes.by_pid(pid).map_or_else(Arc::default, Arc::clone);
         self.number += 1;
         Event {
@@ -224,6 +217,17 @@ impl<L: Lookup> Enricher<L> {
                 self.name_event(&mut event);
                 return Some(event);
             }
+            RawBody::Dup(body, texts, path) => {
+                let detail = convert::dup(&header, &body, &texts, &path);
+                return Some(self.event(&header, Kind::FdDup, detail));
+            }
+            RawBody::Call(kind, body, texts) => {
+                let detail = convert::call(kind, &header, &body, &texts);
+                if kind.is_lifecycle() && header.result >= 0 {
+                    self.privileges(&header, &body);
+                }
+                return Some(self.event(&header, kind, detail));
+            }
             RawBody::Dns(body, message) => return Some(self.dns(&header, &body, message)),
         }
         self.counts.absorbed += 1;
@@ -239,7 +243,7 @@ impl<L: Lookup> Enricher<L> {
         self.number += 1;
         let place = self.place(header);
         Event {
-            event_type: convert::event_type(kind, header.syscall),
+            event_type: EventType::of(kind, header.syscall),
             number: self.number,
             time: header.ts + self.epoch,
             boot_time: header.ts,

@@ -20,7 +20,8 @@ pub use self::{
     call::{Category, EventType},
     container::{Container, Runtime, place},
     detail::{
-        Change, Detail, Exec, Exit, File, Fork, Layer, Limited, Loss, Lost, Open, Peer, Socket, SocketAddr,
+        Call, Change, Detail, Dup, Exec, Exit, File, Fork, Layer, Limited, Loss, Lost, Open, Peer, Socket,
+        SocketAddr,
     },
     dns::{Dns, HostNames},
     errno::errno_name,

@@ -1,6 +1,7 @@
 //! Recordings of every kind, made once on a real kernel: what decoding and enrichment make of them must not change unseen.
 //!
-//! `VEDETTE_TEST_BLESS=1` writes the expected lines anew; `VEDETTE_TEST_RECORD=1` (as root) also the recordings.
+//! `VEDETTE_TEST_BLESS=1` writes the expected lines anew; `VEDETTE_TEST_RECORD=1` (as root) also makes the recordings that are
+//! not there: one that is to be made anew is deleted first.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -143,16 +144,62 @@ fn fixtures_recorded_anew() {
         ["socket", "2", "2", "0", "--", "connect", "3", "127.0.53.9:53", "--", "send-hex", "3", &query, "-"];
     let told = ["--", "recv", "3", "--", "socket", "2", "1", "0", "--", "connect", "4", "127.0.54.9:9"];
     save(Kind::NetDns, &[&asked[..], &told].concat());
+    save(Kind::NetSocket, &["socket", "17", "3", "768", "--", "socket", "99", "1", "0"]);
+    let udp =
+        ["socket", "2", "2", "0", "--", "bind", "3", "127.0.0.1:0", "--", "socket", "2", "2", "0", "--"];
+    let sent = ["sendto-port-of", "4", "3", "127.0.0.1", "--", "recvfrom", "3", "1"];
+    save(Kind::NetReceive, &[&udp[..], &sent].concat());
+    let own = ["own-mounts", "--", "mkdir", "m", "0o700", "--"];
+    let tmpfs = ["mount", "nothing", "m", "tmpfs", "6", "0", "--"];
+    save(Kind::MountAttach, &[&own[..], &tmpfs, &["mount", "m", "/no", "", "4096", "0"]].concat());
+    save(Kind::MountDetach, &[&own[..], &tmpfs, &["umount2", "m", "2", "--", "umount-32", "/no"]].concat());
+    save(Kind::MountRoot, &["root", "/no", "--", "pivot_root", "/no", "old"]);
+    let dups = ["dup2", "4", "0", "--", "openat", "-100", "/dev/null", "0", "0", "--", "dup2", "5", "2"];
+    save(Kind::FdDup, &[&tcp[..], &connect, &dups].concat());
+    save(Kind::CredChange, &["setresgid", "5", "6", "-1", "--", "setuid", "7", "--", "setuid", "0"]);
+    save(Kind::CredCaps, &["capset", "537396514,0", "1,2097153,4,0,256,0", "--", "capset", "77,0", "0"]);
+    save(
+        Kind::NsChange,
+        &[
+            "openat",
+            "-100",
+            "/proc/self/ns/net",
+            "0",
+            "0",
+            "--",
+            "setns",
+            "3",
+            "0",
+            "--",
+            "unshare",
+            "131072",
+        ],
+    );
+    save(Kind::ProcTrace, &["ptrace", "16", "999999999", "0", "0", "--", "pidfd_getfd", "77", "5", "0"]);
+    save(Kind::ProcSignal, &["kill", "999999999", "9", "--", "tgkill", "999999999", "999999999", "15"]);
+    save(Kind::ProcControl, &["set-name", "15", "act", "--", "prctl", "38", "1", "0", "0", "0"]);
+    save(Kind::KernelMod, &["finit_module", "0", "a=b", "1", "--", "delete_module", "none", "2048"]);
+    save(Kind::KernelBpf, &["bpf", "5", "0", "0"]);
+    save(Kind::KernelPerf, &["perf_event_open", "1,128,9", "0", "-1", "-1", "0"]);
+    save(Kind::KernelKeys, &["keyctl", "99", "0", "0", "0", "0"]);
+    save(Kind::KernelUring, &["io_uring_setup", "8", "0,0,0", "--", "io_uring_setup", "0", "0"]);
+    save(Kind::MemCreate, &["memfd_create", "payload", "1"]);
+    save(Kind::MemFault, &["userfaultfd", "77777"]);
+    save(Kind::MemProtect, &["mprotect", "4096", "4096", "5"]);
 }
 
 /// Records steps of a helper that lies at a path of no particular machine, and keeps what is the helper's own.
 fn save(kind: Kind, steps: &[&str]) {
+    if path(kind.stem(), "rec").exists() {
+        return;
+    }
     let dir = Path::new("/tmp/vedette-fixture");
     fs::create_dir_all(dir).unwrap();
     fs::copy(program(), dir.join("act")).unwrap();
     let raw = tempfile::NamedTempFile::new().unwrap();
     let id = "f1".repeat(32);
-    let (done, _) = record(raw.path(), &[], || {
+    let named = ["--kinds", "proc_fork,proc_exec,proc_exit,mem_protect"];
+    let (done, _) = record(raw.path(), if kind.is_noise() { &named } else { &[] }, || {
         let group = unified().map(|unified| Group::new(&unified, &format!("/docker/{id}")));
         let act = Act::of(dir.join("act"), steps).with(|act| {
             act.env_clear().current_dir(dir);
@@ -166,8 +213,9 @@ fn save(kind: Kind, steps: &[&str]) {
             && Text::new(bytes).to_string().contains(&id);
         // What the child did before its first image is this test's.
         let mine = family.contains(&header.tgid) && header.comm.starts_with(b"act\0");
-        // Every start opens the same libraries: one recording of that is enough.
-        let library = header.kind == Kind::FileOpen.number() && kind != Kind::FileOpen;
+        // Every start opens the same libraries and sets up the same memory: one recording of that is enough.
+        let start = [Kind::FileOpen, Kind::MemProtect];
+        let library = start.iter().any(|start| header.kind == start.number() && kind != *start);
         // The kernel does not know whose an answer is; this server answers nobody else.
         let answer =
             header.kind == Kind::NetDns.number() && bytes.windows(4).any(|four| four == [127, 0, 53, 9]);

@@ -281,3 +281,62 @@ fn net_connect_by_a_32_bit_caller() {
     assert_eq!(events[0]["compat"], true);
     assert_tcp(&events[0], libc::AF_INET, done.said(0, "ino"));
 }
+
+#[test]
+fn net_socket_of_every_sort() {
+    needs_kernel!();
+    let (done, mut events) = sockets(
+        &["socket"],
+        &[
+            &["socket", INET, STREAM, "0"],
+            &["socket", "17", "3", "768"],
+            &["socket", UNIX, "526338", "0"],
+            &["socket", "16", "3", "0"],
+            &["socket", "99", "1", "7"],
+        ],
+    );
+    // A second `socket` of the C library is none of these.
+    events.truncate(5);
+    assert_eq!(events.iter().map(Event::result).collect::<Vec<_>>(), [3, 4, 5, 6, -97]);
+    let said = |at: usize| {
+        ["domain", "type", "protocol"].map(|name| events[at][&*format!("/detail/{name}")].as_u64())
+    };
+    assert_eq!(said(0), [2, 1, 6].map(Some));
+    assert_eq!(said(1)[..2], [17, 3].map(Some));
+    assert_eq!(said(2), [1, 2, 0].map(Some));
+    assert_eq!(events[2]["/detail/arg"], 526_338);
+    assert_eq!(said(3), [16, 3, 0].map(Some));
+    assert_eq!((events[4].result(), said(4)), (-97, [99, 1, 7].map(Some)));
+    assert_eq!(events[0]["/detail/ino"], *done.said(0, "ino"));
+}
+
+#[test]
+fn net_receive_says_where_a_datagram_came_from() {
+    needs_kernel!();
+    let (done, events) = sockets(
+        &["recvfrom", "recvmsg"],
+        &[
+            &["socket", INET, DGRAM, "0"],
+            &["bind", "3", "127.0.0.1:0"],
+            &["socket", INET, DGRAM, "0"],
+            &["sendto-port-of", "4", "3", "127.0.0.1"],
+            &["recvfrom", "3", "1"],
+            // Nothing has come; and nobody asks where from.
+            &["recvfrom", "3", "1"],
+            &["sendto-port-of", "4", "3", "127.0.0.1"],
+            &["recvfrom", "3", "0"],
+            &["sendto-port-of", "4", "3", "127.0.0.1"],
+            &["recvmsg", "3"],
+        ],
+    );
+    assert_eq!([4, 5, 7, 9].map(|step| done.result(step)), [1, -11, 1, 1]);
+    let kinds: Vec<_> = events.iter().map(|event| (event.kind(), event.result())).collect();
+    assert_eq!(kinds, [("recvfrom", 1), ("recvmsg", 1)]);
+    for event in &events {
+        assert_eq!(event["/detail/remote/ip"], "127.0.0.1");
+        assert_eq!(event["/detail/remote/port"], *done.said(3, "port"));
+        assert_eq!(event["/detail/local/port"], *done.said(1, "port"));
+        assert_eq!((&event["/detail/server"], &event["/detail/untrusted"]), (&json!(true), &json!(true)));
+    }
+    assert_eq!(events[0]["/detail/arg"], 64);
+}

@@ -66,6 +66,24 @@ impl Event {
         self.0["detail"]["family"] == "change"
     }
 
+    /// Whether it is a call whose arguments are numbers.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.0["detail"]["family"] == "call"
+    }
+
+    /// Whether a descriptor was made the same as another.
+    #[must_use]
+    pub fn is_dup(&self) -> bool {
+        self.0["detail"]["family"] == "dup"
+    }
+
+    /// Its arguments, where they are numbers.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<i64> {
+        self.0["detail"]["args"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
+    }
+
     /// Whether it is an exec, failed or not.
     #[must_use]
     pub fn is_exec(&self) -> bool {

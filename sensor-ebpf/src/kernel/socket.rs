@@ -1,8 +1,8 @@
 //! Sockets: family, protocol and both ends, from the kernel's own copies.
 
-use sensor_common::{NetAddr, Text, text};
+use sensor_common::{Net, NetAddr, Text, text, valid};
 
-use super::{Path, Ptr, Task, append_path, fd_file, offset};
+use super::{File, Path, Ptr, Task, append_path, fd_file, offset};
 use crate::record::Record;
 
 pub(crate) const AF_UNIX: u32 = 1;
@@ -25,31 +25,75 @@ pub(crate) struct Sock {
 /// The socket behind a descriptor of the task.
 #[inline(always)]
 pub(crate) fn fd_sock(task: Task, fd: i32) -> Option<Sock> {
-    let (socket, ino) = fd_file(task, fd)?.socket()?;
-    let sk = socket.probe_ptr(offset!(socket_sk))?;
-    let state: u8 = sk.probe(offset!(sk_state))?;
-    Some(Sock {
-        sk,
-        family: sk.probe(offset!(sk_family))?,
-        socket_type: socket.probe(offset!(socket_type))?,
-        // A byte of a bit field up to 5.5, a `u16` since.
-        protocol: sk.probe(offset!(sk_protocol))?,
-        state: u16::from(state),
-        ino,
-    })
+    fd_file(task, fd)?.sock()
+}
+
+impl File {
+    /// The socket that it is, where it is one.
+    #[inline(always)]
+    pub(crate) fn sock(self) -> Option<Sock> {
+        let (socket, ino) = self.socket()?;
+        let sk = socket.probe_ptr(offset!(socket_sk))?;
+        let state: u8 = sk.probe(offset!(sk_state))?;
+        Some(Sock {
+            sk,
+            family: sk.probe(offset!(sk_family))?,
+            socket_type: socket.probe(offset!(socket_type))?,
+            // A byte of a bit field up to 5.5, a `u16` since.
+            protocol: sk.probe(offset!(sk_protocol))?,
+            state: u16::from(state),
+            ino,
+        })
+    }
 }
 
 impl Sock {
+    /// Writes what the socket is, and its own end, into a record that begins with a [`Net`].
+    #[inline(always)]
+    pub(crate) fn describe(self, record: &mut Record) {
+        let body = record.body::<Net>();
+        body.family = self.family;
+        body.sock_type = self.socket_type;
+        body.protocol = self.protocol;
+        body.state = self.state;
+        body.ino = self.ino;
+        let mut bits = valid::SOCKET;
+        if self.local(&mut body.local).is_some() {
+            bits |= valid::LOCAL;
+        } else if u32::from(self.family) == AF_UNIX {
+            body.local.family = AF_UNIX;
+            if let Some(name) = unix_name(self.sk, record) {
+                record.body::<Net>().local_path = name;
+                bits |= valid::LOCAL;
+            }
+        }
+        record.header().valid |= bits;
+    }
+
+    /// Writes the other end as the kernel knows it; none while the socket is not connected.
+    #[inline(always)]
+    pub(crate) fn describe_remote(self, record: &mut Record) -> Option<()> {
+        if u32::from(self.family) == AF_UNIX {
+            record.body::<Net>().remote.family = AF_UNIX;
+            let name = unix_name(self.sk.probe_ptr(offset!(unix_peer))?, record)?;
+            record.body::<Net>().remote_path = name;
+        } else {
+            self.remote(&mut record.body::<Net>().remote)?;
+        }
+        record.header().valid |= valid::REMOTE;
+        Some(())
+    }
+
     /// This end of an IP socket.
     #[inline(always)]
-    pub(crate) fn local(self, to: &mut NetAddr) -> Option<()> {
+    fn local(self, to: &mut NetAddr) -> Option<()> {
         to.port = u32::from(self.sk.probe::<u16>(offset!(sk_num))?);
         self.ip(to, offset!(sk_rcv_saddr), offset!(sk_v6_rcv_saddr))
     }
 
     /// The other end; none while the socket is not connected.
     #[inline(always)]
-    pub(crate) fn remote(self, to: &mut NetAddr) -> Option<()> {
+    fn remote(self, to: &mut NetAddr) -> Option<()> {
         let port: u16 = self.sk.probe(offset!(sk_dport))?;
         if port == 0 {
             return None;
@@ -72,20 +116,9 @@ impl Sock {
         to.family = family;
         Some(())
     }
-
-    /// Name of a unix socket: the path that the kernel resolved, else the bound name.
-    #[inline(always)]
-    pub(crate) fn unix_name(self, record: &mut Record) -> Option<Text> {
-        unix_name(self.sk, record)
-    }
-
-    /// Name of the unix socket at the other end.
-    #[inline(always)]
-    pub(crate) fn unix_peer_name(self, record: &mut Record) -> Option<Text> {
-        unix_name(self.sk.probe_ptr(offset!(unix_peer))?, record)
-    }
 }
 
+/// Name of a unix socket: the path that the kernel resolved, else the bound name.
 #[inline(always)]
 fn unix_name(sk: Ptr, record: &mut Record) -> Option<Text> {
     let path: Path = sk.probe(offset!(unix_path))?;

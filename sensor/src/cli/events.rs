@@ -11,7 +11,7 @@ use crate::{
     event::Event,
     pipeline::{Consumer, Live, PipelineError},
     probe::{Options, Wanted},
-    rule::Filter,
+    rule::{Filter, TypeSet},
     sink::{Lines, Queue, Sink, Work},
 };
 
@@ -29,7 +29,8 @@ pub(super) struct EventsArgs {
 /// Flags of what watches without rules.
 #[derive(Clone, Debug, Args)]
 pub(super) struct LiveArgs {
-    /// Only these kinds (proc_exec, file_open, net_connect, …)
+    /// Only these kinds (proc_exec, file_open, net_connect, …); otherwise all but `mem_protect`, which every thread writes
+    /// all the time
     #[arg(long, value_delimiter = ',', value_parser = kind, value_name = "KIND")]
     kinds: Vec<Kind>,
     /// With the environment of new processes
@@ -51,11 +52,13 @@ fn kind(stem: &str) -> Result<Kind, String> {
 }
 
 impl LiveArgs {
-    /// What to load.
-    pub(super) fn options(&self, config: &Config) -> Options {
+    /// What to load; `named` are the event types that a filter names.
+    pub(super) fn options(&self, config: &Config, named: TypeSet) -> Options {
+        let asked = |kind: Kind| !kind.is_noise() || named.iter().any(|named| named.kind() == Some(kind));
+        let all = || Kind::ALL.into_iter().filter(|kind| asked(*kind)).collect();
         Options {
             ring_bytes: config.kernel.ring_bytes,
-            wanted: Wanted::of(if self.kinds.is_empty() { Kind::ALL.to_vec() } else { self.kinds.clone() }),
+            wanted: Wanted::of(if self.kinds.is_empty() { all() } else { self.kinds.clone() }),
             disabled_hooks: config.kernel.disabled_hooks.clone(),
             extras: self.extras(),
             ..Options::default()
@@ -89,7 +92,8 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load_beside()?;
     let filter = super::filter(args.filter.as_deref().unwrap_or_default())?;
     let asked = signals::listen(None)?;
-    let live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
+    let named = filter.as_ref().map_or(TypeSet::NONE, Filter::named_types);
+    let live = Live::start(&args.live.options(&config, named), &config, asked.stop.clone())?;
     eprintln!("watching");
     let mut lines = Lines::stdout(args.common.json);
     let queue = Queue::new("output", QUEUE, move |work| match work {

@@ -16,6 +16,7 @@ use crate::{
     event::Event,
     pipeline::{Consumer, Live, PipelineError, Stats},
     recording::{Note, Writer},
+    rule::TypeSet,
     sink::{Queue, Work},
 };
 
@@ -40,7 +41,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load_beside()?;
     let file = File::create(&args.file).with_context(|| format!("cannot create {}", args.file.display()))?;
     let asked = signals::listen(None)?;
-    let live = Live::start(&args.live.options(&config), &config, asked.stop.clone())?;
+    let live = Live::start(&args.live.options(&config, TypeSet::NONE), &config, asked.stop.clone())?;
     eprintln!("watching");
     let mut preamble = Vec::new();
     Writer::new(&mut preamble, &live.preamble())?;

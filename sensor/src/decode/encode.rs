@@ -2,7 +2,8 @@
 //! like any other, and for tests.
 
 use sensor_common::{
-    CgroupDir, Dns, FileChange, FileOpen, Header, Kind, Net, ProcArgs, ProcExec, TEXT_ALIGN, Text,
+    CgroupDir, Dns, FdDup, FileChange, FileOpen, Header, Kind, Mount, Net, ProcArgs, ProcExec, SysCall,
+    TEXT_ALIGN, Text,
 };
 use zerocopy::{Immutable, IntoBytes};
 
@@ -37,9 +38,20 @@ impl RawEvent<'_> {
                 self.assemble(Kind::FileOpen, &FileOpen { path, name, dir, ..*body }, &all)
             }
             RawBody::Change(kind, body, texts) => {
-                let all = [texts.name, texts.dir, texts.new_name, texts.new_dir];
-                let [name, dir, new_name, new_dir] = all.map(descriptor);
-                self.assemble(*kind, &FileChange { name, dir, new_name, new_dir, ..*body }, &all)
+                let all = [texts.name, texts.dir, texts.new_name, texts.new_dir, texts.fs_type];
+                let [name, dir, new_name, new_dir, fs_type] = all.map(descriptor);
+                let change = FileChange { name, dir, new_name, new_dir, ..*body };
+                if *kind == Kind::MountAttach {
+                    return self.assemble(*kind, &Mount { change, fs_type, reserved: 0 }, &all);
+                }
+                let [paths @ .., _] = &all;
+                self.assemble(*kind, &change, paths)
+            }
+            RawBody::Dup(body, texts, path) => {
+                let all = [texts.local, texts.remote, *path];
+                let [local_path, remote_path, path] = all.map(descriptor);
+                let socket = Net { local_path, remote_path, ..body.socket };
+                self.assemble(Kind::FdDup, &FdDup { socket, path, ..*body }, &all)
             }
             RawBody::Net(kind, body, texts) => {
                 let all = [texts.local, texts.remote];
@@ -48,6 +60,11 @@ impl RawEvent<'_> {
             }
             RawBody::Dns(body, message) => {
                 self.assemble(Kind::NetDns, &Dns { message: descriptor(*message), ..*body }, &[*message])
+            }
+            RawBody::Call(kind, body, texts) => {
+                let all = [texts.text, texts.path];
+                let [text, path] = all.map(descriptor);
+                self.assemble(*kind, &SysCall { text, path, ..*body }, &all)
             }
         }
     }

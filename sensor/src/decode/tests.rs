@@ -30,30 +30,56 @@ fn samples() -> Vec<Vec<u8>> {
             OpenTexts { path: text(b"/etc/shadow"), ..OpenTexts::default() },
         ),
     ];
-    let changes =
-        [Kind::FileRemove, Kind::FileRename, Kind::FileLink, Kind::FileMake, Kind::FileMode, Kind::FileOwner]
-            .map(|kind| {
-                let texts = ChangeTexts {
-                    name: text(b"../x"),
-                    dir: text(b"/etc"),
-                    new_name: text(b"/y"),
-                    new_dir: text(b""),
-                };
-                RawBody::Change(
-                    kind,
-                    FileChange { dirfd: -100, mode: 0o4755, ..FileChange::default() },
-                    texts,
-                )
-            });
-    let sockets =
-        [Kind::NetConnect, Kind::NetAccept, Kind::NetBind, Kind::NetListen, Kind::NetSend].map(|kind| {
-            let remote = NetAddr { addr: [1; 16], port: 443, family: 2 };
-            RawBody::Net(kind, Net { remote, ..Net::default() }, NetTexts::default())
-        });
+    let changes = [
+        Kind::FileRemove,
+        Kind::FileRename,
+        Kind::FileLink,
+        Kind::FileMake,
+        Kind::FileMode,
+        Kind::FileOwner,
+        Kind::MountAttach,
+        Kind::MountDetach,
+        Kind::MountRoot,
+    ]
+    .map(|kind| {
+        let texts = ChangeTexts {
+            name: text(b"../x"),
+            dir: text(b"/etc"),
+            new_name: text(b"/y"),
+            new_dir: text(b""),
+            fs_type: text(if kind == Kind::MountAttach { b"tmpfs" } else { b"" }),
+        };
+        RawBody::Change(kind, FileChange { dirfd: -100, mode: 0o4755, ..FileChange::default() }, texts)
+    });
+    let remote = NetAddr { addr: [1; 16], port: 443, family: 2 };
+    let net = Net { remote, ..Net::default() };
+    let names = NetTexts { local: text(b"/run/x"), remote: text(b"\0y") };
+    let dup = RawBody::Dup(FdDup { socket: net, old_fd: 7, ..FdDup::default() }, names, text(b"/dev/null"));
+    let sockets = [
+        Kind::NetConnect,
+        Kind::NetAccept,
+        Kind::NetBind,
+        Kind::NetListen,
+        Kind::NetSend,
+        Kind::NetSocket,
+        Kind::NetReceive,
+    ]
+    .map(|kind| RawBody::Net(kind, net, NetTexts::default()));
+    let calls = Kind::ALL.into_iter().filter(|kind| kind.number() >= Kind::CredChange.number()).map(|kind| {
+        let texts = CallTexts { text: text(b"name"), path: text(b"/lib/x.ko") };
+        RawBody::Call(kind, SysCall { args: [1, 2, 3, 4, 5, u64::MAX], ..SysCall::default() }, texts)
+    });
     let header = Header { ts: 5, tgid: 1, ..Header::default() };
     let dns = RawBody::Dns(Dns { len: 3, answer: 1, ..Dns::default() }, text(b"\x00\x01\x81"));
-    let bodies = bodies.into_iter().chain(changes).chain(sockets).chain([dns]);
-    bodies.map(|body| RawEvent { header, body }.encode()).collect()
+    bodies
+        .into_iter()
+        .chain(changes)
+        .chain([dup])
+        .chain(sockets)
+        .chain(calls)
+        .chain([dns])
+        .map(|body| RawEvent { header, body }.encode())
+        .collect()
 }
 
 #[test]

@@ -3,16 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use sensor_common::{
-    Dns, FileChange, FileId, FileOpen, Header, Kind, LAYER_LOWER, LAYER_UPPER, Net, NetAddr, ProcExec, flags,
-    syscalls, text, valid,
+    Dns, FdDup, FileChange, FileId, FileOpen, Header, Kind, LAYER_LOWER, LAYER_UPPER, Net, NetAddr, ProcExec,
+    SysCall, flags, text, valid,
 };
 
 use super::path;
 use crate::{
-    decode::{ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText},
+    decode::{CallTexts, ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText},
     event::{
-        Args, Change, Comm, Detail, EventType, ExeFile, Exec, File, HostNames, Layer, Namespaces, Open, Peer,
-        Process, ProcessKey, Socket, SocketAddr, Text,
+        Args, Call, Change, Comm, Detail, Dup, EventType, ExeFile, Exec, File, HostNames, Layer, Namespaces,
+        Open, Peer, Process, ProcessKey, Socket, SocketAddr, Text,
     },
 };
 
@@ -24,57 +24,12 @@ const IPPROTO_UDP: u16 = 17;
 /// `FMODE_CREATED`: the open made the file.
 const FMODE_CREATED: u32 = 1 << 20;
 const AT_EMPTY_PATH: u32 = 0x1000;
-
-/// The type of event: the kind says the family, the system call which of its members.
-#[must_use]
-pub fn event_type(kind: Kind, syscall: u16) -> EventType {
-    match (kind, u32::from(syscall)) {
-        (Kind::ProcExec, syscalls::EXECVEAT) => EventType::Execveat,
-        (Kind::ProcFork, syscalls::FORK) => EventType::Fork,
-        (Kind::ProcFork, syscalls::VFORK) => EventType::Vfork,
-        (Kind::ProcFork, syscalls::CLONE3) => EventType::Clone3,
-        (Kind::ProcFork, _) => EventType::Clone,
-        (Kind::ProcExit, _) => EventType::Procexit,
-        (Kind::FileOpen, syscalls::OPEN) => EventType::Open,
-        (Kind::FileOpen, syscalls::OPENAT2) => EventType::Openat2,
-        (Kind::FileOpen, syscalls::CREAT) => EventType::Creat,
-        (Kind::FileOpen, syscalls::OPEN_BY_HANDLE_AT) => EventType::OpenByHandleAt,
-        (Kind::FileOpen, _) => EventType::Openat,
-        (Kind::FileRemove, syscalls::UNLINKAT) => EventType::Unlinkat,
-        (Kind::FileRemove, syscalls::RMDIR) => EventType::Rmdir,
-        (Kind::FileRemove, _) => EventType::Unlink,
-        (Kind::FileRename, syscalls::RENAMEAT) => EventType::Renameat,
-        (Kind::FileRename, syscalls::RENAMEAT2) => EventType::Renameat2,
-        (Kind::FileRename, _) => EventType::Rename,
-        (Kind::FileLink, syscalls::LINKAT) => EventType::Linkat,
-        (Kind::FileLink, syscalls::SYMLINK) => EventType::Symlink,
-        (Kind::FileLink, syscalls::SYMLINKAT) => EventType::Symlinkat,
-        (Kind::FileLink, _) => EventType::Link,
-        (Kind::FileMake, syscalls::MKDIRAT) => EventType::Mkdirat,
-        (Kind::FileMake, syscalls::MKNOD) => EventType::Mknod,
-        (Kind::FileMake, syscalls::MKNODAT) => EventType::Mknodat,
-        (Kind::FileMake, _) => EventType::Mkdir,
-        (Kind::FileMode, syscalls::FCHMOD) => EventType::Fchmod,
-        (Kind::FileMode, syscalls::FCHMODAT) => EventType::Fchmodat,
-        (Kind::FileMode, syscalls::FCHMODAT2) => EventType::Fchmodat2,
-        (Kind::FileMode, _) => EventType::Chmod,
-        (Kind::FileOwner, syscalls::LCHOWN) => EventType::Lchown,
-        (Kind::FileOwner, syscalls::FCHOWN) => EventType::Fchown,
-        (Kind::FileOwner, syscalls::FCHOWNAT) => EventType::Fchownat,
-        (Kind::FileOwner, _) => EventType::Chown,
-        (Kind::NetConnect, _) => EventType::Connect,
-        (Kind::NetAccept, syscalls::ACCEPT4) => EventType::Accept4,
-        (Kind::NetAccept, _) => EventType::Accept,
-        (Kind::NetBind, _) => EventType::Bind,
-        (Kind::NetListen, _) => EventType::Listen,
-        (Kind::NetSend, syscalls::SENDMSG) => EventType::Sendmsg,
-        (Kind::NetSend, syscalls::SENDMMSG) => EventType::Sendmmsg,
-        (Kind::NetSend, _) => EventType::Sendto,
-        (Kind::NetDns, _) => EventType::Dns,
-        // The rest makes no events.
-        (Kind::ProcExec | Kind::ProcArgs | Kind::CgroupMkdir | Kind::CgroupRmdir, _) => EventType::Execve,
-    }
-}
+const MOVE_MOUNT_F_EMPTY_PATH: u32 = 4;
+const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
+const MS_BIND: u32 = 0x1000;
+const MS_MOVE: u32 = 0x2000;
+/// `MS_MGC_VAL`: what once had to stand above the flags of `mount`, and means nothing.
+const MOUNT_MAGIC: u32 = 0xc0ed;
 
 /// `None` where nobody logged in, or the kernel does not keep it.
 pub(super) fn loginuid(header: &Header) -> Option<u32> {
@@ -168,37 +123,77 @@ pub(super) fn open(header: &Header, body: &FileOpen, texts: &OpenTexts<'_>) -> D
 }
 
 pub(super) fn change(kind: Kind, header: &Header, body: &FileChange, texts: &ChangeTexts<'_>) -> Detail {
-    let call = event_type(kind, header.syscall);
-    let symlink = matches!(call, EventType::Symlink | EventType::Symlinkat);
-    let descriptor = matches!(call, EventType::Fchmod | EventType::Fchown);
-    // `AT_EMPTY_PATH`: the descriptor itself is meant, and the name may be no string at all.
-    let itself = matches!(kind, Kind::FileLink | Kind::FileMode | Kind::FileOwner)
-        && body.flags & AT_EMPTY_PATH != 0
-        && texts.name.bytes.is_empty();
-    let path = if symlink {
-        texts.name.to_text()
-    } else if descriptor || itself {
-        texts.dir.to_text()
-    } else {
-        path::absolute_name(&texts.name, &texts.dir)
+    use EventType as E;
+    let call = E::of(kind, header.syscall);
+    let flags =
+        if call == E::Mount && body.flags >> 16 == MOUNT_MAGIC { body.flags & 0xffff } else { body.flags };
+    let mounts_path = flags & (MS_BIND | MS_MOVE) != 0;
+    // The descriptor itself is meant, and the name may be no string at all.
+    let itself = texts.name.bytes.is_empty()
+        && match kind {
+            Kind::FileLink | Kind::FileMode | Kind::FileOwner => flags & AT_EMPTY_PATH != 0,
+            Kind::MountAttach => call == E::MoveMount && flags & MOVE_MOUNT_F_EMPTY_PATH != 0,
+            _ => false,
+        };
+    let new_itself =
+        call == E::MoveMount && texts.new_name.bytes.is_empty() && flags & MOVE_MOUNT_T_EMPTY_PATH != 0;
+    let path = match call {
+        E::Symlink | E::Symlinkat => texts.name.to_text(),
+        E::Mount if !mounts_path => texts.name.to_text(),
+        E::Fchmod | E::Fchown => texts.dir.to_text(),
+        _ if itself => texts.dir.to_text(),
+        _ => path::absolute_name(&texts.name, &texts.dir),
     };
-    let two = matches!(kind, Kind::FileRename | Kind::FileLink);
+    let two = matches!(kind, Kind::FileRename | Kind::FileLink | Kind::MountAttach) || call == E::PivotRoot;
+    let new_path = || match new_itself {
+        true => texts.new_dir.to_text(),
+        false => path::absolute_name(&texts.new_name, &texts.new_dir),
+    };
     let only = |holds: bool, value: u32| holds.then_some(value);
-    let make = matches!(call, EventType::Mknod | EventType::Mknodat);
     Detail::Change(Change {
         path,
-        new_path: two.then(|| path::absolute_name(&texts.new_name, &texts.new_dir)),
+        new_path: two.then(new_path),
         name: texts.name.to_text(),
         new_name: two.then(|| texts.new_name.to_text()),
         detached: (texts.dir.flags | texts.new_dir.flags) & text::DETACHED != 0,
         file: (header.valid & valid::FILE != 0).then(|| file(&body.file, header.valid)),
         dirfd: body.dirfd,
         new_dirfd: two.then_some(body.new_dirfd),
-        flags: body.flags,
+        flags,
         mode: only(matches!(kind, Kind::FileMake | Kind::FileMode), body.mode),
         uid: only(kind == Kind::FileOwner, body.uid),
         gid: only(kind == Kind::FileOwner, body.gid),
-        dev: only(make, body.dev),
+        dev: only(matches!(call, E::Mknod | E::Mknodat), body.dev),
+        fs_type: (call == E::Mount).then(|| texts.fs_type.to_text()),
+    })
+}
+
+/// A call whose arguments are numbers. What a `capset` that succeeded asked for is what the kernel has now.
+pub(super) fn call(kind: Kind, header: &Header, body: &SysCall, texts: &CallTexts<'_>) -> Detail {
+    let mut args = body.args;
+    if kind == Kind::CredCaps && header.result >= 0 && header.valid & valid::CAPS != 0 {
+        let [_, _, effective, permitted, inheritable, _] = &mut args;
+        *effective = header.cap_effective;
+        *permitted = body.cap_permitted;
+        *inheritable = body.cap_inheritable;
+    }
+    Detail::Call(Call {
+        args: args.map(u64::cast_signed),
+        text: texts.text.to_text(),
+        file: (header.valid & valid::FILE != 0).then(|| file(&body.file, header.valid)),
+        path: texts.path.to_text(),
+    })
+}
+
+pub(super) fn dup(header: &Header, body: &FdDup, texts: &NetTexts<'_>, path: &RawText<'_>) -> Detail {
+    let is_socket = header.valid & valid::SOCKET != 0;
+    Detail::Dup(Dup {
+        fd: body.socket.fd,
+        old_fd: body.old_fd,
+        flags: body.flags,
+        socket: is_socket.then(|| socket(Kind::FdDup, header, &body.socket, texts)),
+        file: (header.valid & valid::FILE != 0).then(|| file(&body.file, header.valid)),
+        path: path.to_text(),
     })
 }
 
@@ -206,6 +201,7 @@ pub(super) fn socket(kind: Kind, header: &Header, body: &Net, texts: &NetTexts<'
     let end = |bit: u32, addr: &NetAddr, path: &RawText<'_>| {
         if header.valid & bit == 0 { SocketAddr::None } else { address(addr, path) }
     };
+    let well_known = |addr: &NetAddr| addr.port < 1024;
     Socket {
         fd: body.fd,
         family: body.family,
@@ -217,7 +213,12 @@ pub(super) fn socket(kind: Kind, header: &Header, body: &Net, texts: &NetTexts<'
         local_names: HostNames::default(),
         remote_names: HostNames::default(),
         untrusted: header.flags & flags::UNTRUSTED_ADDR != 0,
-        server: matches!(kind, Kind::NetAccept | Kind::NetListen | Kind::NetBind),
+        server: match kind {
+            Kind::NetAccept | Kind::NetListen | Kind::NetBind => true,
+            // A datagram asks, unless it comes from a port that answers.
+            Kind::NetReceive => well_known(&body.local) || !well_known(&body.remote),
+            _ => false,
+        },
         arg: body.arg,
     }
 }

@@ -1,8 +1,10 @@
-//! Records that change the process table: snapshots, argument pieces, exec, fork, exit.
+//! Records that change the process table: snapshots, argument pieces, exec, fork, exit, credentials and namespaces.
 
 use std::sync::Arc;
 
-use sensor_common::{ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS, valid};
+use sensor_common::{
+    ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS, SysCall, valid,
+};
 
 use super::{ENDED, Enricher, Lookup, PENDING_ARGS, convert, process};
 use crate::{
@@ -146,5 +148,33 @@ impl<L: Lookup> Enricher<L> {
         }
         let detail = Detail::Exit(Exit { status: body.status, lifetime: body.lifetime });
         Some(self.event_of(header, Kind::ProcExit, process, detail))
+    }
+
+    /// Takes over what a process has after a call that changed it. Credentials and namespaces belong to threads; those of
+    /// the first stand for the process.
+    pub(super) fn privileges(&mut self, header: &Header, body: &SysCall) {
+        if header.tid != header.tgid {
+            return;
+        }
+        let process = self.process(header);
+        let caps = header.valid & valid::CAPS != 0;
+        let after = Process {
+            cap_inheritable: if caps { Some(body.cap_inheritable) } else { process.cap_inheritable },
+            cap_permitted: if caps { Some(body.cap_permitted) } else { process.cap_permitted },
+            namespaces: match process.namespaces {
+                Some(namespaces) if header.valid & valid::NAMESPACES != 0 => {
+                    Some(Namespaces { net: body.net_ns, user: body.user_ns, ..namespaces })
+                }
+                before => before,
+            },
+            ..(*process).clone()
+        };
+        let same = |before: &Process| {
+            (before.cap_inheritable, before.cap_permitted, before.namespaces)
+                == (after.cap_inheritable, after.cap_permitted, after.namespaces)
+        };
+        if !same(&process) {
+            self.processes.insert(after, false);
+        }
     }
 }

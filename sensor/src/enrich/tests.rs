@@ -3,12 +3,12 @@
 mod dns;
 
 use sensor_common::{
-    CgroupDir, FileChange, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, syscalls,
+    CgroupDir, FileChange, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, SysCall, syscalls,
 };
 
 use super::*;
 use crate::{
-    decode::{ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText, decode},
+    decode::{CallTexts, ChangeTexts, ExecTexts, NetTexts, OpenTexts, RawText, decode},
     event::{EventType, Peer, SocketAddr},
 };
 
@@ -308,6 +308,7 @@ fn a_change_gets_the_paths_that_its_call_named() {
             dir: text(dir),
             new_name: text(new_name),
             new_dir: text(new_dir),
+            ..ChangeTexts::default()
         };
         let header = Header { syscall: syscall as u16, ..header(7, 10) };
         let body = RawBody::Change(kind, FileChange { flags, ..FileChange::default() }, texts);
@@ -338,4 +339,56 @@ fn a_change_gets_the_paths_that_its_call_named() {
         ("fchownat", String::new(), None)
     );
     assert_eq!(change(Kind::FileRemove, 0, 0, ["/a/./b", "", "", ""]), ("unlink", "/a/b".into(), None));
+}
+
+#[test]
+fn a_process_has_what_a_call_left_it() {
+    let mut stream = Stream::new();
+    stream.exec((7, 10), "/bin/seven", b"seven\0");
+    let known = Header { valid: valid::CAPS | valid::NAMESPACES, ..header(7, 10) };
+    let body = SysCall { cap_permitted: 6, cap_inheritable: 4, net_ns: 5, user_ns: 8, ..SysCall::default() };
+    let mut call = |kind, header, body| {
+        let body = RawBody::Call(kind, body, CallTexts::default());
+        stream.take(&RawEvent { header, body }.encode()).unwrap()
+    };
+    let process = |event: &Event| (event.process.cap_permitted, event.process.cap_inheritable);
+    let asked = SysCall { args: [0, 0, 9, 9, 9, 0], ..body };
+    let refused = call(Kind::CredCaps, Header { result: -1, ..known }, asked);
+    assert_ne!(process(&refused), (Some(6), Some(4)), "it was refused");
+    let other = call(Kind::CredChange, Header { tid: 8, ..known }, body);
+    assert_ne!(process(&other), (Some(6), Some(4)), "another thread's credentials");
+    let done = call(Kind::CredCaps, Header { cap_effective: 2, ..known }, asked);
+    assert_eq!((done.event_type, process(&done)), (EventType::Capset, (Some(6), Some(4))));
+    assert_eq!(done.process.exe.to_string(), "/bin/seven");
+    let Detail::Call(found) = &done.detail else { panic!("not a call") };
+    assert_eq!(found.args[2..5], [2, 6, 4], "what the kernel has, not what the caller's memory says");
+    let Detail::Call(found) = &refused.detail else { panic!("not a call") };
+    assert_eq!(found.args[2..5], [9; 3]);
+    let syscall = syscalls::PTRACE as u16;
+    let traced = call(Kind::ProcTrace, Header { syscall, ..known }, SysCall::default());
+    assert_eq!((traced.event_type, process(&traced)), (EventType::Ptrace, (Some(6), Some(4))));
+}
+
+#[test]
+fn a_mount_is_a_path_only_where_it_binds_one() {
+    let mut stream = Stream::new();
+    let mut mount = |syscall: u32, flags, names: [&str; 4]| {
+        let [name, dir, new_name, new_dir] = names.map(|text| RawText { bytes: text.as_bytes(), flags: 0 });
+        let fs_type = RawText { bytes: b"tmpfs", flags: 0 };
+        let texts = ChangeTexts { name, dir, new_name, new_dir, fs_type };
+        let header = Header { syscall: syscall as u16, ..header(7, 10) };
+        let body = RawBody::Change(Kind::MountAttach, FileChange { flags, ..FileChange::default() }, texts);
+        let event = stream.take(&RawEvent { header, body }.encode()).unwrap();
+        let Detail::Change(change) = event.detail else { panic!("not a change") };
+        let new = change.new_path.map(|path| path.to_string());
+        (change.path.to_string(), new.unwrap(), change.flags, change.fs_type.is_some())
+    };
+    let to = "/x/m".to_owned();
+    let plain = mount(syscalls::MOUNT, 0xc0ed_0001, ["sda", "", "m", "/x"]);
+    assert_eq!(plain, ("sda".into(), to.clone(), 1, true), "the magic number is no flag");
+    assert_eq!(
+        mount(syscalls::MOUNT, 0x1000, ["a", "/x", "m", "/x"]),
+        ("/x/a".into(), to.clone(), 0x1000, true)
+    );
+    assert_eq!(mount(syscalls::MOVE_MOUNT, 4, ["", "/", "m", "/x"]), ("/".into(), to, 4, false));
 }

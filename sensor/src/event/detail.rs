@@ -19,12 +19,16 @@ pub enum Detail {
     Exit(Exit),
     /// `open`, `openat`, `openat2`, `creat`, `open_by_handle_at`.
     Open(Open),
-    /// `unlink`, `rename`, `link`, `symlink`, `mkdir`, `mknod`, `chmod`, `chown` and their kin.
+    /// `unlink`, `rename`, `link`, `symlink`, `mkdir`, `mknod`, `chmod`, `chown`, `mount`, `chroot` and their kin.
     Change(Change),
-    /// `connect`, `accept`, `accept4`, `bind`, `listen`, `sendto`, `sendmsg`.
+    /// `socket`, `connect`, `accept`, `accept4`, `bind`, `listen`, `sendto`, `recvfrom` and their kin.
     Socket(Socket),
     /// `dns`.
     Dns(Box<Dns>),
+    /// `dup`, `dup2`, `dup3`, `fcntl`.
+    Dup(Dup),
+    /// Calls whose arguments are numbers.
+    Call(Call),
     /// A gap.
     Loss(Loss),
 }
@@ -146,6 +150,9 @@ pub struct Change {
     /// `mknod`: device number as `makedev` writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dev: Option<u32>,
+    /// `mount`: type of the filesystem; `path` is the source then, which need not be a path, and `new_path` the place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fs_type: Option<Text>,
 }
 
 /// A file as the kernel identifies it.
@@ -210,8 +217,44 @@ pub struct Socket {
     pub untrusted: bool,
     /// Whether this end accepted the connection or waits for some.
     pub server: bool,
-    /// Backlog, accept flags or bytes to send, by type of event.
+    /// Backlog, accept flags, bytes asked to send or to receive, or `socket`'s type with its flags, by type of event.
     pub arg: u32,
+}
+
+/// A descriptor that was made the same as another. Only standard input, output and error are looked at.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Dup {
+    /// The new descriptor; where the call failed, the one that was asked for.
+    pub fd: i32,
+    /// The other one.
+    pub old_fd: i32,
+    /// `dup3`: flags; `fcntl`: the command.
+    pub flags: u32,
+    /// The socket that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<Socket>,
+    /// The file that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
+    /// Path of the file.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub path: Text,
+}
+
+/// A call whose arguments are numbers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Call {
+    /// The arguments in the order of the call; see `SysCall` of the wire for those that stand for something else.
+    pub args: [i64; 6],
+    /// The string that it was given.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub text: Text,
+    /// The file behind the descriptor that it was given; its inode number is the namespace's for `setns`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
+    /// Path of that file.
+    #[serde(skip_serializing_if = "Text::is_empty")]
+    pub path: Text,
 }
 
 /// One end of a socket.

@@ -1,5 +1,13 @@
 //! Flag words and the names of their bits, as rules compare them: `O_CREAT|O_WRONLY`, `CLONE_NEWNS`, `CAP_SYS_ADMIN`.
 
+mod calls;
+mod choice;
+
+pub use self::{
+    calls::{FD_FLAGS, MEMFD, MODULE_INIT, MOUNT, MOVE_MOUNT, PROT, SOCK, UMOUNT, URING, URING_FEATURES},
+    choice::{BPF, DOMAIN, FCNTL, KEYCTL, PRCTL, PTRACE, SIGNAL},
+};
+
 /// One named bit (or value under a mask).
 #[derive(Clone, Copy, Debug)]
 pub struct Flag {
@@ -60,6 +68,7 @@ pub const CLONE: &[Flag] = &[
     bit("CLONE_NEWUSER", 0x1000_0000),
     bit("CLONE_NEWPID", 0x2000_0000),
     bit("CLONE_NEWNET", 0x4000_0000),
+    bit("CLONE_NEWTIME", 0x80),
 ];
 
 /// The permission bits, and more flags behind them.
@@ -150,6 +159,34 @@ pub const CAPABILITIES: &[Flag] = &[
     bit("CAP_PERFMON", 1 << 38),
     bit("CAP_BPF", 1 << 39),
     bit("CAP_CHECKPOINT_RESTORE", 1 << 40),
+];
+
+/// Every table that a field may show.
+pub const TABLES: [&[Flag]; 24] = [
+    OPEN,
+    CLONE,
+    MODE,
+    NODE,
+    AT,
+    RENAME,
+    CAPABILITIES,
+    MOUNT,
+    UMOUNT,
+    MOVE_MOUNT,
+    SOCK,
+    PROT,
+    MEMFD,
+    MODULE_INIT,
+    FD_FLAGS,
+    URING,
+    URING_FEATURES,
+    DOMAIN,
+    PTRACE,
+    SIGNAL,
+    PRCTL,
+    BPF,
+    KEYCTL,
+    FCNTL,
 ];
 
 /// The names of the flags that `word` holds, in the table's order.

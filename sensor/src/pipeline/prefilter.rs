@@ -8,7 +8,7 @@ use sensor_common::{
 };
 
 use crate::{
-    enrich::event_type,
+    event::EventType,
     probe::{HOOKS, KindTables},
     rule::{Outcome, Path, Prefilter, Term, Words},
 };
@@ -38,7 +38,7 @@ fn kind_tables(kind: Kind, terms: &[Term], room: &mut Room) -> KindTables {
     };
     let calls = HOOKS.iter().filter(|hook| hook.kind == kind).flat_map(|hook| hook.calls());
     let calls = calls.map(|number| {
-        let event_type = event_type(kind, *number as u16);
+        let event_type = EventType::of(kind, *number as u16);
         let of = |outcome| bits(&|term| term.classes.contains(&(event_type, outcome)));
         let mut outcomes = [0; OUTCOMES as usize];
         for (to, outcome) in outcomes.iter_mut().zip([Outcome::Done, Outcome::NotFound, Outcome::Failed]) {

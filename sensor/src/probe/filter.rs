@@ -7,10 +7,7 @@ use aya::{
 };
 use sensor_common::{
     KINDS, Kind,
-    filter::{
-        BANKS, CALL_NUMBERS, CommKey, KindFilter, NAME_LEN, NameKey, OUTCOMES, PATH_LEN, PathKey, call_index,
-        slot,
-    },
+    filter::{BANKS, CommKey, KindFilter, NAME_LEN, NameKey, OUTCOMES, PATH_LEN, PathKey, call_index, slot},
 };
 
 use super::ProbeError;
@@ -85,7 +82,7 @@ impl Filters {
     }
 
     fn clear(&mut self, bank: u32) -> Result<(), MapError> {
-        for index in call_index(bank, 0, 0)..call_index(bank, CALL_NUMBERS, 0) {
+        for index in call_index(bank, 0, 0)..call_index(bank + 1, 0, 0) {
             self.calls.set(index, 0, 0)?;
         }
         for kind in 0..KINDS {

@@ -168,6 +168,30 @@ pub const HOOKS: &[Hook] = &[
         false,
         &[calls("sx_file_owner", &[syscalls::CHOWN, syscalls::LCHOWN, syscalls::FCHOWN, syscalls::FCHOWNAT])],
     ),
+    hook(
+        "mount_attach",
+        Kind::MountAttach,
+        false,
+        &[calls("sx_mount_attach", &[syscalls::MOUNT, syscalls::MOVE_MOUNT])],
+    ),
+    hook(
+        "mount_detach",
+        Kind::MountDetach,
+        false,
+        &[calls("sx_mount_detach", &[syscalls::UMOUNT, syscalls::UMOUNT2])],
+    ),
+    hook(
+        "mount_root",
+        Kind::MountRoot,
+        false,
+        &[calls("sx_mount_root", &[syscalls::PIVOT_ROOT, syscalls::CHROOT])],
+    ),
+    hook(
+        "fd_dup",
+        Kind::FdDup,
+        false,
+        &[calls("sx_fd_dup", &[syscalls::DUP, syscalls::DUP2, syscalls::DUP3, syscalls::FCNTL])],
+    ),
     hook("net_connect", Kind::NetConnect, false, &[calls("sx_net_connect", &[syscalls::CONNECT])]),
     hook(
         "net_accept",
@@ -183,6 +207,67 @@ pub const HOOKS: &[Hook] = &[
         false,
         &[calls("sx_net_send", &[syscalls::SENDTO, syscalls::SENDMSG, syscalls::SENDMMSG])],
     ),
+    hook("net_socket", Kind::NetSocket, false, &[calls("sx_net_socket", &[syscalls::SOCKET])]),
+    hook(
+        "net_receive",
+        Kind::NetReceive,
+        false,
+        &[calls("sx_net_receive", &[syscalls::RECVFROM, syscalls::RECVMSG, syscalls::RECVMMSG])],
+    ),
+    hook(
+        "cred_change",
+        Kind::CredChange,
+        false,
+        &[calls(
+            "sx_cred_change",
+            &[
+                syscalls::SETUID,
+                syscalls::SETGID,
+                syscalls::SETREUID,
+                syscalls::SETREGID,
+                syscalls::SETRESUID,
+                syscalls::SETRESGID,
+                syscalls::SETFSUID,
+                syscalls::SETFSGID,
+            ],
+        )],
+    ),
+    hook("cred_caps", Kind::CredCaps, false, &[calls("sx_cred_caps", &[syscalls::CAPSET])]),
+    hook("ns_change", Kind::NsChange, false, &[calls("sx_ns_change", &[syscalls::SETNS, syscalls::UNSHARE])]),
+    hook(
+        "proc_trace",
+        Kind::ProcTrace,
+        false,
+        &[calls(
+            "sx_proc_trace",
+            &[
+                syscalls::PTRACE,
+                syscalls::PROCESS_VM_READV,
+                syscalls::PROCESS_VM_WRITEV,
+                syscalls::PIDFD_GETFD,
+            ],
+        )],
+    ),
+    hook(
+        "proc_signal",
+        Kind::ProcSignal,
+        false,
+        &[calls("sx_proc_signal", &[syscalls::KILL, syscalls::TKILL, syscalls::TGKILL])],
+    ),
+    hook("proc_control", Kind::ProcControl, false, &[calls("sx_proc_control", &[syscalls::PRCTL])]),
+    hook(
+        "kernel_mod",
+        Kind::KernelMod,
+        false,
+        &[calls("sx_kernel_mod", &[syscalls::INIT_MODULE, syscalls::FINIT_MODULE, syscalls::DELETE_MODULE])],
+    ),
+    hook("kernel_bpf", Kind::KernelBpf, false, &[calls("sx_kernel_bpf", &[syscalls::BPF])]),
+    hook("kernel_perf", Kind::KernelPerf, false, &[calls("sx_kernel_perf", &[syscalls::PERF_EVENT_OPEN])]),
+    hook("kernel_keys", Kind::KernelKeys, false, &[calls("sx_kernel_keys", &[syscalls::KEYCTL])]),
+    hook("kernel_uring", Kind::KernelUring, false, &[calls("sx_kernel_uring", &[syscalls::IO_URING_SETUP])]),
+    hook("mem_create", Kind::MemCreate, false, &[calls("sx_mem_create", &[syscalls::MEMFD_CREATE])]),
+    hook("mem_fault", Kind::MemFault, false, &[calls("sx_mem_fault", &[syscalls::USERFAULTFD])]),
+    hook("mem_protect", Kind::MemProtect, false, &[calls("sx_mem_protect", &[syscalls::MPROTECT])]),
     hook("net_dns_query", Kind::NetDns, false, &[packets("net_dns_query", Way::Out)]),
     hook("net_dns_answer", Kind::NetDns, false, &[packets("net_dns_answer", Way::In)]),
 ];
@@ -195,6 +280,14 @@ mod tests {
     fn every_kind_has_a_hook_and_program_names_survive_the_kernel() {
         for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::ProcArgs) {
             assert!(HOOKS.iter().any(|hook| hook.kind == kind), "{}", kind.stem());
+        }
+        let calls = HOOKS.iter().flat_map(Hook::calls);
+        let places: Vec<u32> = calls.map(|number| sensor_common::filter::call_index(0, *number, 0)).collect();
+        for (at, place) in places.iter().enumerate() {
+            assert!(
+                !places[..at].contains(place),
+                "two calls have the place {place} in the tables of filters"
+            );
         }
         for variant in HOOKS.iter().flat_map(|hook| hook.variants) {
             assert!(variant.program.len() <= 15, "{}", variant.program);

@@ -236,7 +236,7 @@ impl Loader<'_> {
                 let program = self.load_program(variant.program, DISPATCHER)?;
                 let instructions = instructions(program);
                 let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| chain(&error))?;
-                for index in numbers.iter().flat_map(|number| indexes(*number)) {
+                for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
                     self.calls.set(index, &fd, 0).map_err(|error| chain(&error))?;
                 }
                 self.dispatches = true;
@@ -265,16 +265,6 @@ impl Loader<'_> {
             .and_then(|program| program.attach().map_err(|error| chain(&error)));
         attached.map(drop).map_err(|why| ProbeError::Hook { hook: DISPATCHER, why })
     }
-}
-
-/// The slots of a call in the dispatch table: native, 32-bit, and inside `socketcall`.
-fn indexes(number: u32) -> impl Iterator<Item = u32> {
-    let row = syscalls::TABLE.iter().find(|(native, ..)| *native == number);
-    let compat = row.and_then(|(_, compat, _)| *compat).map(|number| syscalls::FIRST_COMPAT + number);
-    let inside = row.and_then(|(.., call)| *call).map(|call| syscalls::FIRST_SOCKETCALL + call);
-    let short = syscalls::SHORT_IDS.iter().filter(move |(native, _)| *native == number);
-    let short = short.map(|(_, compat)| syscalls::FIRST_COMPAT + compat);
-    [Some(number), compat, inside].into_iter().flatten().chain(short)
 }
 
 fn instructions(program: &BtfTracePoint) -> Option<u32> {

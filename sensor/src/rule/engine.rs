@@ -13,6 +13,7 @@ use super::{
     load::Definitions,
     program::{Memory, NodeId, Program},
     types::Class,
+    types::TypeSet,
     yaml::Located,
 };
 use crate::event::Event;
@@ -216,6 +217,7 @@ pub struct Filter {
     program: Program,
     node: NodeId,
     memory: Memory,
+    named: TypeSet,
 }
 
 impl Filter {
@@ -231,9 +233,10 @@ impl Filter {
         let mut found = Diagnostics::new(&sources);
         let mut compiler = Compiler::new(&definitions, &mut found);
         let node = compiler.condition(&Located::whole(source, 0), Context { order: 0 });
+        let named = node.map_or(TypeSet::NONE, |node| compiler.program.named_types(node));
         let program = compiler.program.finish();
         match node {
-            Some(node) => Ok(Self { memory: program.memory(0), program, node }),
+            Some(node) => Ok(Self { memory: program.memory(0), program, node, named }),
             None => Err(found.finish()),
         }
     }
@@ -242,6 +245,12 @@ impl Filter {
     #[must_use]
     pub fn hosts(&self) -> Hosts {
         Hosts::of(&self.program, &[self.node], std::iter::empty())
+    }
+
+    /// The event types that the condition names.
+    #[must_use]
+    pub const fn named_types(&self) -> TypeSet {
+        self.named
     }
 
     /// Whether the event passes.

@@ -16,7 +16,9 @@ use serde::Serialize;
 
 pub(crate) use self::arg::{
     Argument, argument_names, arguments,
+    call::{Form, parts},
     change::{call_flags, mode_flags},
+    write_all as write_arguments,
 };
 pub(in crate::rule) use self::file::file_name;
 use super::{

@@ -48,19 +48,29 @@ impl TypeSet {
         EventType::Socket,
         EventType::Recvfrom,
         EventType::Recvmsg,
+        EventType::Recvmmsg,
+        EventType::Dup,
+        EventType::Dup2,
+        EventType::Dup3,
+        EventType::Fcntl,
     ]);
     pub(crate) const DNS: Self = of(&[EventType::Dns]);
-    /// What acts on a descriptor that is not one of an open or a socket. Most of it the sensor does not see yet: the
-    /// field is unknown there today, yet a rule on it is blind and not wrong.
+    /// What acts on a descriptor that is not one of an open or a socket.
     const DESCRIPTOR: Self = of(&[
         EventType::Fchmod,
         EventType::Fchown,
         EventType::Dup,
         EventType::Dup2,
         EventType::Dup3,
+        EventType::Fcntl,
         EventType::MemfdCreate,
         EventType::Bpf,
         EventType::Userfaultfd,
+        EventType::IoUringSetup,
+        EventType::PerfEventOpen,
+        EventType::PidfdGetfd,
+        EventType::Read,
+        EventType::Write,
         EventType::FinitModule,
         EventType::Setns,
     ]);
@@ -99,10 +109,14 @@ impl TypeSet {
         EventType::Symlink,
         EventType::Symlinkat,
         EventType::Mount,
+        EventType::MoveMount,
+        EventType::PivotRoot,
     ]);
     /// What has one path.
     pub(crate) const PATH: Self = Self(
-        Self::OPEN.0 | Self::CHANGE.0 & !Self::TWO_PATHS.0 | of(&[EventType::Umount, EventType::Umount2]).0,
+        Self::OPEN.0
+            | Self::CHANGE.0 & !Self::TWO_PATHS.0
+            | of(&[EventType::Umount, EventType::Umount2, EventType::Chroot]).0,
     );
     pub(crate) const FD: Self = Self(Self::OPEN.0 | Self::SOCKET.0 | Self::DESCRIPTOR.0);
     pub(crate) const FILE: Self = Self(Self::OPEN.0 | Self::DESCRIPTOR.0);

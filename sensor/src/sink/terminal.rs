@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Alert, Sink};
-use crate::event::{Change, Detail, Dns, Event, Limited, Loss, SocketAddr, errno_name, flags};
+use crate::{
+    event::{Change, Detail, Dns, Event, Limited, Loss, SocketAddr, errno_name, flags},
+    rule::field,
+};
 
 /// Alerts or events as lines on standard output. A reader that goes away (a closed pipe) is an error for whoever writes.
 #[derive(Debug)]
@@ -121,6 +124,11 @@ pub fn event_line(event: &Event) -> String {
             write!(line, "{} -> {}", address(&socket.local), address(&socket.remote))
         }
         Detail::Dns(dns) => dns_line(&mut line, dns),
+        Detail::Dup(_) | Detail::Call(_) => {
+            let mut text = Vec::new();
+            field::write_arguments(event, &mut text);
+            write!(line, "{}", String::from_utf8_lossy(&text))
+        }
         Detail::Loss(loss) => loss_line(&mut line, loss),
     };
     if event.failed() {

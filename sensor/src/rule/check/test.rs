@@ -99,10 +99,6 @@ pub(crate) struct FlagTests(Vec<TableTests>);
 /// A table, and mask and value of the flags of it that count.
 type TableTests = (&'static [Flag], Vec<(u64, u64)>);
 
-/// Every table that a field may show.
-const TABLES: [&[Flag]; 7] =
-    [flags::OPEN, flags::CLONE, flags::MODE, flags::NODE, flags::AT, flags::RENAME, flags::CAPABILITIES];
-
 impl FlagTests {
     fn new(part: &str) -> Self {
         // Text that spans two names cannot be told from the bits: it is compared as text.
@@ -113,7 +109,7 @@ impl FlagTests {
             let named = table.iter().filter(|flag| flag.name.contains(part));
             named.map(|flag| (flag.mask, flag.value)).collect()
         };
-        Self(TABLES.into_iter().map(|table| (table, masks(table))).collect())
+        Self(flags::TABLES.into_iter().map(|table| (table, masks(table))).collect())
     }
 
     fn holds(&self, flags: Flags) -> Option<bool> {

@@ -88,7 +88,7 @@ fn numbers() {
 fn flags_are_tested_bit_by_bit_with_the_answers_of_their_text() {
     let words = ["O_CREAT", "O_", "O_RD", "CREAT|O", "|", "0", "", "S_ISUID", "SYNC", "CAP_SYS_ADMIN"];
     for word in [0u64, 1, 2, 0o101, 0o1102, 0o4_010_002, 0o10_000, 1 << 21] {
-        for table in TABLES {
+        for table in flags::TABLES {
             let flags = Flags { table, word, separator: "|" };
             let mut written = Vec::new();
             Value::Flags(flags).write(&mut written);

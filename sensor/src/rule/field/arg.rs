@@ -1,12 +1,14 @@
 //! The arguments of events, by event type, under the names and in the order in which other tools give them.
 
+pub(super) mod call;
 pub(super) mod change;
 mod dns;
+mod dup;
 mod unseen;
 
 use std::io::Write;
 
-use super::{Arg, event::result_name, process, socket};
+use super::{Arg, event::result_name, file, process, socket};
 use crate::{
     event::{Args, Detail, Event, EventType, Exec, Fork, Layer, Open, Socket, flags},
     rule::{
@@ -102,6 +104,7 @@ fn res(event: &Event, out: &mut Out<'_>) -> bool {
 fn fd(event: &Event, out: &mut Out<'_>) -> bool {
     match &event.detail {
         Detail::Open(_) => out.number(event.result),
+        Detail::Socket(_) if event.event_type == EventType::Socket => out.number(event.result),
         Detail::Socket(socket) => out.number(socket.fd),
         _ => false,
     }
@@ -135,6 +138,15 @@ fn addr(event: &Event, out: &mut Out<'_>) -> bool {
 
 fn socket_arg(event: &Event, out: &mut Out<'_>) -> bool {
     sock(event).is_some_and(|socket| out.number(socket.arg))
+}
+
+/// The type of a new socket without the flags that stand above it.
+fn socket_type(event: &Event, out: &mut Out<'_>) -> bool {
+    sock(event).is_some_and(|socket| out.number(socket.socket_type))
+}
+
+fn domain(event: &Event, out: &mut Out<'_>) -> bool {
+    sock(event).is_some_and(|socket| out.flags(flags::DOMAIN, socket.family.into(), "|"))
 }
 
 fn unknown(_: &Event, _: &mut Out<'_>) -> bool {
@@ -237,6 +249,15 @@ argument_tables! {
     BIND = ["res" => res, "addr" => addr, "fd" => fd];
     LISTEN = ["res" => res, "fd" => fd, "backlog" => socket_arg];
     SEND = ["res" => res, "data" => unknown, "fd" => fd, "size" => socket_arg, "tuple" => tuple];
+    RECVFROM = ["res" => res, "data" => unknown, "tuple" => tuple, "fd" => fd, "size" => socket_arg];
+    RECVMSG = [
+        "res" => res, "size" => res, "data" => unknown, "tuple" => tuple, "msgcontrol" => unknown, "fd" => fd,
+    ];
+    SOCKET = [
+        "fd" => fd, "domain" => domain, "type" => socket_type,
+        "proto" => |event, out| sock(event).is_some_and(|socket| out.number(socket.protocol)),
+        "flags" => |event, out| sock(event).is_some_and(|socket| out.flags(flags::SOCK, socket.arg.into(), "|")),
+    ];
 }
 
 fn mode(event: &Event, out: &mut Out<'_>) -> bool {
@@ -289,7 +310,14 @@ const fn table(event_type: EventType) -> &'static [Argument] {
         EventType::Listen => LISTEN,
         EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => SEND,
         EventType::Dns => dns::table(),
-        _ => change::table(event_type),
+        EventType::Recvfrom => RECVFROM,
+        EventType::Recvmsg | EventType::Recvmmsg => RECVMSG,
+        EventType::Socket => SOCKET,
+        EventType::Dup | EventType::Dup2 | EventType::Dup3 | EventType::Fcntl => dup::table(event_type),
+        _ => match change::table(event_type) {
+            [] => call::table(event_type),
+            table => table,
+        },
     }
 }
 
@@ -332,7 +360,7 @@ pub(super) fn read(event: &Event, arg: &Arg, out: &mut Out<'_>) -> bool {
 }
 
 /// `name=value name=value …`; a descriptor with what it stands for.
-pub(super) fn write_all(event: &Event, to: &mut Vec<u8>) {
+pub(crate) fn write_all(event: &Event, to: &mut Vec<u8>) {
     let mut slot = Slot::default();
     for (generation, argument) in (1..).zip(table(event.event_type)) {
         let start = to.len();
@@ -349,23 +377,15 @@ pub(super) fn write_all(event: &Event, to: &mut Vec<u8>) {
             to.truncate(start);
             continue;
         }
+        // A descriptor that is no longer (or not yet) one stands for nothing.
         if argument.name == "fd" && !event.failed() {
-            let letter = match &event.detail {
-                Detail::Socket(socket) => socket::kind(socket).map_or("?", |(_, letter)| letter),
-                _ => "f",
-            };
             // Writing to a vector cannot fail.
-            let _ = write!(to, "(<{letter}>");
+            let _ = write!(to, "(<{}>", file::kind(event).map_or("?", |(_, letter)| letter));
             let mut write = |value: Value<'_>| {
                 value.write(to);
                 true
             };
-            let out = &mut Out::new(&mut slot, u64::MAX - generation, &mut write);
-            match &event.detail {
-                Detail::Open(open) => out.known(open.path.as_bytes()),
-                Detail::Change(change) => out.known(change.path.as_bytes()),
-                _ => tuple(event, out),
-            };
+            file::show_name(event, &mut Out::new(&mut slot, u64::MAX - generation, &mut write));
             to.push(b')');
         }
     }

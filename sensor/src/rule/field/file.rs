@@ -1,10 +1,14 @@
 //! Fields of what a descriptor stands for, file or socket alike.
 
 use super::{fields, socket};
-use crate::event::{Change, Detail, Event, EventType, File, Text};
+use crate::{
+    event::{Change, Detail, Event, EventType, File, Text},
+    rule::value::Out,
+};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFDIR: u32 = 0o040_000;
+const S_IFIFO: u32 = 0o010_000;
 
 /// Whether a change was made through a descriptor: only such an event has the fields of one.
 const fn on_descriptor(event: &Event) -> bool {
@@ -17,29 +21,52 @@ fn number(event: &Event) -> Option<i64> {
         Detail::Open(_) => Some(event.result),
         Detail::Change(change) => on_descriptor(event).then_some(i64::from(change.dirfd)),
         Detail::Socket(socket) => Some(i64::from(socket.fd)),
+        Detail::Dup(dup) => Some(if event.failed() { event.result } else { dup.fd.into() }),
+        Detail::Call(call) => match event.event_type {
+            EventType::FinitModule | EventType::Setns => call.args.first().copied(),
+            _ => makes(event.event_type).map(|_| event.result),
+        },
         _ => None,
     }
+}
+
+/// Type and letter of the descriptor that a call makes which makes one and says so with numbers alone.
+const fn makes(event_type: EventType) -> Option<(&'static str, &'static str)> {
+    Some(match event_type {
+        EventType::MemfdCreate => ("memfd", "m"),
+        EventType::Bpf => ("bpf", "b"),
+        EventType::Userfaultfd => ("userfaultfd", "u"),
+        EventType::IoUringSetup => ("io_uring", "r"),
+        EventType::PerfEventOpen => ("event", "e"),
+        EventType::PidfdGetfd => ("file", "f"),
+        _ => return None,
+    })
 }
 
 fn file(event: &Event) -> Option<File> {
     match &event.detail {
         Detail::Open(open) => open.file,
         Detail::Change(change) => change.file,
+        Detail::Dup(dup) => dup.file,
+        Detail::Call(call) => call.file,
         _ => None,
     }
 }
 
 /// Type and its one-letter form.
-fn kind(event: &Event) -> Option<(&'static str, &'static str)> {
+pub(super) fn kind(event: &Event) -> Option<(&'static str, &'static str)> {
     match &event.detail {
         Detail::Open(open) if open.file.is_some_and(|file| file.mode & S_IFMT == S_IFDIR) => {
             Some(("directory", "d"))
         }
         Detail::Open(_) => Some(("file", "f")),
-        Detail::Change(change) => match change.file?.mode & S_IFMT {
-            S_IFDIR => Some(("directory", "d")),
-            _ => Some(("file", "f")),
-        },
+        Detail::Call(call) if call.file.is_none() => makes(event.event_type),
+        Detail::Dup(dup) if dup.socket.is_some() => socket::socket(event).and_then(socket::kind),
+        Detail::Change(_) | Detail::Dup(_) | Detail::Call(_) => Some(match file(event)?.mode & S_IFMT {
+            S_IFDIR => ("directory", "d"),
+            S_IFIFO => ("fifo", "p"),
+            _ => ("file", "f"),
+        }),
         _ => socket::socket(event).and_then(socket::kind),
     }
 }
@@ -51,8 +78,21 @@ fn path(event: &Event) -> Option<&[u8]> {
         Detail::Change(change) if on_descriptor(event) => {
             Some(change.path.as_bytes()).filter(|path| !path.is_empty())
         }
+        Detail::Dup(dup) => Some(dup.path.as_bytes()).filter(|path| !path.is_empty()),
+        Detail::Call(call) => {
+            let name = if event.event_type == EventType::MemfdCreate { &call.text } else { &call.path };
+            Some(name.as_bytes()).filter(|path| !path.is_empty())
+        }
         _ => None,
     }
+}
+
+/// A file's path, a unix socket's path, or `client:port->server:port`.
+pub(super) fn show_name(event: &Event, out: &mut Out<'_>) -> bool {
+    if socket::show_name(event, out) {
+        return true;
+    }
+    out.maybe(path(event))
 }
 
 /// Everything before the last slash; `/` for what lies in the root.
@@ -97,29 +137,25 @@ fields! {
     FIELDS;
     /// Descriptor; a negative errno where an open failed.
     "fd.num" Number None FD => |event, _, out| out.maybe_number(number(event));
-    /// `file`, `directory`, `ipv4`, `ipv6` or `unix`.
+    /// `file`, `directory`, `fifo`, `ipv4`, `ipv6`, `unix`, `memfd`, `bpf` …
     "fd.type" Text None FD => |event, _, out| out.maybe(kind(event).map(|(name, _)| name.as_bytes()));
-    /// `f`, `d`, `4`, `6` or `u`.
+    /// `f`, `d`, `p`, `4`, `6`, `u`, `m`, `b` …
     "fd.typechar" Text None FD => |event, _, out| out.maybe(kind(event).map(|(_, letter)| letter.as_bytes()));
     /// A file's path, a unix socket's path, or `client:port->server:port`.
-    "fd.name" Text None FD => |event, _, out| match &event.detail {
-        Detail::Socket(_) | Detail::Dns(_) => socket::show_name(event, out),
-        _ => out.maybe(path(event)),
-    };
+    "fd.name" Text None FD => |event, _, out| show_name(event, out);
     /// The same before links were followed, where that is known.
     "fd.nameraw" Text None FD => |event, _, out| match &event.detail {
         Detail::Open(open) => out.known(open.name.as_ref().unwrap_or(&open.path).as_bytes()),
-        Detail::Socket(_) | Detail::Dns(_) => socket::show_name(event, out),
-        _ => out.maybe(path(event)),
+        _ => show_name(event, out),
     };
     /// Directory of a file.
     "fd.directory" Text None FILE => |event, _, out| path(event).is_some_and(|path| out.known(directory(path)));
     /// File name without its directory.
     "fd.filename" Text None FILE => |event, _, out| path(event).is_some_and(|path| out.known(file_name(path)));
     /// Inode number of a file or a socket.
-    "fd.ino" Number None FD => |event, _, out| match &event.detail {
-        Detail::Socket(socket) => out.wide(socket.ino),
-        _ => file(event).is_some_and(|file| out.wide(file.ino)),
+    "fd.ino" Number None FD => |event, _, out| match socket::socket(event) {
+        Some(socket) => out.wide(socket.ino),
+        None => file(event).is_some_and(|file| out.wide(file.ino)),
     };
     /// Device number of a file.
     "fd.dev" Number None FILE => |event, _, out| file(event).is_some_and(|file| out.number(file.dev));

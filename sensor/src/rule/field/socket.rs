@@ -16,6 +16,7 @@ pub(super) fn socket(event: &Event) -> Option<&Socket> {
     match &event.detail {
         Detail::Socket(socket) => Some(socket),
         Detail::Dns(dns) => Some(&dns.socket),
+        Detail::Dup(dup) => dup.socket.as_ref(),
         _ => None,
     }
 }
@@ -192,7 +193,7 @@ fields! {
     "fd.connected" Bool None SOCKET => |event, _, out| connected(event).is_some_and(|is| out.bool(is));
     /// Whether the call gave the descriptor another name.
     "fd.name_changed" Bool None FD => |event, _, out| match &event.detail {
-        Detail::Open(_) | Detail::Change(_) => out.bool(false),
+        Detail::Open(_) | Detail::Change(_) | Detail::Dup(_) | Detail::Call(_) => out.bool(false),
         Detail::Socket(_) => out.bool(!event.failed() && event.event_type != EventType::Listen),
         _ => false,
     };

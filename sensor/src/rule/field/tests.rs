@@ -1,5 +1,7 @@
 //! Every field of one event of each family, and how names lead to them.
 
+mod calls;
+
 use super::*;
 use crate::rule::testing::event;
 

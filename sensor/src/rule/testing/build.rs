@@ -1,6 +1,7 @@
 //! Flat maps of fields into events. What is set is read back through the field table: an event that cannot say what
 //! its author wrote is an error, never a test that passes for the wrong reason.
 
+mod call;
 mod change;
 mod dns;
 mod object;
@@ -12,13 +13,14 @@ use std::{net::IpAddr, sync::Arc};
 use self::subject::{comm_of, first_replaced};
 use crate::{
     event::{
-        Args, Category, Comm, Detail, Event, EventType, Exec, Exit, File, Fork, Layer, Loss, Open, Process,
+        Args, Call, Comm, Detail, Dup, Event, EventType, Exec, Exit, File, Fork, Layer, Loss, Open, Process,
         ProcessKey, Socket, Task, errno_name, flags,
     },
     rule::{
         diagnostic::Span,
         document::duration,
-        field::{Reading, Unknown},
+        field::{Reading, Unknown, parts},
+        types::TypeSet,
         yaml::Node,
     },
 };
@@ -180,28 +182,26 @@ fn event(pairs: &[Pair<'_>], span: Span, number: u64, elapsed: u64) -> Built<Eve
 
 /// An empty detail of the right family; `None` for what the sensor does not see.
 fn detail(event_type: EventType) -> Option<Detail> {
+    use EventType as E;
     Some(match event_type {
-        EventType::Execve | EventType::Execveat => Detail::Exec(Exec::default()),
-        EventType::Fork | EventType::Vfork | EventType::Clone | EventType::Clone3 => {
-            Detail::Fork(Fork::default())
-        }
-        EventType::Procexit => Detail::Exit(Exit::default()),
-        EventType::Loss => Detail::Loss(Loss::default()),
-        EventType::Open
-        | EventType::Openat
-        | EventType::Openat2
-        | EventType::Creat
-        | EventType::OpenByHandleAt => {
+        E::Execve | E::Execveat => Detail::Exec(Exec::default()),
+        E::Fork | E::Vfork | E::Clone | E::Clone3 => Detail::Fork(Fork::default()),
+        E::Procexit => Detail::Exit(Exit::default()),
+        E::Loss => Detail::Loss(Loss::default()),
+        E::Open | E::Openat | E::Openat2 | E::Creat | E::OpenByHandleAt => {
             Detail::Open(Open { file: Some(File::default()), dirfd: -100, ..Open::default() })
         }
-        _ if event_type.category() == Category::File && event_type.is_seen() => {
-            Detail::Change(change::empty(event_type))
-        }
-        EventType::Dns => Detail::Dns(Box::new(dns::empty())),
-        _ if event_type.is_seen() => {
-            let server = matches!(event_type, EventType::Accept | EventType::Accept4 | EventType::Listen);
+        E::Dns => Detail::Dns(Box::new(dns::empty())),
+        E::Dup | E::Dup2 | E::Dup3 | E::Fcntl => Detail::Dup(Dup { old_fd: 3, ..Dup::default() }),
+        _ if !parts(event_type).is_empty() => Detail::Call(Call::default()),
+        _ if TypeSet::SOCKET.contains(event_type) => {
+            let server = matches!(
+                event_type,
+                E::Accept | E::Accept4 | E::Listen | E::Recvfrom | E::Recvmsg | E::Recvmmsg
+            );
             Detail::Socket(Socket { fd: 3, family: 2, socket_type: 1, server, ..Socket::default() })
         }
+        _ if event_type.is_seen() => Detail::Change(change::empty(event_type)),
         _ => return None,
     })
 }
@@ -256,6 +256,8 @@ impl Draft {
                 Detail::Open(_) => self.set_file(pair),
                 Detail::Change(_) => self.set_change(pair),
                 Detail::Socket(_) | Detail::Dns(_) => self.set_socket(pair),
+                Detail::Dup(_) => self.set_dup(pair),
+                Detail::Call(_) => self.set_call(pair),
                 _ => problem(pair.span, "an event of this type has no descriptor"),
             },
             Some("dns") => self.set_dns(pair),
@@ -326,6 +328,9 @@ impl Draft {
             ("evt.arg.status", Detail::Exit(exit)) => exit.status = pair.number()?,
             ("evt.arg.size" | "evt.arg.backlog", Detail::Socket(socket)) => socket.arg = pair.number()?,
             (name, Detail::Change(_)) if name.starts_with("evt.arg.") => return self.set_change(pair),
+            (name, Detail::Dup(_)) if name.starts_with("evt.arg.") => return self.set_dup(pair),
+            (name, Detail::Call(_)) if name.starts_with("evt.arg.") => return self.set_call(pair),
+            (name, Detail::Socket(_)) if name.starts_with("evt.arg.") => return self.set_socket(pair),
             _ => return unsettable(pair),
         }
         Ok(())

@@ -33,7 +33,7 @@ impl Low {
         to as u32
     }
 
-    fn put_words(&mut self, words: &[u32]) -> u32 {
+    pub(crate) fn put_words(&mut self, words: &[u32]) -> u32 {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.put(&bytes)
     }

@@ -8,7 +8,7 @@
     reason = "a helper that cannot go on dies, and its test fails"
 )]
 
-mod change;
+mod call;
 mod compat;
 mod file;
 mod net;
@@ -80,7 +80,7 @@ fn main() {
         let Outcome(result, more) = file::step(&name, &mut args)
             .or_else(|| net::step(&name, &mut args))
             .or_else(|| process::step(&name, &mut args))
-            .or_else(|| change::step(&name, &mut args))
+            .or_else(|| call::step(&name, &mut args))
             .or_else(|| compat::step(&name, &mut args))
             .unwrap_or_else(|| panic!("no such step: {name}"));
         say(&format!("{{\"step\":\"{name}\",\"result\":{result}{more}}}"));

@@ -3,6 +3,7 @@
 use std::{
     mem::{offset_of, size_of, zeroed},
     net::SocketAddr,
+    ptr::null_mut,
 };
 
 use crate::{Args, Outcome};
@@ -114,6 +115,28 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
             .into()
         }
         "sendmsg" | "sendmmsg" => send_message(name == "sendmmsg", args),
+        // `recvfrom FD WITH-ADDRESS`: what has come already.
+        "recvfrom" => {
+            let (fd, asks) = (args.number() as i32, args.number() != 0);
+            let mut from = Address::parse("0.0.0.0:0");
+            from.1 = size_of::<libc::sockaddr_storage>() as u32;
+            let mut bytes = [0_u8; 64];
+            let (at, len) = if asks { (from.at(), &raw mut from.1) } else { (null_mut(), null_mut()) };
+            // SAFETY: buffer, address and lengths belong together.
+            let got = unsafe {
+                libc::recvfrom(fd, bytes.as_mut_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT, at, len)
+            };
+            Outcome(Outcome::from(got as i64).0, String::new())
+        }
+        "recvmsg" => receive_message(args.number() as i32),
+        // `sendto-port-of FD OTHER IP`: one byte to the port that another descriptor is bound to.
+        "sendto-port-of" => {
+            let (fd, other, ip) = (args.number() as i32, args.number() as i32, args.text());
+            let mut to = Address::parse(&format!("{ip}:{}", port(other)));
+            // SAFETY: the buffer has the length that is given.
+            let sent = unsafe { libc::sendto(fd, c"x".as_ptr().cast(), 1, 0, to.at(), to.1) };
+            Outcome(Outcome::from(sent as i64).0, local_port(fd))
+        }
         // The end of a connection that this process will have as its own descriptor.
         "port-of" => {
             let fd = args.number() as i32;
@@ -141,6 +164,21 @@ fn accepted(call: i64, fd: i32, flags: i64) -> Outcome {
     let new = unsafe { libc::syscall(call, fd, 0, 0, flags) };
     let outcome = Outcome::from(new);
     if new < 0 { outcome } else { Outcome(new, local_port(new as i32)) }
+}
+
+fn receive_message(fd: i32) -> Outcome {
+    let mut from = Address::parse("0.0.0.0:0");
+    let mut bytes = [0_u8; 64];
+    let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+    // SAFETY: all zero is a valid message.
+    let mut message: libc::msghdr = unsafe { zeroed() };
+    message.msg_name = from.at().cast();
+    message.msg_namelen = size_of::<libc::sockaddr_storage>() as u32;
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    // SAFETY: the message points to what lives until here.
+    let got = unsafe { libc::recvmsg(fd, &raw mut message, libc::MSG_DONTWAIT) };
+    Outcome(Outcome::from(got as i64).0, String::new())
 }
 
 fn send_message(many: bool, args: &mut Args) -> Outcome {

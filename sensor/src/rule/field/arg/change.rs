@@ -1,4 +1,4 @@
-//! The arguments of calls that change names and files.
+//! The arguments of calls that change names and files, mounts and roots included.
 
 use super::{Argument, descriptor, res};
 use crate::{
@@ -52,6 +52,9 @@ pub(crate) const fn mode_flags(event_type: EventType) -> &'static [flags::Flag] 
 pub(crate) const fn call_flags(event_type: EventType) -> &'static [flags::Flag] {
     match event_type {
         EventType::Renameat2 => flags::RENAME,
+        EventType::Mount => flags::MOUNT,
+        EventType::Umount2 => flags::UMOUNT,
+        EventType::MoveMount => flags::MOVE_MOUNT,
         _ => flags::AT,
     }
 }
@@ -70,6 +73,11 @@ fn gid(event: &Event, out: &mut Out<'_>) -> bool {
 
 fn dev(event: &Event, out: &mut Out<'_>) -> bool {
     change(event).is_some_and(|change| out.maybe_number(change.dev))
+}
+
+fn fs_type(event: &Event, out: &mut Out<'_>) -> bool {
+    let name = change(event).and_then(|change| change.fs_type.as_ref());
+    name.is_some_and(|name| out.known(Text::as_bytes(name)))
 }
 
 super::argument_tables! {
@@ -102,12 +110,20 @@ super::argument_tables! {
     FCHOWNAT = [
         "res" => res, "dirfd" => dirfd, "pathname" => path, "uid" => uid, "gid" => gid, "flags" => at_flags,
     ];
+    MOUNT = ["res" => res, "dev" => path, "dir" => new_path, "type" => fs_type, "flags" => at_flags];
+    MOVE_MOUNT = [
+        "res" => res, "from_dirfd" => dirfd, "from_path" => path, "to_dirfd" => new_dirfd, "to_path" => new_path,
+        "flags" => at_flags,
+    ];
+    UMOUNT = ["res" => res, "name" => path];
+    UMOUNT2 = ["res" => res, "name" => path, "flags" => at_flags];
+    PIVOT_ROOT = ["res" => res, "new_root" => path, "put_old" => new_path];
 }
 
 /// The arguments of an event type of this family.
 pub(super) const fn table(event_type: EventType) -> &'static [Argument] {
     match event_type {
-        EventType::Unlink | EventType::Rmdir => UNLINK,
+        EventType::Unlink | EventType::Rmdir | EventType::Chroot => UNLINK,
         EventType::Unlinkat => UNLINKAT,
         // A hard link has the same.
         EventType::Rename | EventType::Link => RENAME,
@@ -127,6 +143,11 @@ pub(super) const fn table(event_type: EventType) -> &'static [Argument] {
         EventType::Chown | EventType::Lchown => CHOWN,
         EventType::Fchown => FCHOWN,
         EventType::Fchownat => FCHOWNAT,
+        EventType::Mount => MOUNT,
+        EventType::MoveMount => MOVE_MOUNT,
+        EventType::Umount => UMOUNT,
+        EventType::Umount2 => UMOUNT2,
+        EventType::PivotRoot => PIVOT_ROOT,
         _ => &[],
     }
 }

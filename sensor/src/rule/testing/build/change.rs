@@ -11,7 +11,16 @@ pub(super) fn empty(event_type: EventType) -> Change {
     use EventType as E;
     let two = matches!(
         event_type,
-        E::Rename | E::Renameat | E::Renameat2 | E::Link | E::Linkat | E::Symlink | E::Symlinkat
+        E::Rename
+            | E::Renameat
+            | E::Renameat2
+            | E::Link
+            | E::Linkat
+            | E::Symlink
+            | E::Symlinkat
+            | E::Mount
+            | E::MoveMount
+            | E::PivotRoot
     );
     let mode = matches!(
         event_type,
@@ -41,15 +50,18 @@ impl Draft {
         let symlink = matches!(event_type, EventType::Symlink | EventType::Symlinkat);
         // Which of two paths a field means: the one that is there already, or the new one.
         let is_new = match pair.name {
-            "evt.arg.newpath" | "evt.arg.linkpath" => true,
+            "evt.arg.newpath" | "evt.arg.linkpath" | "evt.arg.dir" | "evt.arg.to_path"
+            | "evt.arg.put_old" => true,
             "fs.path.target" | "fs.path.targetraw" => !symlink,
             "fs.path.source" | "fs.path.sourceraw" => symlink,
             _ => false,
         };
         match pair.name {
+            "evt.arg.dev" if change.dev.is_some() => change.dev = Some(pair.number()?),
             "evt.arg.path" | "evt.arg.name" | "evt.arg.filename" | "evt.arg.pathname" | "evt.arg.oldpath"
-            | "evt.arg.newpath" | "evt.arg.target" | "evt.arg.linkpath" | "fs.path.name"
-            | "fs.path.source" | "fs.path.target" | "fd.name" => {
+            | "evt.arg.newpath" | "evt.arg.target" | "evt.arg.linkpath" | "evt.arg.dev" | "evt.arg.dir"
+            | "evt.arg.from_path" | "evt.arg.to_path" | "evt.arg.new_root" | "evt.arg.put_old"
+            | "fs.path.name" | "fs.path.source" | "fs.path.target" | "fd.name" => {
                 if is_new {
                     (change.new_path, change.new_name) = (Some(text()), Some(text()));
                 } else {
@@ -77,7 +89,7 @@ impl Draft {
             "evt.arg.mode" => change.mode = Some(pair.flags(mode_flags(event_type))? as u32),
             "evt.arg.uid" => change.uid = Some(pair.number()?),
             "evt.arg.gid" => change.gid = Some(pair.number()?),
-            "evt.arg.dev" => change.dev = Some(pair.number()?),
+            "evt.arg.type" => change.fs_type = Some(text()),
             _ => return unsettable(pair),
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Built, Draft, Pair, Problem, layer, unsettable};
 use crate::{
-    event::{Detail, EventType, HostNames, Layer, Peer, SocketAddr, Text},
+    event::{Detail, Dup, EventType, HostNames, Layer, Peer, SocketAddr, Text, flags},
     rule::diagnostic::Span,
 };
 
@@ -35,7 +35,7 @@ impl Draft {
     pub(super) fn set_socket(&mut self, pair: &Pair<'_>) -> Built<()> {
         let event_type = self.event.event_type;
         let socket = match &mut self.event.detail {
-            Detail::Socket(socket) => socket,
+            Detail::Socket(socket) | Detail::Dup(Dup { socket: Some(socket), .. }) => socket,
             Detail::Dns(dns) => &mut dns.socket,
             _ => return unsettable(pair),
         };
@@ -115,6 +115,10 @@ impl Draft {
                     _ => 1,
                 }
             }
+            "evt.arg.domain" => socket.family = pair.flags(flags::DOMAIN)? as u16,
+            "evt.arg.type" => socket.socket_type = pair.number()?,
+            "evt.arg.proto" => socket.protocol = pair.number()?,
+            "evt.arg.fd" => self.event.result = pair.number()?,
             "fd.is_server" | "fd.connected" | "fd.sockfamily" => {}
             _ => return unsettable(pair),
         }

@@ -1,0 +1,58 @@
+//! Where datagrams go, and where they come from.
+
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use sensor_common::{Kind, Net, syscalls};
+
+use crate::{
+    kernel::{fd_sock, read_user},
+    record::{emit_call, filtered},
+    syscall::{Call, UserAddr},
+};
+
+/// `sendto`, `sendmsg` and `sendmmsg` (its first message) with a destination, when they end: that is, datagrams of
+/// unconnected sockets. Sends on connected sockets repeat what `connect` said and are not looked at.
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    if call.number() == syscalls::SENDTO {
+        let to = UserAddr { at: call.arg(4), len: call.arg(5) as u32 };
+        return datagram(call, Kind::NetSend, to, call.arg(2) as u32);
+    }
+    datagram(call, Kind::NetSend, UserAddr::of_message(call), 0)
+}
+
+/// `recvfrom`, `recvmsg` and `recvmmsg` (its first message) that ask where data came from and are told, when they end: that
+/// is, datagrams of unconnected sockets. A call that failed got no data and is not looked at.
+#[btf_tracepoint(function = "sys_exit")]
+fn sx_net_receive(ctx: BtfTracePointContext) -> i32 {
+    let call = Call::new(&ctx);
+    let from = if call.number() == syscalls::RECVFROM {
+        let len = call.arg(5);
+        UserAddr { at: call.arg(4), len: if len == 0 { 0 } else { read_user(len).unwrap_or(0) } }
+    } else {
+        UserAddr::of_message(call)
+    };
+    // The kernel sets the length to zero where the other end is known already.
+    let told = call.result() >= 0 && from.len != 0;
+    let size = if call.number() == syscalls::RECVFROM { call.arg(2) as u32 } else { 0 };
+    datagram(call, Kind::NetReceive, UserAddr { at: if told { from.at } else { 0 }, ..from }, size)
+}
+
+#[inline(always)]
+fn datagram(call: Call, kind: Kind, end: UserAddr, size: u32) -> i32 {
+    if end.at == 0 {
+        filtered(kind);
+        return 0;
+    }
+    emit_call::<Net>(kind, call, |record| {
+        let fd = call.arg(0) as i32;
+        record.body::<Net>().fd = fd;
+        // What is no socket still leaves a record with the result.
+        let Some(sock) = fd_sock(call.task, fd) else { return Some(()) };
+        sock.describe(record);
+        end.remote(record, sock);
+        record.body::<Net>().arg = size;
+        Some(())
+    });
+    0
+}

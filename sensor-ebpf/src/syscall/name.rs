@@ -1,0 +1,73 @@
+//! Names that callers pass, each with the directory at which it starts.
+
+use sensor_common::{CALLER_DIR, FileChange, Text, text};
+
+use super::Call;
+use crate::{
+    kernel::{Task, append_relative_dir, read_user},
+    record::Record,
+};
+
+/// Longest path (`PATH_MAX`).
+pub(crate) const PATH: u32 = 4096;
+
+/// A name, and the directory at which it starts where it is relative.
+pub(crate) struct Name {
+    dirfd: i32,
+    name: u64,
+}
+
+impl Name {
+    /// Argument `n`, relative to the working directory.
+    #[inline(always)]
+    pub(crate) fn of(call: Call, n: u32) -> Self {
+        Self { dirfd: CALLER_DIR, name: call.arg(n) }
+    }
+
+    /// Argument `n + 1`, relative to the directory that is argument `n`.
+    #[inline(always)]
+    pub(crate) fn at(call: Call, n: u32) -> Self {
+        Self { dirfd: call.arg(n) as i32, name: call.arg(n + 1) }
+    }
+
+    /// Makes it the record's `name`.
+    #[inline(always)]
+    pub(crate) fn write_old(self, record: &mut Record, task: Task) {
+        record.body::<FileChange>().dirfd = self.dirfd;
+        let (name, dir) = self.append(record, task);
+        let body = record.body::<FileChange>();
+        body.name = name;
+        body.dir = dir;
+    }
+
+    /// Makes it the record's `new_name`.
+    #[inline(always)]
+    pub(crate) fn write_new(self, record: &mut Record, task: Task) {
+        record.body::<FileChange>().new_dirfd = self.dirfd;
+        let (name, dir) = self.append(record, task);
+        let body = record.body::<FileChange>();
+        body.new_name = name;
+        body.new_dir = dir;
+    }
+
+    /// Makes it the record's `name` as text that starts nowhere: what a symbolic link holds, the source of a mount. A null
+    /// pointer is an empty one.
+    #[inline(always)]
+    pub(crate) fn write_text(self, record: &mut Record) {
+        if self.name != 0 {
+            let name = record.append_user_str(self.name, PATH);
+            record.body::<FileChange>().name = name;
+        }
+    }
+
+    /// The name and, where it is relative, its directory; one that cannot be resolved is marked as such.
+    #[inline(always)]
+    fn append(self, record: &mut Record, task: Task) -> (Text, Text) {
+        let text = record.append_user_str(self.name, PATH);
+        if read_user(self.name).unwrap_or(0_u8) == b'/' {
+            return (text, Text { len: 0, flags: 0 });
+        }
+        let unknown = Text { len: 0, flags: text::FAULT };
+        (text, append_relative_dir(record, task, self.dirfd).unwrap_or(unknown))
+    }
+}
