@@ -62,6 +62,7 @@ offsets! {
     task_exit_code: "task_struct.exit_code" Always;
     task_loginuid: "task_struct.loginuid" Optional;
     task_cgroups: "task_struct.cgroups" Optional;
+    task_stack: "task_struct.stack" Optional;
     task_ti_status: "task_struct.thread_info.status" Always;
     cred_uid: "cred.uid" Always;
     cred_gid: "cred.gid" Always;
@@ -153,6 +154,7 @@ offsets! {
     unix_address_len: "unix_address.len" Optional;
     unix_address_name: "unix_address.name" Optional;
     regs_syscall: "pt_regs.orig_ax" Always;
+    regs_size: "sizeof pt_regs" Optional;
     regs_0: "pt_regs.di" Always;
     regs_1: "pt_regs.si" Always;
     regs_2: "pt_regs.dx" Always;

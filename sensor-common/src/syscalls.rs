@@ -8,6 +8,8 @@ pub const FIRST_COMPAT: u32 = 512;
 pub const FIRST_SOCKETCALL: u32 = 1024;
 /// 32-bit `socketcall`.
 pub const SOCKETCALL: u32 = 102;
+/// The last call of Linux 5.10, `process_madvise`. Later ones may be missing.
+pub const LAST_OF_5_10: u32 = 440;
 /// Marks the numbers of x32 callers.
 pub const X32: u32 = 1 << 30;
 /// Calls that 32-bit callers alone have are known by their 32-bit number behind this one.
@@ -19,6 +21,9 @@ macro_rules! syscalls {
 
         /// (number, 32-bit number, number inside `socketcall`) of every call that a program exists for.
         pub const TABLE: &[(u32, Option<u32>, Option<u32>)] = &[$(($number, option!($compat), option!($socketcall)),)*];
+
+        /// (number, name in capital letters) of the same.
+        pub const NAMES: &[(u32, &str)] = &[$(($number, stringify!($name)),)*];
     };
 }
 

@@ -4,18 +4,16 @@
 //! record has the caller's string (another thread may have changed it meanwhile) and, for a relative one, the directory at
 //! which it starts, from the kernel's dentries. Symlinks stay unresolved. Missed: the same through `io_uring`.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{CALLER_DIR, FileChange, Kind, syscalls};
 
 use crate::{
     kernel::{append_path, fd_file},
     record::{Record, emit_call},
-    syscall::{Call, Name},
+    syscall::{Call, Name, on_end},
 };
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_remove(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn file_remove(call: Call) {
     change(call, Kind::FileRemove, |record| {
         if call.number() == syscalls::UNLINKAT {
             record.body::<FileChange>().flags = call.arg(2) as u32;
@@ -27,9 +25,10 @@ fn sx_file_remove(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_rename(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_file_remove, fx_file_remove, file_remove);
+
+#[inline(always)]
+fn file_rename(call: Call) {
     change(call, Kind::FileRename, |record| {
         let (old, new, flags) = match call.number() {
             syscalls::RENAMEAT2 => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),
@@ -43,10 +42,11 @@ fn sx_file_rename(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
+on_end!(sx_file_rename, fx_file_rename, file_rename);
+
 /// What a symbolic link holds is text and no path: it is not resolved at any directory.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_link(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn file_link(call: Call) {
     change(call, Kind::FileLink, |record| {
         let (old, new, flags) = match call.number() {
             syscalls::LINKAT => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),
@@ -64,9 +64,10 @@ fn sx_file_link(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_make(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_file_link, fx_file_link, file_link);
+
+#[inline(always)]
+fn file_make(call: Call) {
     change(call, Kind::FileMake, |record| {
         let (name, mode, dev) = match call.number() {
             syscalls::MKNODAT => (Name::at(call, 0), call.arg(2), call.arg(3)),
@@ -83,9 +84,10 @@ fn sx_file_make(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_mode(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_file_make, fx_file_make, file_make);
+
+#[inline(always)]
+fn file_mode(call: Call) {
     change(call, Kind::FileMode, |record| {
         let (name, mode, flags) = match call.number() {
             syscalls::FCHMODAT2 => (Name::at(call, 0), call.arg(2), call.arg(3)),
@@ -103,9 +105,10 @@ fn sx_file_mode(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_owner(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_file_mode, fx_file_mode, file_mode);
+
+#[inline(always)]
+fn file_owner(call: Call) {
     change(call, Kind::FileOwner, |record| {
         let (name, uid, gid, flags) = match call.number() {
             syscalls::FCHOWNAT => (Name::at(call, 0), call.id(2), call.id(3), call.arg(4)),
@@ -123,14 +126,15 @@ fn sx_file_owner(ctx: BtfTracePointContext) -> i32 {
     })
 }
 
+on_end!(sx_file_owner, fx_file_owner, file_owner);
+
 #[inline(always)]
-fn change(call: Call, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) -> i32 {
+fn change(call: Call, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
     emit_call::<FileChange>(kind, call, |record| {
         record.body::<FileChange>().dirfd = CALLER_DIR;
         record.body::<FileChange>().new_dirfd = CALLER_DIR;
         fill(record)
     });
-    0
 }
 
 /// A call on a descriptor: its file, whose path is the kernel's own. One that is not open leaves its number.

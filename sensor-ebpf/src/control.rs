@@ -3,71 +3,81 @@
 //! Since 5.5 as BTF programs, when the call ends. Registers cannot be changed by another thread; the few strings and structs
 //! that are read as well can. Process ids are those of the caller's own pid namespace.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, SysCall, syscalls};
 
 use crate::{
     kernel::{append_path, fd_file, read_user},
     record::{Record, emit_call},
-    syscall::{Call, PATH},
+    syscall::{Call, PATH, on_end},
 };
 
 const PR_SET_NAME: u64 = 15;
 /// Longest name of a task, of a module (`MODULE_NAME_LEN`) and of a `memfd` (`NAME_MAX`), each with its end.
 const NAME: u32 = 256;
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_proc_trace(ctx: BtfTracePointContext) -> i32 {
-    numbers(Call::new(&ctx), Kind::ProcTrace)
+#[inline(always)]
+fn proc_trace(call: Call) {
+    numbers(call, Kind::ProcTrace);
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_proc_signal(ctx: BtfTracePointContext) -> i32 {
-    numbers(Call::new(&ctx), Kind::ProcSignal)
+on_end!(sx_proc_trace, fx_proc_trace, proc_trace);
+
+#[inline(always)]
+fn proc_signal(call: Call) {
+    numbers(call, Kind::ProcSignal);
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_kernel_bpf(ctx: BtfTracePointContext) -> i32 {
-    numbers(Call::new(&ctx), Kind::KernelBpf)
+on_end!(sx_proc_signal, fx_proc_signal, proc_signal);
+
+#[inline(always)]
+fn kernel_bpf(call: Call) {
+    numbers(call, Kind::KernelBpf);
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_kernel_keys(ctx: BtfTracePointContext) -> i32 {
-    numbers(Call::new(&ctx), Kind::KernelKeys)
+on_end!(sx_kernel_bpf, fx_kernel_bpf, kernel_bpf);
+
+#[inline(always)]
+fn kernel_keys(call: Call) {
+    numbers(call, Kind::KernelKeys);
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_mem_fault(ctx: BtfTracePointContext) -> i32 {
-    numbers(Call::new(&ctx), Kind::MemFault)
+on_end!(sx_kernel_keys, fx_kernel_keys, kernel_keys);
+
+#[inline(always)]
+fn mem_fault(call: Call) {
+    numbers(call, Kind::MemFault);
 }
+
+on_end!(sx_mem_fault, fx_mem_fault, mem_fault);
 
 /// Every program that is started does it a few times: for rules that ask for it alone.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_mem_protect(ctx: BtfTracePointContext) -> i32 {
-    numbers(Call::new(&ctx), Kind::MemProtect)
+#[inline(always)]
+fn mem_protect(call: Call) {
+    numbers(call, Kind::MemProtect);
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_mem_create(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_mem_protect, fx_mem_protect, mem_protect);
+
+#[inline(always)]
+fn mem_create(call: Call) {
     send(call, Kind::MemCreate, |record| text(record, call.arg(0), NAME));
-    0
 }
+
+on_end!(sx_mem_create, fx_mem_create, mem_create);
 
 /// Of the options only `PR_SET_NAME` has a string.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_proc_control(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn proc_control(call: Call) {
     send(call, Kind::ProcControl, |record| {
         if call.arg(0) == PR_SET_NAME { text(record, call.arg(1), NAME) } else { Some(()) }
     });
-    0
 }
 
+on_end!(sx_proc_control, fx_proc_control, proc_control);
+
 /// What is loaded is known by its file where there is one: `init_module` has the module in memory.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_kernel_mod(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn kernel_mod(call: Call) {
     send(call, Kind::KernelMod, |record| match call.number() {
         syscalls::DELETE_MODULE => text(record, call.arg(0), NAME),
         syscalls::FINIT_MODULE => {
@@ -81,13 +91,13 @@ fn sx_kernel_mod(ctx: BtfTracePointContext) -> i32 {
         }
         _ => text(record, call.arg(2), PATH),
     });
-    0
 }
 
+on_end!(sx_kernel_mod, fx_kernel_mod, kernel_mod);
+
 /// The kind of event and its configuration begin `struct perf_event_attr`.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_kernel_perf(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn kernel_perf(call: Call) {
     send(call, Kind::KernelPerf, |record| {
         let attr = call.arg(0);
         let kind = u64::from(read_user::<u32>(attr).unwrap_or(0));
@@ -96,13 +106,13 @@ fn sx_kernel_perf(ctx: BtfTracePointContext) -> i32 {
         *last = kind << 32 | config;
         Some(())
     });
-    0
 }
 
+on_end!(sx_kernel_perf, fx_kernel_perf, kernel_perf);
+
 /// The kernel has written into `struct io_uring_params` what it made.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_kernel_uring(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn kernel_uring(call: Call) {
     send(call, Kind::KernelUring, |record| {
         let params = call.arg(1);
         let member = |at: u64| u64::from(read_user::<u32>(params + at).unwrap_or(0));
@@ -113,13 +123,13 @@ fn sx_kernel_uring(ctx: BtfTracePointContext) -> i32 {
         *features = member(20);
         Some(())
     });
-    0
 }
 
+on_end!(sx_kernel_uring, fx_kernel_uring, kernel_uring);
+
 #[inline(always)]
-fn numbers(call: Call, kind: Kind) -> i32 {
+fn numbers(call: Call, kind: Kind) {
     send(call, kind, |_| Some(()));
-    0
 }
 
 /// Sends the record of a call: its arguments, then what `more` adds.

@@ -1,19 +1,17 @@
 //! Where datagrams go, and where they come from.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, Net, syscalls};
 
 use crate::{
     kernel::{fd_sock, read_user},
     record::{emit_call, filtered},
-    syscall::{Call, UserAddr},
+    syscall::{Call, UserAddr, on_end},
 };
 
 /// `sendto`, `sendmsg` and `sendmmsg` (its first message) with a destination, when they end: that is, datagrams of
 /// unconnected sockets. Sends on connected sockets repeat what `connect` said and are not looked at.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_send(call: Call) {
     if call.number() == syscalls::SENDTO {
         let to = UserAddr { at: call.arg(4), len: call.arg(5) as u32 };
         return datagram(call, Kind::NetSend, to, call.arg(2) as u32);
@@ -21,11 +19,12 @@ fn sx_net_send(ctx: BtfTracePointContext) -> i32 {
     datagram(call, Kind::NetSend, UserAddr::of_message(call), 0)
 }
 
+on_end!(sx_net_send, fx_net_send, net_send);
+
 /// `recvfrom`, `recvmsg` and `recvmmsg` (its first message) that ask where data came from and are told, when they end: that
 /// is, datagrams of unconnected sockets. A call that failed got no data and is not looked at.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_receive(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_receive(call: Call) {
     let from = if call.number() == syscalls::RECVFROM {
         let len = call.arg(5);
         UserAddr { at: call.arg(4), len: if len == 0 { 0 } else { read_user(len).unwrap_or(0) } }
@@ -38,11 +37,13 @@ fn sx_net_receive(ctx: BtfTracePointContext) -> i32 {
     datagram(call, Kind::NetReceive, UserAddr { at: if told { from.at } else { 0 }, ..from }, size)
 }
 
+on_end!(sx_net_receive, fx_net_receive, net_receive);
+
 #[inline(always)]
-fn datagram(call: Call, kind: Kind, end: UserAddr, size: u32) -> i32 {
+fn datagram(call: Call, kind: Kind, end: UserAddr, size: u32) {
     if end.at == 0 {
         filtered(kind);
-        return 0;
+        return;
     }
     emit_call::<Net>(kind, call, |record| {
         let fd = call.arg(0) as i32;
@@ -54,5 +55,4 @@ fn datagram(call: Call, kind: Kind, end: UserAddr, size: u32) -> i32 {
         record.body::<Net>().arg = size;
         Some(())
     });
-    0
 }

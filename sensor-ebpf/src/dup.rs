@@ -1,12 +1,11 @@
 //! Standard input, output and error that become something else.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{FdDup, Kind, syscalls};
 
 use crate::{
     kernel::{append_path, fd_file},
     record::{emit_call, filtered},
-    syscall::Call,
+    syscall::{Call, on_end},
 };
 
 const F_DUPFD: u32 = 0;
@@ -18,9 +17,8 @@ const LAST: i64 = 2;
 ///
 /// Descriptors are duplicated all the time; only 0, 1 and 2 say that a program's input or output is taken over. A `dup` that
 /// failed names no new descriptor and is left out.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_fd_dup(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn fd_dup(call: Call) {
     let number = call.number();
     let second = call.arg(1) as u32;
     let new = if number == syscalls::FCNTL && second != F_DUPFD && second != F_DUPFD_CLOEXEC {
@@ -34,7 +32,7 @@ fn sx_fd_dup(ctx: BtfTracePointContext) -> i32 {
     };
     if !(0..=LAST).contains(&new) {
         filtered(Kind::FdDup);
-        return 0;
+        return;
     }
     emit_call::<FdDup>(Kind::FdDup, call, |record| {
         let body = record.body::<FdDup>();
@@ -61,5 +59,6 @@ fn sx_fd_dup(ctx: BtfTracePointContext) -> i32 {
         record.body::<FdDup>().path = path;
         Some(())
     });
-    0
 }
+
+on_end!(sx_fd_dup, fx_fd_dup, fd_dup);

@@ -9,7 +9,7 @@ use sensor_common::{
 use crate::{
     kernel::{File, Ptr, Task, append_cwd, append_path, offset},
     record::{Record, emit, wanted},
-    syscall::Call,
+    syscall::{Call, on_end},
 };
 
 const PATH: u32 = 4096;
@@ -67,12 +67,11 @@ fn exec_call(bprm: Ptr) -> u32 {
 }
 
 /// A failed `execve` or `execveat`: what was asked for, in the words of the caller.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_proc_exec(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn exec_failed(call: Call) {
     if call.result() >= 0 {
         // The record of a successful one is `proc_exec`'s.
-        return 0;
+        return;
     }
     emit::<ProcExec>(Kind::ProcExec, |record| {
         call.head(record);
@@ -87,8 +86,9 @@ fn sx_proc_exec(ctx: BtfTracePointContext) -> i32 {
         body.args_len = u32::from(args.len);
         Some(())
     });
-    0
 }
+
+on_end!(sx_proc_exec, fx_proc_exec, exec_failed);
 
 /// Start and length of a part of the process's stack.
 #[inline(always)]

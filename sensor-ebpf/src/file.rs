@@ -1,13 +1,12 @@
 //! Files that are opened, and those that could not be.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, Text, filter::facts, syscalls, text};
 
 use crate::{
     filter::Wanted,
     kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
     record::{Record, emit_if, failed, filtered, wanted},
-    syscall::Call,
+    syscall::{Call, on_end},
 };
 
 const PATH: u32 = 4096;
@@ -37,13 +36,12 @@ struct Request {
 /// The open family, when the call ends: a successful one by its descriptor, a failed one by the caller's words.
 ///
 /// It misses opens through `io_uring`, and files that a program gets without opening them (descriptor passing).
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn file_open(call: Call) {
     let terms = Wanted::of_call(Kind::FileOpen, call.number(), call.result());
     if terms.is_none() {
         filtered(Kind::FileOpen);
-        return 0;
+        return;
     }
     let request = request(call);
     if call.result() < 0 {
@@ -57,16 +55,16 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
             append_dir(record, call.task, request);
             Some(())
         });
-        return 0;
+        return;
     }
     let Some(file) = fd_file(call.task, call.result() as i32) else {
         failed(Kind::FileOpen);
-        return 0;
+        return;
     };
     let terms = terms.of_file(request.facts(file.f_mode), file.path.dentry);
     if terms.is_none() {
         filtered(Kind::FileOpen);
-        return 0;
+        return;
     }
     let look = |record: &mut Record| {
         let path = append_path(record, call.task, file.path)?;
@@ -85,8 +83,9 @@ fn sx_file_open(ctx: BtfTracePointContext) -> i32 {
         }
         Some(())
     });
-    0
 }
+
+on_end!(sx_file_open, fx_file_open, file_open);
 
 /// Writes what the caller asked for.
 #[inline(always)]

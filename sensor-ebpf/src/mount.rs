@@ -4,12 +4,11 @@
 //! names. The directory of a relative name is the one after the call: behind `chroot` and `pivot_root` it is seen from the
 //! new root. Missed: what the new mount calls (`fsconfig`, `fsmount`) prepare; `move_mount` is where it gets a place.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{CALLER_DIR, FileChange, Kind, Mount, syscalls};
 
 use crate::{
     record::{Record, emit_call},
-    syscall::{Call, Name},
+    syscall::{Call, Name, on_end},
 };
 
 /// Longest name of a filesystem's type that is copied; those of the kernel have fewer than 20 bytes.
@@ -18,9 +17,8 @@ const MS_BIND: u32 = 0x1000;
 const MS_MOVE: u32 = 0x2000;
 
 /// The source of a mount is a path where that is bound or moved, and any text otherwise.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_mount_attach(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn mount_attach(call: Call) {
     emit_call::<Mount>(Kind::MountAttach, call, |record| {
         begin(record);
         if call.number() == syscalls::MOVE_MOUNT {
@@ -43,12 +41,12 @@ fn sx_mount_attach(ctx: BtfTracePointContext) -> i32 {
         }
         Some(())
     });
-    0
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_mount_detach(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_mount_attach, fx_mount_attach, mount_attach);
+
+#[inline(always)]
+fn mount_detach(call: Call) {
     emit_call::<FileChange>(Kind::MountDetach, call, |record| {
         begin(record);
         if call.number() == syscalls::UMOUNT2 {
@@ -57,12 +55,12 @@ fn sx_mount_detach(ctx: BtfTracePointContext) -> i32 {
         Name::of(call, 0).write_old(record, call.task);
         Some(())
     });
-    0
 }
 
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_mount_root(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+on_end!(sx_mount_detach, fx_mount_detach, mount_detach);
+
+#[inline(always)]
+fn mount_root(call: Call) {
     emit_call::<FileChange>(Kind::MountRoot, call, |record| {
         begin(record);
         Name::of(call, 0).write_old(record, call.task);
@@ -71,8 +69,9 @@ fn sx_mount_root(ctx: BtfTracePointContext) -> i32 {
         }
         Some(())
     });
-    0
 }
+
+on_end!(sx_mount_root, fx_mount_root, mount_root);
 
 #[inline(always)]
 fn begin(record: &mut Record) {

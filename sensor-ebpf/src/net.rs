@@ -1,18 +1,16 @@
 //! Sockets: who makes them, who connects to whom, who listens, and who tried.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, Net, syscalls, valid};
 
 use crate::{
     kernel::{Sock, fd_sock},
     record::{Record, emit_call},
-    syscall::{Call, UserAddr},
+    syscall::{Call, UserAddr, on_end},
 };
 
 /// `socket`, when it ends: what was made, or what was asked for in vain.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_socket(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_socket(call: Call) {
     emit_call::<Net>(Kind::NetSocket, call, |record| {
         let body = record.body::<Net>();
         body.fd = call.result() as i32;
@@ -29,14 +27,14 @@ fn sx_net_socket(ctx: BtfTracePointContext) -> i32 {
         }
         Some(())
     });
-    0
 }
+
+on_end!(sx_net_socket, fx_net_socket, net_socket);
 
 /// `connect` of any family, when it ends: both ends from the socket itself where it is connected (or about to be), the
 /// caller's address where it is not.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_connect(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_connect(call: Call) {
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
     record(call, Kind::NetConnect, call.arg(0) as i32, |record, sock| {
         if sock.describe_remote(record).is_none() {
@@ -44,13 +42,13 @@ fn sx_net_connect(ctx: BtfTracePointContext) -> i32 {
         }
         Some(0)
     });
-    0
 }
 
+on_end!(sx_net_connect, fx_net_connect, net_connect);
+
 /// `accept` and `accept4`, when they end: both ends of the new connection; the listening end where there is none.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_accept(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_accept(call: Call) {
     let fd = if call.result() >= 0 { call.result() } else { call.arg(0) as i64 };
     record(call, Kind::NetAccept, fd as i32, |record, sock| {
         if call.result() >= 0 {
@@ -58,13 +56,13 @@ fn sx_net_accept(ctx: BtfTracePointContext) -> i32 {
         }
         Some(if call.number() == syscalls::ACCEPT4 { call.arg(3) as u32 } else { 0 })
     });
-    0
 }
 
+on_end!(sx_net_accept, fx_net_accept, net_accept);
+
 /// `bind`, when it ends: what the kernel bound, or what the caller asked for in vain.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_bind(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_bind(call: Call) {
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
     record(call, Kind::NetBind, call.arg(0) as i32, |record, sock| {
         if call.result() < 0 {
@@ -72,16 +70,17 @@ fn sx_net_bind(ctx: BtfTracePointContext) -> i32 {
         }
         Some(0)
     });
-    0
 }
 
+on_end!(sx_net_bind, fx_net_bind, net_bind);
+
 /// `listen`, when it ends.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_net_listen(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn net_listen(call: Call) {
     record(call, Kind::NetListen, call.arg(0) as i32, |_, _| Some(call.arg(1) as u32));
-    0
 }
+
+on_end!(sx_net_listen, fx_net_listen, net_listen);
 
 /// Sends a socket record: what all of them have, then what `more` adds. It returns the `arg` of the body.
 ///

@@ -4,22 +4,20 @@
 //! Credentials belong to a thread: a library makes the same call in each of them. Missed: an exec that changes them, of which
 //! the exec's own record says so.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, SysCall, syscalls, valid};
 
 use crate::{
     kernel::{Ptr, fd_file, offset, read_user},
     record::{Record, emit_call},
-    syscall::Call,
+    syscall::{Call, on_end},
 };
 
 /// `capset`'s first version, with sets of 32 bits.
 const CAPABILITY_VERSION_1: u32 = 0x1998_0330;
 
 /// The `setuid` and `setgid` families: arguments are ids, all bits set leaves one as it is.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_cred_change(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn cred_change(call: Call) {
     emit_call::<SysCall>(Kind::CredChange, call, |record| {
         let [first, second, third, ..] = &mut record.body::<SysCall>().args;
         *first = u64::from(call.id(0));
@@ -27,13 +25,13 @@ fn sx_cred_change(ctx: BtfTracePointContext) -> i32 {
         *third = u64::from(call.id(2));
         after(record, call)
     });
-    0
 }
 
+on_end!(sx_cred_change, fx_cred_change, cred_change);
+
 /// `capset`: the sets that were asked for are the caller's copy, those that came of it the kernel's.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_cred_caps(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn cred_caps(call: Call) {
     emit_call::<SysCall>(Kind::CredCaps, call, |record| {
         let long = read_user::<u32>(call.arg(0)).unwrap_or(0) != CAPABILITY_VERSION_1;
         let sets = call.arg(1);
@@ -48,13 +46,13 @@ fn sx_cred_caps(ctx: BtfTracePointContext) -> i32 {
         *inheritable = set(8);
         after(record, call)
     });
-    0
 }
 
+on_end!(sx_cred_caps, fx_cred_caps, cred_caps);
+
 /// `setns` and `unshare`. What `setns` was given has the namespace's number as its inode number, unless it was a process.
-#[btf_tracepoint(function = "sys_exit")]
-fn sx_ns_change(ctx: BtfTracePointContext) -> i32 {
-    let call = Call::new(&ctx);
+#[inline(always)]
+fn ns_change(call: Call) {
     emit_call::<SysCall>(Kind::NsChange, call, |record| {
         call.write_args(record);
         if call.number() == syscalls::SETNS
@@ -65,8 +63,9 @@ fn sx_ns_change(ctx: BtfTracePointContext) -> i32 {
         }
         after(record, call)
     });
-    0
 }
+
+on_end!(sx_ns_change, fx_ns_change, ns_change);
 
 /// What the task has after the call, beyond what the header says.
 #[inline(always)]

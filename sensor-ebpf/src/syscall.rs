@@ -1,16 +1,25 @@
-//! System calls in tracepoint mode: one hook where they end, a table from their number to the program that looks closer.
+//! System calls, when they end: a table from their number to the program that looks closer.
 //!
 //! Why the end: the registers still hold the number and all arguments, the result is known, and what the call returned is
 //! a kernel object that no other thread can swap (of 100 000 opens with a racing path buffer the descriptor was never
-//! wrong, the string 1.9 % of the time). A call that nobody watches has an empty slot and costs the hook alone.
+//! wrong, the string 1.9 % of the time).
+//!
+//! There are two places from which the table is asked. The end of the kernel's own function for a call (fexit): a call that
+//! nobody watches then costs nothing. Where that is refused, the tracepoint behind all of them: a call that nobody watches has
+//! an empty slot and costs the hook alone. Both hand over the same two words, registers and result, so each program has one
+//! body and two entries ([`on_end`]). What the first misses: calls that never reach their function because seccomp or a
+//! tracer refused them.
+//!
+//! Why no kprobe between the two: on `x86_64` fexit works wherever kprobes do, and a kprobe costs more.
 
 mod address;
 mod name;
 
 use aya_ebpf::{
-    macros::{btf_tracepoint, map},
+    EbpfContext,
+    macros::{btf_tracepoint, fexit, map},
     maps::ProgramArray,
-    programs::BtfTracePointContext,
+    programs::{BtfTracePointContext, FExitContext},
 };
 use sensor_common::{Header, SysCall, flags, syscalls};
 
@@ -19,21 +28,45 @@ pub(crate) use self::{
     name::{Name, PATH},
 };
 use crate::{
-    kernel::{Ptr, Task, offset, read_user, syscall_from_compat},
+    kernel::{Ptr, Task, knob, offset, read_user, syscall_from_compat},
     record::Record,
 };
 
-/// From [`syscalls::index`] to the program. The daemon fills it, and may change it at any time.
+/// From [`syscalls::index`] to the program behind the tracepoint. The daemon fills it, and may change it at any time.
 #[map]
 static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(syscalls::INDEXES, 0);
+
+/// The same for programs behind functions. A table takes programs of one kind only, that is with one prototype, and of those
+/// there are two: calls that a kernel can be built without have a weak one beside their own (`COND_SYSCALL`).
+#[map]
+static FUNCTIONS: ProgramArray = ProgramArray::with_max_entries(syscalls::INDEXES, 0);
+#[map]
+static FUNCTIONS_2: ProgramArray = ProgramArray::with_max_entries(syscalls::INDEXES, 0);
 
 /// Since 5.5 as a BTF program; runs after every system call of every task, 32-bit ones included.
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit(ctx: BtfTracePointContext) -> i32 {
-    let regs = Ptr(ctx.arg::<*const u8>(0));
+    dispatch(&ctx, &SYSCALLS)
+}
+
+/// Since 5.5; the daemon loads it once for each function of a call that somebody watches, such as `__x64_sys_openat`.
+#[fexit]
+fn sys_return(ctx: FExitContext) -> i32 {
+    dispatch(&ctx, &FUNCTIONS)
+}
+
+#[fexit]
+fn sys_return_2(ctx: FExitContext) -> i32 {
+    dispatch(&ctx, &FUNCTIONS_2)
+}
+
+#[inline(always)]
+fn dispatch(ctx: &impl EbpfContext, programs: &ProgramArray) -> i32 {
+    let task = Task::current();
+    let regs = regs(ctx, task);
     let Some(number) = regs.load::<u64>(offset!(regs_syscall)) else { return 0 };
     let number = number as u32;
-    let index = if Task::current().is_compat() {
+    let index = if task.is_compat() {
         if number == syscalls::SOCKETCALL {
             let call: u64 = regs.load(offset!(regs_compat_0)).unwrap_or(0);
             syscalls::FIRST_SOCKETCALL + (call as u32 & 31)
@@ -49,9 +82,46 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         number
     };
     // SAFETY: the map holds programs of this type only; a missing entry returns.
-    unsafe { SYSCALLS.tail_call(&ctx, index) };
+    unsafe { programs.tail_call(ctx, index) };
     0
 }
+
+/// One of the two words that every program here is called with: the registers, and the result.
+#[inline(always)]
+fn word(ctx: &impl EbpfContext, n: usize) -> u64 {
+    // SAFETY: the verifier knows what lies there: a pointer to `struct pt_regs`, then a number.
+    unsafe { ctx.as_ptr().cast::<u64>().add(n).read() }
+}
+
+/// The registers of the caller. On 5.10 many functions have no type for their argument ("func '__x64_sys_connect' arg0 type FWD
+/// is not a struct"), but there they are read by probes anyway, wherever they are found.
+#[inline(always)]
+fn regs(ctx: &impl EbpfContext, task: Task) -> Ptr {
+    if knob!(task_btf) != 0 {
+        return Ptr::from_u64(word(ctx, 0));
+    }
+    task.regs().unwrap_or(Ptr::from_u64(0))
+}
+
+/// Makes the two entries of a program that runs when a call ends: `on_end!(sx_name, fx_name, body)`, where `body` takes a
+/// [`Call`]. The first is behind the tracepoint, the second behind functions.
+macro_rules! on_end {
+    ($tracepoint:ident, $function:ident, $body:path) => {
+        #[aya_ebpf::macros::btf_tracepoint(function = "sys_exit")]
+        fn $tracepoint(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
+            $body($crate::syscall::Call::new(&ctx));
+            0
+        }
+
+        #[aya_ebpf::macros::fexit]
+        fn $function(ctx: aya_ebpf::programs::FExitContext) -> i32 {
+            $body($crate::syscall::Call::new(&ctx));
+            0
+        }
+    };
+}
+
+pub(crate) use on_end;
 
 /// The call that just ended.
 #[derive(Clone, Copy)]
@@ -69,10 +139,10 @@ pub(crate) struct Call {
 
 impl Call {
     #[inline(always)]
-    pub(crate) fn new(ctx: &BtfTracePointContext) -> Self {
+    pub(crate) fn new(ctx: &impl EbpfContext) -> Self {
         let task = Task::current();
-        let regs = Ptr(ctx.arg::<*const u8>(0));
-        let result = ctx.arg::<i64>(1);
+        let regs = regs(ctx, task);
+        let result = word(ctx, 1).cast_signed();
         let raw = regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32;
         if !task.is_compat() {
             let number = raw & !syscalls::X32;

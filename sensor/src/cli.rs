@@ -18,9 +18,9 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    config::{Config, ConfigError, DEFAULT_FILE},
+    config::{Config, ConfigError, DEFAULT_FILE, KernelConfig, KernelMode},
     pipeline::PipelineError,
-    probe::ProbeError,
+    probe::{Mode, Options, ProbeError, Wanted},
     rule::Filter,
 };
 
@@ -134,6 +134,17 @@ impl Cli {
             }
         }
     }
+}
+
+/// What to load for those who want these records.
+fn options(config: &KernelConfig, wanted: Wanted) -> Options {
+    let mode = match config.mode {
+        KernelMode::Auto => None,
+        KernelMode::Full => Some(Mode::Full),
+        KernelMode::Tracepoint => Some(Mode::Tracepoint),
+    };
+    let disabled_hooks = config.disabled_hooks.clone();
+    Options { ring_bytes: config.ring_bytes, wanted, disabled_hooks, mode, ..Options::default() }
 }
 
 /// The exit code that an error stands for.

@@ -1,15 +1,18 @@
 //! The kernel half at work: picks hooks for this kernel, loads and attaches them, hands out the ring and the counters.
 //! It passes records on as bytes and does not look inside.
 
+mod attach;
 pub mod btf;
 mod cgroup;
 mod filter;
+mod functions;
 mod hooks;
 mod limited;
 mod load;
 mod object;
 mod offsets;
 mod ring;
+mod targets;
 
 use std::io;
 
@@ -21,6 +24,7 @@ use aya::{
 use sensor_common::{Kind, LimitKey, Settings, offsets::Field};
 use thiserror::Error;
 
+use self::functions::Functions;
 pub use self::{
     cgroup::Way,
     filter::KindTables,
@@ -70,6 +74,16 @@ pub enum ProbeError {
         /// The kernel's words.
         why: String,
     },
+    /// The mode that was asked for.
+    #[error("hook {hook} cannot be attached in {mode} mode, and kernel.mode allows no other: {why}")]
+    Mode {
+        /// The mode.
+        mode: Mode,
+        /// The hook's stem.
+        hook: &'static str,
+        /// The kernel's words.
+        why: String,
+    },
     /// The ring cannot be waited on.
     #[error("cannot read the event ring: {0}")]
     Ring(#[from] io::Error),
@@ -82,12 +96,34 @@ pub struct HookReport {
     pub hook: &'static str,
     /// The variant at work; `None`: blind.
     pub chosen: Option<&'static str>,
+    /// Its mode.
+    pub mode: Option<Mode>,
     /// How it is attached.
     pub via: Option<String>,
     /// Instructions that the verifier walked through.
     pub instructions: Option<u32>,
     /// Why better variants (or all) were refused.
     pub refused: Vec<String>,
+    /// Calls that this kernel does not have, which is no loss.
+    pub absent: Vec<String>,
+}
+
+impl HookReport {
+    fn blind(hook: &Hook) -> Self {
+        Self {
+            hook: hook.stem,
+            chosen: None,
+            mode: None,
+            via: None,
+            instructions: None,
+            refused: Vec::new(),
+            absent: Vec::new(),
+        }
+    }
+
+    fn not_wanted(hook: &Hook) -> Self {
+        Self { refused: vec!["not needed by any rule or switched off".to_owned()], ..Self::blind(hook) }
+    }
 }
 
 /// What this kernel offers.
@@ -118,7 +154,7 @@ pub struct Counts {
     pub limited: u64,
     /// Refused by a full ring.
     pub ring_full: u64,
-    /// Could not be put together.
+    /// Could not be put together, or found its program busy.
     pub failed: u64,
 }
 
@@ -136,6 +172,7 @@ pub struct Probe {
     ebpf: Ebpf,
     /// The kernel empties the dispatch table when its last descriptor is closed.
     calls: ProgramArray<aya::maps::MapData>,
+    functions: Functions,
     counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
     report: Report,
     filters: filter::Filters,
@@ -155,6 +192,7 @@ impl Probe {
     /// # Errors
     /// Where the kernel refuses the read.
     pub fn counts(&self) -> Result<Vec<(Kind, Counts)>, ProbeError> {
+        let missed: Vec<(Kind, u64)> = self.functions.missed().collect();
         Kind::ALL
             .into_iter()
             .map(|kind| {
@@ -171,6 +209,10 @@ impl Probe {
                     counts.ring_full += value.0.ring_full;
                     counts.failed += value.0.failed;
                 }
+                for (_, count) in missed.iter().filter(|(missed, _)| *missed == kind) {
+                    counts.seen += count;
+                    counts.failed += count;
+                }
                 Ok((kind, counts))
             })
             .collect()
@@ -178,6 +220,7 @@ impl Probe {
 
     /// Detaches every program. Counters and ring can still be read.
     pub fn detach(&mut self) {
+        self.functions.detach();
         for (name, program) in self.ebpf.programs_mut() {
             let unloaded = match program {
                 Program::BtfTracePoint(program) => program.unload(),
@@ -230,4 +273,16 @@ impl Probe {
         self.settings = settings;
         Ok(())
     }
+}
+
+/// The kernel's words. The verifier's log can have megabytes, of which the end says what is wrong.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    let tail = text.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
+    text.split_off(tail)
 }

@@ -8,7 +8,6 @@ use sensor_tests::{
     act::program,
     exclusive, needs_kernel,
     recorded::{play, record},
-    require::kernel_since,
     scaled, shared,
 };
 
@@ -33,12 +32,7 @@ fn proc_fork_every_call() {
     let (done, events) = Act::new(steps(&list)).seen_by(&sensor);
     let forks: Vec<&Event> = events.iter().filter(|event| event.is_fork()).collect();
     let types: Vec<&str> = forks.iter().map(|event| event.kind()).collect();
-    if kernel_since(5, 15) {
-        assert_eq!(types, ["fork", "clone", "clone", "clone3", "clone3", "vfork", "fork"]);
-    } else {
-        // Older kernels do not let a program ask in which call its task is, and `doctor` says so.
-        assert_eq!(types, ["clone"; 7]);
-    }
+    assert_eq!(types, ["fork", "clone", "clone", "clone3", "clone3", "vfork", "fork"]);
     let shown = forks.iter().map(|event| event["/detail/flags"].as_u64().unwrap() as i32).collect::<Vec<_>>();
     assert_eq!(shown, [0, 0, flags, 0, flags, libc::CLONE_VM, 0]);
     for (step, fork) in forks.iter().enumerate() {

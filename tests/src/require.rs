@@ -34,16 +34,6 @@ pub fn kernel(test: &str) -> bool {
     }
 }
 
-/// Whether this kernel is at least that version. Only for what depends on nothing that can be asked for.
-#[must_use]
-pub fn kernel_since(major: u32, minor: u32) -> bool {
-    let system = rustix::system::uname();
-    let release = system.release().to_string_lossy();
-    let mut numbers =
-        release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
-}
-
 /// Says that a test does not run, and why.
 pub fn skip(test: &str, why: &str) {
     println!("skipped: {test}: {why}");

@@ -5,6 +5,9 @@ use sensor_common::{Header, offsets::MISSING, syscalls};
 
 use super::{Ptr, knob, offset};
 
+/// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64` without KASAN).
+const STACK: u64 = 16 << 10;
+
 /// `struct task_struct`.
 #[derive(Clone, Copy)]
 pub(crate) struct Task(pub(crate) Ptr);
@@ -84,15 +87,22 @@ impl Task {
         Some(v1 | Header::CGROUP_V1)
     }
 
+    /// What the task had in its registers when it called the kernel, as a plain address: before 5.15 by where they lie.
+    #[inline(always)]
+    pub(crate) fn regs(self) -> Option<Ptr> {
+        if knob!(task_pt_regs) != 0 && knob!(task_btf) != 0 {
+            // SAFETY: the verifier only lets a BTF task pointer in, and removes the call on kernels before 5.15.
+            let regs = unsafe { bpf_task_pt_regs(self.0.0.cast_mut().cast()) };
+            return Some(Ptr::from_u64(regs as u64));
+        }
+        let stack: u64 = self.0.probe(offset!(task_stack))?;
+        Some(Ptr::from_u64(stack + STACK - u64::from(offset!(regs_size))))
+    }
+
     /// Number of the system call that the task is in, in the native table.
     #[inline(always)]
     pub(crate) fn syscall(self) -> Option<u64> {
-        if knob!(task_pt_regs) == 0 || knob!(task_btf) == 0 {
-            return None;
-        }
-        // SAFETY: the verifier only lets a BTF task pointer in, and removes the call on kernels before 5.15.
-        let regs = unsafe { bpf_task_pt_regs(self.0.0.cast_mut().cast()) };
-        let number: u64 = Ptr::from_u64(regs as u64).probe(offset!(regs_syscall))?;
+        let number: u64 = self.regs()?.probe(offset!(regs_syscall))?;
         Some(if self.is_compat() { u64::from(syscall_from_compat(number as u32)) } else { number })
     }
 

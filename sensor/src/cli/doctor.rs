@@ -32,11 +32,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let config = args.common.load()?;
     let findings = Findings::of(&args.rules, &config);
     let runtimes = places(&pipeline::sources(&config));
-    let options = Options {
-        ring_bytes: config.kernel.ring_bytes,
-        disabled_hooks: config.kernel.disabled_hooks,
-        ..Options::default()
-    };
+    let options = Options { rehearsal: true, ..super::options(&config.kernel, Options::default().wanted) };
     let system = rustix::system::uname();
     let kernel = system.release().to_string_lossy().into_owned();
     let loaded = probe::load(&options).map(|(probe, _)| probe.report().clone());
@@ -68,14 +64,17 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    writeln!(out, "\n{:<18} {:<8} {:<34} {:>12}", "hook", "", "attached to", "verified")?;
+    writeln!(out, "\n{:<18} {:<10} {:<32} {:>12}", "hook", "mode", "attached to", "verified")?;
     for hook in &report.hooks {
-        let mode = if hook.chosen.is_some() { "sees" } else { "blind" };
+        let mode = hook.mode.map_or_else(|| "blind".to_owned(), |mode| mode.to_string());
         let instructions = hook.instructions.map_or_else(|| "-".to_owned(), |count| count.to_string());
         let via = hook.via.as_deref().unwrap_or("-");
-        writeln!(out, "{:<18} {mode:<8} {via:<34} {instructions:>12}", hook.hook)?;
+        writeln!(out, "{:<18} {mode:<10} {via:<32} {instructions:>12}", hook.hook)?;
         for refused in &hook.refused {
             writeln!(out, "{:<18} why: {refused}", "")?;
+        }
+        if !hook.absent.is_empty() {
+            writeln!(out, "{:<18} not on this kernel: {}", "", hook.absent.join(", "))?;
         }
     }
     if report.missing_fields.is_empty() {

@@ -56,13 +56,8 @@ impl LiveArgs {
     pub(super) fn options(&self, config: &Config, named: TypeSet) -> Options {
         let asked = |kind: Kind| !kind.is_noise() || named.iter().any(|named| named.kind() == Some(kind));
         let all = || Kind::ALL.into_iter().filter(|kind| asked(*kind)).collect();
-        Options {
-            ring_bytes: config.kernel.ring_bytes,
-            wanted: Wanted::of(if self.kinds.is_empty() { all() } else { self.kinds.clone() }),
-            disabled_hooks: config.kernel.disabled_hooks.clone(),
-            extras: self.extras(),
-            ..Options::default()
-        }
+        let kinds = if self.kinds.is_empty() { all() } else { self.kinds.clone() };
+        Options { extras: self.extras(), ..super::options(&config.kernel, Wanted::of(kinds)) }
     }
 
     fn extras(&self) -> u32 {

@@ -43,13 +43,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let asked = signals::listen(Some(waker.clone()))?;
     let needs = needs(&set);
     let options = Options {
-        ring_bytes: config.kernel.ring_bytes,
-        wanted: needs.wanted,
-        disabled_hooks: config.kernel.disabled_hooks.clone(),
         tables: config.kernel.filters.then(|| tables(&needs.prefilter)),
         limit: NonZeroU32::new(config.kernel.records_per_second)
             .map(|per_second| Limit { per_second, burst: config.kernel.burst }),
-        ..Options::default()
+        ..super::options(&config.kernel, needs.wanted)
     };
     let live = Live::start(&options, &config, asked.stop.clone())?;
     let preamble = live.preamble();

@@ -1,4 +1,4 @@
-//! The running kernel's type information (BTF) → field offsets, tracepoints, enumerators.
+//! The running kernel's type information (BTF) → field offsets, tracepoints, functions of system calls, enumerators.
 //!
 //! aya keeps its own reader to itself; this one knows only what the offset paths of `sensor_common::offsets` need. The
 //! format is `include/uapi/linux/btf.h`.
@@ -15,6 +15,10 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
 const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC: u32 = 12;
+
+/// What is in the name of the function of every system call.
+const SYSCALL: &[u8] = b"_sys_";
 
 /// Why BTF could not be read.
 #[derive(Debug, Error)]
@@ -38,6 +42,8 @@ pub struct Btf {
     composites: HashMap<Box<[u8]>, u32>,
     typedefs: HashMap<Box<[u8]>, u32>,
     enumerators: HashMap<Box<[u8]>, u32>,
+    /// Functions that may be system calls, with the id of their prototype.
+    functions: HashMap<Box<[u8]>, u32>,
 }
 
 impl Btf {
@@ -61,6 +67,7 @@ impl Btf {
             composites: HashMap::new(),
             typedefs: HashMap::new(),
             enumerators: HashMap::new(),
+            functions: HashMap::new(),
         };
         if btf.u32(0)? & 0xffff != 0xeb9f {
             return Err(BtfError::Malformed(0));
@@ -99,6 +106,14 @@ impl Btf {
                 let name = self.string(name)?.into();
                 self.typedefs.insert(name, id);
             }
+            KIND_FUNC => {
+                let name = self.string(name)?;
+                if name.starts_with(b"__") && memchr::memmem::find(name, SYSCALL).is_some() {
+                    let (name, prototype) = (name.into(), self.u32(at + 8)?);
+                    // Some kernels declare a function twice. aya attaches to the first.
+                    self.functions.entry(name).or_insert(prototype);
+                }
+            }
             KIND_ENUM => {
                 for member in 0..vlen {
                     let entry = at + 12 + member * 8;
@@ -115,6 +130,12 @@ impl Btf {
     #[must_use]
     pub fn has_tracepoint(&self, name: &str) -> bool {
         self.typedefs.contains_key(format!("btf_trace_{name}").as_bytes())
+    }
+
+    /// The id of the prototype of a system call's function, if there is one that programs can attach to.
+    #[must_use]
+    pub fn syscall(&self, function: &str) -> Option<u32> {
+        self.functions.get(function.as_bytes()).copied()
     }
 
     /// The value of an enumerator, whatever its enum.

@@ -13,10 +13,22 @@ use super::cgroup::Way;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Tracepoints with BTF: any kernel since 5.5, also where LSM and fentry are refused.
+    /// Programs at the ends of functions (fexit): what nobody watches costs nothing. Some kernels refuse them.
+    Full,
+    /// Tracepoints with BTF: any kernel since 5.5.
     Tracepoint,
     /// Control groups of version 2, also beside those of version 1.
     Cgroup,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "full",
+            Self::Tracepoint => "tracepoint",
+            Self::Cgroup => "cgroup",
+        })
+    }
 }
 
 /// How a program is attached.
@@ -24,7 +36,9 @@ pub enum Mode {
 pub enum Via {
     /// To a tracepoint.
     Tracepoint(&'static str),
-    /// To the end of system calls, through the dispatch table; numbers of `x86_64`.
+    /// To the end of the functions of these system calls; numbers of `x86_64`.
+    Functions(&'static [u32]),
+    /// To the end of all system calls, through the dispatch table, for these.
     Syscalls(&'static [u32]),
     /// To the packets of every socket, at the root of the unified hierarchy of control groups.
     Packets(Way),
@@ -34,6 +48,7 @@ impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Self::Functions(numbers) => write!(f, "fexit, {} calls", numbers.len()),
             Self::Syscalls(numbers) => write!(f, "tp_btf/{DISPATCHER}, {} calls", numbers.len()),
             Self::Packets(way) => write!(f, "cgroup_skb/{}", way.name()),
         }
@@ -71,7 +86,7 @@ impl Hook {
     #[must_use]
     pub fn calls(&self) -> &'static [u32] {
         let calls = self.variants.iter().find_map(|variant| match variant.via {
-            Via::Syscalls(numbers) => Some(numbers),
+            Via::Functions(numbers) | Via::Syscalls(numbers) => Some(numbers),
             Via::Tracepoint(_) | Via::Packets(_) => None,
         });
         calls.unwrap_or_default()
@@ -82,8 +97,15 @@ const fn tracepoint(program: &'static str, tracepoint: &'static str) -> Variant 
     Variant { program, mode: Mode::Tracepoint, via: Via::Tracepoint(tracepoint) }
 }
 
-const fn calls(program: &'static str, numbers: &'static [u32]) -> Variant {
-    Variant { program, mode: Mode::Tracepoint, via: Via::Syscalls(numbers) }
+/// Both ways to see the end of system calls, by the programs `fx_NAME` and `sx_NAME`.
+macro_rules! calls {
+    ($name:literal: $($number:ident),+ $(,)?) => {{
+        const NUMBERS: &[u32] = &[$(syscalls::$number),+];
+        &[
+            Variant { program: concat!("fx_", $name), mode: Mode::Full, via: Via::Functions(NUMBERS) },
+            Variant { program: concat!("sx_", $name), mode: Mode::Tracepoint, via: Via::Syscalls(NUMBERS) },
+        ]
+    }};
 }
 
 const fn packets(program: &'static str, way: Way) -> Variant {
@@ -94,8 +116,11 @@ const fn hook(stem: &'static str, kind: Kind, essential: bool, variants: &'stati
     Hook { stem, kind, failures: false, essential, variants }
 }
 
-/// Name of the program that dispatches system calls.
+/// Name of the program that dispatches system calls behind the tracepoint, and of the tracepoint.
 pub(super) const DISPATCHER: &str = "sys_exit";
+/// Names of the programs that dispatch them behind functions, one for each prototype that these have, and of their tables.
+pub(super) const DISPATCHERS: [(&str, &str); 2] =
+    [("sys_return", "FUNCTIONS"), ("sys_return_2", "FUNCTIONS_2")];
 
 /// Every hook, in the order in which they are attached: what makes and ends processes first, so that the scan of running
 /// ones leaves no hole.
@@ -107,167 +132,60 @@ pub const HOOKS: &[Hook] = &[
     hook("cgroup_rmdir", Kind::CgroupRmdir, false, &[tracepoint("cgroup_rmdir", "cgroup_rmdir")]),
     Hook {
         failures: true,
-        ..hook(
-            "proc_exec_failed",
-            Kind::ProcExec,
-            false,
-            &[calls("sx_proc_exec", &[syscalls::EXECVE, syscalls::EXECVEAT])],
-        )
+        ..hook("proc_exec_failed", Kind::ProcExec, false, calls!("proc_exec": EXECVE, EXECVEAT))
     },
     hook(
         "file_open",
         Kind::FileOpen,
         false,
-        &[calls(
-            "sx_file_open",
-            &[
-                syscalls::OPEN,
-                syscalls::OPENAT,
-                syscalls::OPENAT2,
-                syscalls::CREAT,
-                syscalls::OPEN_BY_HANDLE_AT,
-            ],
-        )],
+        calls!("file_open": OPEN, OPENAT, OPENAT2, CREAT, OPEN_BY_HANDLE_AT),
     ),
-    hook(
-        "file_remove",
-        Kind::FileRemove,
-        false,
-        &[calls("sx_file_remove", &[syscalls::UNLINK, syscalls::UNLINKAT, syscalls::RMDIR])],
-    ),
-    hook(
-        "file_rename",
-        Kind::FileRename,
-        false,
-        &[calls("sx_file_rename", &[syscalls::RENAME, syscalls::RENAMEAT, syscalls::RENAMEAT2])],
-    ),
-    hook(
-        "file_link",
-        Kind::FileLink,
-        false,
-        &[calls("sx_file_link", &[syscalls::LINK, syscalls::LINKAT, syscalls::SYMLINK, syscalls::SYMLINKAT])],
-    ),
-    hook(
-        "file_make",
-        Kind::FileMake,
-        false,
-        &[calls("sx_file_make", &[syscalls::MKDIR, syscalls::MKDIRAT, syscalls::MKNOD, syscalls::MKNODAT])],
-    ),
-    hook(
-        "file_mode",
-        Kind::FileMode,
-        false,
-        &[calls(
-            "sx_file_mode",
-            &[syscalls::CHMOD, syscalls::FCHMOD, syscalls::FCHMODAT, syscalls::FCHMODAT2],
-        )],
-    ),
-    hook(
-        "file_owner",
-        Kind::FileOwner,
-        false,
-        &[calls("sx_file_owner", &[syscalls::CHOWN, syscalls::LCHOWN, syscalls::FCHOWN, syscalls::FCHOWNAT])],
-    ),
-    hook(
-        "mount_attach",
-        Kind::MountAttach,
-        false,
-        &[calls("sx_mount_attach", &[syscalls::MOUNT, syscalls::MOVE_MOUNT])],
-    ),
-    hook(
-        "mount_detach",
-        Kind::MountDetach,
-        false,
-        &[calls("sx_mount_detach", &[syscalls::UMOUNT, syscalls::UMOUNT2])],
-    ),
-    hook(
-        "mount_root",
-        Kind::MountRoot,
-        false,
-        &[calls("sx_mount_root", &[syscalls::PIVOT_ROOT, syscalls::CHROOT])],
-    ),
-    hook(
-        "fd_dup",
-        Kind::FdDup,
-        false,
-        &[calls("sx_fd_dup", &[syscalls::DUP, syscalls::DUP2, syscalls::DUP3, syscalls::FCNTL])],
-    ),
-    hook("net_connect", Kind::NetConnect, false, &[calls("sx_net_connect", &[syscalls::CONNECT])]),
-    hook(
-        "net_accept",
-        Kind::NetAccept,
-        false,
-        &[calls("sx_net_accept", &[syscalls::ACCEPT, syscalls::ACCEPT4])],
-    ),
-    hook("net_bind", Kind::NetBind, false, &[calls("sx_net_bind", &[syscalls::BIND])]),
-    hook("net_listen", Kind::NetListen, false, &[calls("sx_net_listen", &[syscalls::LISTEN])]),
-    hook(
-        "net_send",
-        Kind::NetSend,
-        false,
-        &[calls("sx_net_send", &[syscalls::SENDTO, syscalls::SENDMSG, syscalls::SENDMMSG])],
-    ),
-    hook("net_socket", Kind::NetSocket, false, &[calls("sx_net_socket", &[syscalls::SOCKET])]),
-    hook(
-        "net_receive",
-        Kind::NetReceive,
-        false,
-        &[calls("sx_net_receive", &[syscalls::RECVFROM, syscalls::RECVMSG, syscalls::RECVMMSG])],
-    ),
+    hook("file_remove", Kind::FileRemove, false, calls!("file_remove": UNLINK, UNLINKAT, RMDIR)),
+    hook("file_rename", Kind::FileRename, false, calls!("file_rename": RENAME, RENAMEAT, RENAMEAT2)),
+    hook("file_link", Kind::FileLink, false, calls!("file_link": LINK, LINKAT, SYMLINK, SYMLINKAT)),
+    hook("file_make", Kind::FileMake, false, calls!("file_make": MKDIR, MKDIRAT, MKNOD, MKNODAT)),
+    hook("file_mode", Kind::FileMode, false, calls!("file_mode": CHMOD, FCHMOD, FCHMODAT, FCHMODAT2)),
+    hook("file_owner", Kind::FileOwner, false, calls!("file_owner": CHOWN, LCHOWN, FCHOWN, FCHOWNAT)),
+    hook("mount_attach", Kind::MountAttach, false, calls!("mount_attach": MOUNT, MOVE_MOUNT)),
+    hook("mount_detach", Kind::MountDetach, false, calls!("mount_detach": UMOUNT, UMOUNT2)),
+    hook("mount_root", Kind::MountRoot, false, calls!("mount_root": PIVOT_ROOT, CHROOT)),
+    hook("fd_dup", Kind::FdDup, false, calls!("fd_dup": DUP, DUP2, DUP3, FCNTL)),
+    hook("net_connect", Kind::NetConnect, false, calls!("net_connect": CONNECT)),
+    hook("net_accept", Kind::NetAccept, false, calls!("net_accept": ACCEPT, ACCEPT4)),
+    hook("net_bind", Kind::NetBind, false, calls!("net_bind": BIND)),
+    hook("net_listen", Kind::NetListen, false, calls!("net_listen": LISTEN)),
+    hook("net_send", Kind::NetSend, false, calls!("net_send": SENDTO, SENDMSG, SENDMMSG)),
+    hook("net_socket", Kind::NetSocket, false, calls!("net_socket": SOCKET)),
+    hook("net_receive", Kind::NetReceive, false, calls!("net_receive": RECVFROM, RECVMSG, RECVMMSG)),
     hook(
         "cred_change",
         Kind::CredChange,
         false,
-        &[calls(
-            "sx_cred_change",
-            &[
-                syscalls::SETUID,
-                syscalls::SETGID,
-                syscalls::SETREUID,
-                syscalls::SETREGID,
-                syscalls::SETRESUID,
-                syscalls::SETRESGID,
-                syscalls::SETFSUID,
-                syscalls::SETFSGID,
-            ],
-        )],
+        calls!("cred_change": SETUID, SETGID, SETREUID, SETREGID, SETRESUID, SETRESGID, SETFSUID, SETFSGID),
     ),
-    hook("cred_caps", Kind::CredCaps, false, &[calls("sx_cred_caps", &[syscalls::CAPSET])]),
-    hook("ns_change", Kind::NsChange, false, &[calls("sx_ns_change", &[syscalls::SETNS, syscalls::UNSHARE])]),
+    hook("cred_caps", Kind::CredCaps, false, calls!("cred_caps": CAPSET)),
+    hook("ns_change", Kind::NsChange, false, calls!("ns_change": SETNS, UNSHARE)),
     hook(
         "proc_trace",
         Kind::ProcTrace,
         false,
-        &[calls(
-            "sx_proc_trace",
-            &[
-                syscalls::PTRACE,
-                syscalls::PROCESS_VM_READV,
-                syscalls::PROCESS_VM_WRITEV,
-                syscalls::PIDFD_GETFD,
-            ],
-        )],
+        calls!("proc_trace": PTRACE, PROCESS_VM_READV, PROCESS_VM_WRITEV, PIDFD_GETFD),
     ),
-    hook(
-        "proc_signal",
-        Kind::ProcSignal,
-        false,
-        &[calls("sx_proc_signal", &[syscalls::KILL, syscalls::TKILL, syscalls::TGKILL])],
-    ),
-    hook("proc_control", Kind::ProcControl, false, &[calls("sx_proc_control", &[syscalls::PRCTL])]),
+    hook("proc_signal", Kind::ProcSignal, false, calls!("proc_signal": KILL, TKILL, TGKILL)),
+    hook("proc_control", Kind::ProcControl, false, calls!("proc_control": PRCTL)),
     hook(
         "kernel_mod",
         Kind::KernelMod,
         false,
-        &[calls("sx_kernel_mod", &[syscalls::INIT_MODULE, syscalls::FINIT_MODULE, syscalls::DELETE_MODULE])],
+        calls!("kernel_mod": INIT_MODULE, FINIT_MODULE, DELETE_MODULE),
     ),
-    hook("kernel_bpf", Kind::KernelBpf, false, &[calls("sx_kernel_bpf", &[syscalls::BPF])]),
-    hook("kernel_perf", Kind::KernelPerf, false, &[calls("sx_kernel_perf", &[syscalls::PERF_EVENT_OPEN])]),
-    hook("kernel_keys", Kind::KernelKeys, false, &[calls("sx_kernel_keys", &[syscalls::KEYCTL])]),
-    hook("kernel_uring", Kind::KernelUring, false, &[calls("sx_kernel_uring", &[syscalls::IO_URING_SETUP])]),
-    hook("mem_create", Kind::MemCreate, false, &[calls("sx_mem_create", &[syscalls::MEMFD_CREATE])]),
-    hook("mem_fault", Kind::MemFault, false, &[calls("sx_mem_fault", &[syscalls::USERFAULTFD])]),
-    hook("mem_protect", Kind::MemProtect, false, &[calls("sx_mem_protect", &[syscalls::MPROTECT])]),
+    hook("kernel_bpf", Kind::KernelBpf, false, calls!("kernel_bpf": BPF)),
+    hook("kernel_perf", Kind::KernelPerf, false, calls!("kernel_perf": PERF_EVENT_OPEN)),
+    hook("kernel_keys", Kind::KernelKeys, false, calls!("kernel_keys": KEYCTL)),
+    hook("kernel_uring", Kind::KernelUring, false, calls!("kernel_uring": IO_URING_SETUP)),
+    hook("mem_create", Kind::MemCreate, false, calls!("mem_create": MEMFD_CREATE)),
+    hook("mem_fault", Kind::MemFault, false, calls!("mem_fault": USERFAULTFD)),
+    hook("mem_protect", Kind::MemProtect, false, calls!("mem_protect": MPROTECT)),
     hook("net_dns_query", Kind::NetDns, false, &[packets("net_dns_query", Way::Out)]),
     hook("net_dns_answer", Kind::NetDns, false, &[packets("net_dns_answer", Way::In)]),
 ];

@@ -4,18 +4,18 @@ use std::num::NonZeroU32;
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
-    maps::{Array, PerCpuArray, ProgramArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    maps::{Array, MapData, PerCpuArray, ProgramArray, RingBuf},
 };
-use sensor_common::{Counters, Kind, Settings, syscalls};
+use sensor_common::{Counters, Kind, Settings};
 use zerocopy::IntoBytes;
 
 use super::{
-    HOOKS, Hook, HookReport, Probe, ProbeError, Report, Ring, Variant, Via,
+    HOOKS, Hook, HookReport, Mode, Probe, ProbeError, Report, Ring, Via,
+    attach::Loader,
     btf::Btf,
-    cgroup,
+    chain,
     filter::{Filters, KindTables},
-    hooks::DISPATCHER,
+    functions::Functions,
     limited::Limited,
     object::{self, OBJECT},
     offsets,
@@ -54,6 +54,11 @@ pub struct Options {
     pub tables: Option<Vec<KindTables>>,
     /// How many records one control group may send; `None`: as many as it likes.
     pub limit: Option<Limit>,
+    /// The only mode to use where a hook has several; `None`: for each hook the best that this kernel takes.
+    pub mode: Option<Mode>,
+    /// Whether this is only to find out what would work: of the functions of system calls one is attached to, and for the
+    /// others programs are loaded. To leave many takes some kernels ten seconds.
+    pub rehearsal: bool,
 }
 
 /// Records that are not about processes which one control group may send on one CPU.
@@ -90,6 +95,8 @@ impl Default for Options {
             extras: 0,
             tables: None,
             limit: None,
+            mode: None,
+            rehearsal: false,
         }
     }
 }
@@ -121,9 +128,6 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let mut report = Report::default();
     let offsets = offsets::offsets(&own_btf, &mut report)?;
     let knobs = offsets::knobs(&own_btf, options.ring_bytes);
-    if knobs.task_pt_regs == 0 {
-        report.missing_fields.push(offsets::FORK_CALL);
-    }
     let knobs: Vec<u32> = knobs
         .as_bytes()
         .chunks_exact(4)
@@ -144,19 +148,21 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;
     let limited = Limited::take(&mut ebpf)?;
-    let calls = ProgramArray::try_from(take_map(&mut ebpf, "SYSCALLS")?)
-        .map_err(|error| ProbeError::Load(error.to_string()))?;
+    let calls = take_table(&mut ebpf, "SYSCALLS")?;
+    let functions = Functions::new(&mut ebpf, options.rehearsal)?;
     let settings = options.settings();
-    let mut probe = Probe { ebpf, calls, counters, report, filters, limited, settings };
+    let mut probe = Probe { ebpf, calls, functions, counters, report, filters, limited, settings };
     // All this before the first program runs.
     probe.set(settings)?;
     if let Some(tables) = &options.tables {
         probe.filter(tables)?;
     }
-    let Probe { ebpf, calls, report, .. } = &mut probe;
-    let mut loader = Loader { ebpf, btf: &btf, own_btf: &own_btf, calls, dispatches: false };
+    let Probe { ebpf, calls, functions, report, .. } = &mut probe;
+    let (own_btf, mode) = (&own_btf, options.mode);
+    let mut loader = Loader { ebpf, btf: &btf, own_btf, calls, functions, mode, dispatches: false };
     for hook in HOOKS {
-        report.hooks.push(if options.wants(hook) { loader.attach(hook)? } else { not_wanted(hook) });
+        let hook = if options.wants(hook) { loader.attach(hook)? } else { HookReport::not_wanted(hook) };
+        report.hooks.push(hook);
     }
     if loader.dispatches {
         loader.attach_dispatcher()?;
@@ -179,8 +185,9 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
         via.is_some_and(|variant| matches!(variant.via, Via::Syscalls(_)))
     };
     let attached = HOOKS.iter().zip(&probe.report.hooks).any(dispatched);
-    let Probe { ebpf, calls, report, .. } = probe;
-    let mut loader = Loader { ebpf, btf: &btf, own_btf: &own_btf, calls, dispatches: false };
+    let Probe { ebpf, calls, functions, report, .. } = probe;
+    let (own_btf, mode) = (&own_btf, options.mode);
+    let mut loader = Loader { ebpf, btf: &btf, own_btf, calls, functions, mode, dispatches: false };
     for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
         if options.wants(hook) && missing(report) {
             *report = loader.attach(hook)?;
@@ -196,103 +203,12 @@ pub(super) fn write_settings(ebpf: &mut Ebpf, settings: Settings) -> Result<(), 
     Array::<_, PodSettings>::try_from(map).map_err(error)?.set(0, PodSettings(settings), 0).map_err(error)
 }
 
-struct Loader<'a> {
-    ebpf: &'a mut Ebpf,
-    btf: &'a aya::Btf,
-    own_btf: &'a Btf,
-    calls: &'a mut ProgramArray<aya::maps::MapData>,
-    dispatches: bool,
-}
-
-impl Loader<'_> {
-    /// Attaches the first variant that works, and reports why the ones before it did not.
-    fn attach(&mut self, hook: &Hook) -> Result<HookReport, ProbeError> {
-        let mut report = blind(hook);
-        for variant in hook.variants {
-            match self.attach_variant(variant) {
-                Ok(instructions) => {
-                    report.chosen = Some(variant.program);
-                    report.via = Some(variant.via.to_string());
-                    report.instructions = instructions;
-                    return Ok(report);
-                }
-                Err(why) => report.refused.push(format!("{}: {why}", variant.program)),
-            }
-        }
-        if hook.essential {
-            return Err(ProbeError::Hook { hook: hook.stem, why: report.refused.join("; ") });
-        }
-        Ok(report)
-    }
-
-    fn attach_variant(&mut self, variant: &Variant) -> Result<Option<u32>, String> {
-        match variant.via {
-            Via::Tracepoint(tracepoint) => {
-                let program = self.load_program(variant.program, tracepoint)?;
-                program.attach().map_err(|error| chain(&error))?;
-                Ok(instructions(program))
-            }
-            Via::Syscalls(numbers) => {
-                let program = self.load_program(variant.program, DISPATCHER)?;
-                let instructions = instructions(program);
-                let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| chain(&error))?;
-                for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
-                    self.calls.set(index, &fd, 0).map_err(|error| chain(&error))?;
-                }
-                self.dispatches = true;
-                Ok(instructions)
-            }
-            Via::Packets(way) => {
-                let program = self.ebpf.program_mut(variant.program).ok_or("not in the kernel object")?;
-                cgroup::attach(program, way, chain)
-            }
-        }
-    }
-
-    fn load_program(&mut self, name: &str, tracepoint: &str) -> Result<&mut BtfTracePoint, String> {
-        if !self.own_btf.has_tracepoint(tracepoint) {
-            return Err(format!("this kernel has no tracepoint {tracepoint}"));
-        }
-        let program = self.ebpf.program_mut(name).ok_or("not in the kernel object")?;
-        let program: &mut BtfTracePoint = program.try_into().map_err(|error: ProgramError| chain(&error))?;
-        program.load(tracepoint, self.btf).map_err(|error| chain(&error))?;
-        Ok(program)
-    }
-
-    fn attach_dispatcher(&mut self) -> Result<(), ProbeError> {
-        let attached = self
-            .load_program(DISPATCHER, DISPATCHER)
-            .and_then(|program| program.attach().map_err(|error| chain(&error)));
-        attached.map(drop).map_err(|why| ProbeError::Hook { hook: DISPATCHER, why })
-    }
-}
-
-fn instructions(program: &BtfTracePoint) -> Option<u32> {
-    program.info().ok()?.verified_instruction_count()
-}
-
-fn blind(hook: &Hook) -> HookReport {
-    HookReport { hook: hook.stem, chosen: None, via: None, instructions: None, refused: Vec::new() }
-}
-
-fn not_wanted(hook: &Hook) -> HookReport {
-    HookReport { refused: vec!["not needed by any rule or switched off".to_owned()], ..blind(hook) }
+pub(super) fn take_table(ebpf: &mut Ebpf, name: &str) -> Result<ProgramArray<MapData>, ProbeError> {
+    ProgramArray::try_from(take_map(ebpf, name)?).map_err(|error| ProbeError::Load(error.to_string()))
 }
 
 pub(super) fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, ProbeError> {
     ebpf.take_map(name).ok_or_else(|| ProbeError::Object(format!("no map {name}")))
-}
-
-/// The kernel's words. The verifier's log can have megabytes, of which the end says what is wrong.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    let tail = text.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
-    text.split_off(tail)
 }
 
 fn refused(why: &str) -> ProbeError {

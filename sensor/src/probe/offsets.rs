@@ -9,9 +9,6 @@ use sensor_common::{
 
 use super::{ProbeError, Report, btf::Btf};
 
-/// What is not known before Linux 5.15, where programs cannot ask for the registers of a task.
-pub(super) const FORK_CALL: &str = "the call behind a fork (every fork shows as clone)";
-
 /// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
 ///
 /// # Errors

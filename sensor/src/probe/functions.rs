@@ -1,0 +1,201 @@
+//! Programs at the ends of the kernel's functions for system calls: the small program behind each of them, and the tables
+//! from which that one takes the program that looks closer.
+//!
+//! A program is bound to its function when it is loaded, and the verifier takes its time with large ones: so the small one is
+//! loaded once for each function, and a large one once for each prototype that its functions have.
+
+use std::{
+    fs,
+    os::fd::{AsFd, AsRawFd},
+    thread,
+};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, ProgramArray},
+    programs::{FExit, ProgramError, ProgramFd, fexit::FExitLink},
+};
+use sensor_common::{Kind, syscalls};
+
+use super::{
+    ProbeError, chain,
+    hooks::DISPATCHERS,
+    load::take_table,
+    targets::{Target, Targets},
+};
+
+/// A function with a program at its end.
+struct Function {
+    name: String,
+    /// What it is there for, or the first of several things.
+    kind: Kind,
+    program: ProgramFd,
+    /// Detaches it when it is dropped. None where this is a rehearsal.
+    link: Option<FExitLink>,
+}
+
+/// What functions with the same prototype share.
+struct Group {
+    /// None until the first of them.
+    prototype: Option<u32>,
+    dispatcher: &'static str,
+    /// The kernel empties it when its last descriptor is closed.
+    table: ProgramArray<MapData>,
+}
+
+/// All of them.
+pub(super) struct Functions {
+    groups: Vec<Group>,
+    attached: Vec<Function>,
+    /// Whether to attach one function only, and to load the programs of the others.
+    rehearsal: bool,
+}
+
+impl Functions {
+    /// With nothing attached.
+    pub(super) fn new(ebpf: &mut Ebpf, rehearsal: bool) -> Result<Self, ProbeError> {
+        let groups = DISPATCHERS.map(|(dispatcher, table)| {
+            let table = take_table(ebpf, table)?;
+            Ok(Group { prototype: None, dispatcher, table })
+        });
+        let groups = groups.into_iter().collect::<Result<_, ProbeError>>()?;
+        Ok(Self { groups, attached: Vec::new(), rehearsal })
+    }
+
+    /// Has `program` called when one of the calls ends: at all functions or at none. Returns the instructions that the
+    /// verifier walked through.
+    pub(super) fn attach(
+        &mut self,
+        (ebpf, btf): (&mut Ebpf, &aya::Btf),
+        (program, kind): (&str, Kind),
+        numbers: &[u32],
+        targets: &Targets,
+    ) -> Result<Option<u32>, String> {
+        let before = self.attached.len();
+        let done = self.attach_all((ebpf, btf), (program, kind), numbers, &targets.functions);
+        if done.is_err() {
+            self.attached.truncate(before);
+            for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
+                for group in &mut self.groups {
+                    // One that is empty already is no error that matters.
+                    drop(group.table.clear_index(&index));
+                }
+            }
+        }
+        done
+    }
+
+    fn attach_all(
+        &mut self,
+        (ebpf, btf): (&mut Ebpf, &aya::Btf),
+        (program, kind): (&str, Kind),
+        numbers: &[u32],
+        targets: &[Target],
+    ) -> Result<Option<u32>, String> {
+        // The small programs first: where one is refused, the time for the large one is saved.
+        let mut groups = Vec::new();
+        for target in targets {
+            let group = self.group(target.prototype)?;
+            self.attach_function(ebpf, btf, target, group, kind)?;
+            if !groups.iter().any(|(known, _)| *known == group) {
+                groups.push((group, target));
+            }
+        }
+        let mut instructions = None;
+        for (group, target) in groups {
+            let group = self.groups.get_mut(group).ok_or("no table")?;
+            let program = loaded(ebpf, btf, program, target)?;
+            let fd = program.fd().map_err(|error| chain(&error))?;
+            for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
+                group.table.set(index, fd, 0).map_err(|error| chain(&error))?;
+            }
+            instructions = program.info().ok().and_then(|info| info.verified_instruction_count());
+            // The table keeps it.
+            program.unload().map_err(|error| chain(&error))?;
+        }
+        Ok(instructions)
+    }
+
+    /// The place of the group with this prototype.
+    fn group(&mut self, prototype: u32) -> Result<usize, String> {
+        let known = |group: &Group| group.prototype.is_none_or(|known| known == prototype);
+        let at =
+            self.groups.iter().position(known).ok_or("functions of system calls have too many prototypes")?;
+        if let Some(group) = self.groups.get_mut(at) {
+            group.prototype = Some(prototype);
+        }
+        Ok(at)
+    }
+
+    fn attach_function(
+        &mut self,
+        ebpf: &mut Ebpf,
+        btf: &aya::Btf,
+        target: &Target,
+        group: usize,
+        kind: Kind,
+    ) -> Result<(), String> {
+        if self.attached.iter().any(|attached| attached.name == target.function) {
+            return Ok(());
+        }
+        let dispatcher = self.groups.get(group).ok_or("no dispatcher")?.dispatcher;
+        let program = loaded(ebpf, btf, dispatcher, target)?;
+        let rehearsed = self.rehearsal && !self.attached.is_empty();
+        let attached = (|| {
+            let link = if rehearsed { None } else { Some(program.attach()?) };
+            let link = link.map(|id| program.take_link(id)).transpose()?;
+            Ok((link, program.fd()?.try_clone()?))
+        })();
+        // For the next function it is loaded again; the link keeps this one.
+        let unloaded = program.unload();
+        let failed = |error: ProgramError| format!("cannot attach to {}: {}", target.function, chain(&error));
+        let (link, program) = attached.map_err(failed)?;
+        unloaded.map_err(failed)?;
+        self.attached.push(Function { name: target.function.clone(), kind, program, link });
+        Ok(())
+    }
+
+    /// How often a program did not run because it was at work on that processor already: an event each.
+    pub(super) fn missed(&self) -> impl Iterator<Item = (Kind, u64)> {
+        self.attached.iter().map(|function| (function.kind, missed(&function.program)))
+    }
+
+    /// No program does anything from here on; the functions are left in the background. Kernels from 6.1 to 6.12 wait a tenth
+    /// of a second for each, and nobody's last alerts should.
+    pub(super) fn detach(&mut self) {
+        for group in &mut self.groups {
+            for index in 0..syscalls::INDEXES {
+                drop(group.table.clear_index(&index));
+            }
+        }
+        let links: Vec<_> = self.attached.iter_mut().filter_map(|function| function.link.take()).collect();
+        let left = thread::Builder::new().name("detach".to_owned()).spawn(move || drop(links));
+        if let Err(error) = left {
+            // They are gone all the same, with the closure.
+            tracing::debug!(%error, "no thread to detach in");
+        }
+    }
+}
+
+fn loaded<'a>(
+    ebpf: &'a mut Ebpf,
+    btf: &aya::Btf,
+    program: &str,
+    target: &Target,
+) -> Result<&'a mut FExit, String> {
+    let program = ebpf.program_mut(program).ok_or("not in the kernel object")?;
+    let program: &mut FExit = program.try_into().map_err(|error: ProgramError| chain(&error))?;
+    let loaded = program.load(&target.function, btf);
+    loaded.map_err(|error| format!("at {}: {}", target.function, chain(&error)))?;
+    Ok(program)
+}
+
+/// The kernel's own count, since 5.12; before, no program could be interrupted by another on its processor.
+fn missed(program: &ProgramFd) -> u64 {
+    let about = fs::read_to_string(format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd()));
+    let count = about.ok().and_then(|about| {
+        let line = about.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+        line.trim().parse().ok()
+    });
+    count.unwrap_or(0)
+}
