@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     config::{Config, ConfigError, DEFAULT_FILE, KernelConfig, KernelMode},
     pipeline::PipelineError,
-    probe::{Mode, Options, ProbeError, Wanted},
+    probe::{HOOKS, Mode, Options, ProbeError, Wanted},
     rule::Filter,
 };
 
@@ -69,9 +69,20 @@ pub struct Common {
     /// Override a configuration key, as in --set kernel.ring_bytes=16777216
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// Leave a hook out, by its name in `vedette doctor`; may be repeated
+    #[arg(long = "disable-hook", value_name = "HOOK", value_parser = hook)]
+    disabled_hooks: Vec<String>,
     /// Write JSON lines
     #[arg(long)]
     json: bool,
+}
+
+fn hook(stem: &str) -> Result<String, String> {
+    let stems: Vec<&str> = HOOKS.iter().map(|hook| hook.stem).collect();
+    if stems.contains(&stem) {
+        return Ok(stem.to_owned());
+    }
+    Err(format!("no such hook; there are {}", stems.join(", ")))
 }
 
 impl Common {
@@ -81,7 +92,15 @@ impl Common {
 
     /// What the configuration says now.
     fn load_again(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), &self.sets)
+        let mut config = Config::load(self.config.as_deref(), &self.sets)?;
+        for name in &config.kernel.disabled_hooks {
+            hook(name).map_err(|message| ConfigError::Value {
+                origin: "kernel.disabled_hooks".to_owned(),
+                message: format!("`{name}`: {message}"),
+            })?;
+        }
+        config.kernel.disabled_hooks.extend(self.disabled_hooks.iter().cloned());
+        Ok(config)
     }
 
     /// The same for a command that is not the daemon: the accounts' default place is the daemon's, and only a flag makes

@@ -22,7 +22,7 @@ use zerocopy::FromBytes;
 
 use self::hold::{Hold, HoldLimits};
 pub use self::{
-    alerting::{Alerting, needs},
+    alerting::{Alerting, blind_rules, needs},
     identity::sources,
     live::{Live, epoch},
     prefilter::tables,

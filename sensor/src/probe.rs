@@ -94,7 +94,15 @@ pub enum ProbeError {
 pub struct HookReport {
     /// The hook's stem.
     pub hook: &'static str,
-    /// The variant at work; `None`: blind.
+    /// The records it is there for.
+    #[serde(skip)]
+    pub kind: Option<Kind>,
+    /// Whether it is only there for attempts that failed.
+    #[serde(skip)]
+    pub failures: bool,
+    /// Whether anybody wants its records.
+    pub wanted: bool,
+    /// The variant at work; `None`: blind, where anybody wants its records.
     pub chosen: Option<&'static str>,
     /// Its mode.
     pub mode: Option<Mode>,
@@ -112,6 +120,9 @@ impl HookReport {
     fn blind(hook: &Hook) -> Self {
         Self {
             hook: hook.stem,
+            kind: Some(hook.kind),
+            failures: hook.failures,
+            wanted: true,
             chosen: None,
             mode: None,
             via: None,
@@ -122,7 +133,17 @@ impl HookReport {
     }
 
     fn not_wanted(hook: &Hook) -> Self {
-        Self { refused: vec!["not needed by any rule or switched off".to_owned()], ..Self::blind(hook) }
+        Self { wanted: false, refused: vec!["no rule needs it".to_owned()], ..Self::blind(hook) }
+    }
+
+    fn switched_off(hook: &Hook) -> Self {
+        Self { refused: vec!["switched off (kernel.disabled_hooks)".to_owned()], ..Self::blind(hook) }
+    }
+
+    /// Whether somebody wants its records and they do not come.
+    #[must_use]
+    pub const fn is_blind(&self) -> bool {
+        self.wanted && self.chosen.is_none()
     }
 }
 
@@ -275,14 +296,19 @@ impl Probe {
     }
 }
 
-/// The kernel's words. The verifier's log can have megabytes, of which the end says what is wrong.
+/// The kernel's words, each once. The verifier's log can have megabytes, of which the end says what is wrong.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        text = format!("{text}: {error}");
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
         source = error.source();
     }
+    // What aya says where the verifier said nothing.
+    let text = text.trim_end_matches(". Verifier output: ");
     let tail = text.char_indices().rev().nth(2000).map_or(0, |(at, _)| at);
-    text.split_off(tail)
+    text.get(tail..).unwrap_or(text).trim_end().to_owned()
 }

@@ -21,6 +21,7 @@ mod exec;
 mod file;
 mod filter;
 mod fixtures;
+mod hooks;
 mod identity;
 mod layers;
 mod loss;

@@ -34,6 +34,28 @@ pub fn kernel(test: &str) -> bool {
     }
 }
 
+/// Whether the sensor can see system calls at the ends of their functions here. Prints why not.
+///
+/// # Panics
+/// Where the environment sets that mode, which is a promise.
+#[must_use]
+pub fn full_mode(test: &str) -> bool {
+    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+    let answer = ANSWER.get_or_init(|| {
+        let output = Command::new(vedette()).args(["doctor", "--set", "kernel.mode=full"]).output();
+        let output = output.map_err(|error| format!("{} cannot be run: {error}", vedette().display()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or("no word").to_owned())
+    });
+    let Err(why) = answer else { return true };
+    let promised = std::env::var_os("VEDETTE_KERNEL_MODE").is_some_and(|mode| mode == "full");
+    assert!(!promised, "VEDETTE_KERNEL_MODE=full promises that this works: {why}");
+    skip(test, why);
+    false
+}
+
 /// Says that a test does not run, and why.
 pub fn skip(test: &str, why: &str) {
     println!("skipped: {test}: {why}");

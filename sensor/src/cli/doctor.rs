@@ -49,7 +49,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         findings.print(&mut out)?;
         match &loaded {
             Ok(report) => {
-                print(&mut out, report)?;
+                print(&mut out, report, &findings)?;
                 print_runtimes(&mut out, &runtimes)?;
             }
             Err(error) => writeln!(out, "cannot run here: {error}")?,
@@ -63,7 +63,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn print(out: &mut impl Write, report: &Report, findings: &Findings) -> io::Result<()> {
     writeln!(out, "\n{:<18} {:<10} {:<32} {:>12}", "hook", "mode", "attached to", "verified")?;
     for hook in &report.hooks {
         let mode = hook.mode.map_or_else(|| "blind".to_owned(), |mode| mode.to_string());
@@ -72,6 +72,10 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         writeln!(out, "{:<18} {mode:<10} {via:<32} {instructions:>12}", hook.hook)?;
         for refused in &hook.refused {
             writeln!(out, "{:<18} why: {refused}", "")?;
+        }
+        let missing = findings.missing(hook);
+        if !missing.is_empty() {
+            writeln!(out, "{:<18} rules that miss it: {}", "", missing.join(", "))?;
         }
         if !hook.absent.is_empty() {
             writeln!(out, "{:<18} not on this kernel: {}", "", hook.absent.join(", "))?;

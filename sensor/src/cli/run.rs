@@ -15,11 +15,12 @@ use super::{
 use crate::{
     config::{Config, Format},
     pipeline::{
-        Alerting, Live, Origin, PipelineError, needs,
+        Alerting, Live, Origin, PipelineError, blind_rules, needs,
         reload::{self, Planner, Waker},
         tables,
     },
     probe::{Limit, Options, Report},
+    rule::RuleSet,
     sink::{Alert, Lines, Queue, Sink, Work},
 };
 
@@ -51,7 +52,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let live = Live::start(&options, &config, asked.stop.clone())?;
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
-    tell(live.report());
+    tell(live.report(), &set);
     if let Err(error) = lock::make_directory(&config.stats_file) {
         tracing::warn!(file = %config.stats_file.display(), "no directory for the accounts: {error:#}");
     }
@@ -109,10 +110,15 @@ fn stdout(config: &Config, json: bool) -> io::Result<Queue<Alert>> {
     })
 }
 
-/// Says what this kernel does not let us see.
-fn tell(report: &Report) {
-    for hook in report.hooks.iter().filter(|hook| hook.chosen.is_none() && !hook.refused.is_empty()) {
-        tracing::debug!(hook = hook.hook, why = hook.refused.join("; "), "not attached");
+/// Says what this kernel does not let us see, and which rules miss something.
+fn tell(report: &Report, set: &RuleSet) {
+    for hook in report.hooks.iter().filter(|hook| hook.is_blind()) {
+        let kinds = hook.kind.map(|kind| (kind, hook.failures)).into_iter();
+        let blind = blind_rules(set, kinds).join(", ");
+        tracing::warn!(hook = hook.hook, why = hook.refused.join("; "), blind, "blind: not attached");
+    }
+    for hook in report.hooks.iter().filter(|hook| hook.chosen.is_some() && !hook.refused.is_empty()) {
+        tracing::debug!(hook = hook.hook, mode = ?hook.mode, why = hook.refused.join("; "), "not in a better mode");
     }
     for field in &report.missing_fields {
         tracing::warn!(field, "this kernel has no such field, its value is unknown");

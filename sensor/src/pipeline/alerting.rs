@@ -108,7 +108,7 @@ impl Alerting {
         stats.matches = self.matched;
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
-        stats.rules = self.account.clone();
+        stats.rules = self.account_of(stats);
         let counts = self.queue.finish();
         stats.queue = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
         Ok(())
@@ -121,19 +121,7 @@ impl Alerting {
 
     /// A gap is an alert of its own, with the rules that may have missed something; the next alert of a rule carries it too.
     fn report_loss(&mut self, event: &Event, loss: &Loss) -> Result<(), PipelineError> {
-        let blind: Vec<&str> = self
-            .rules
-            .rules()
-            .iter()
-            .filter(|rule| {
-                loss.kinds().any(|kind| {
-                    EventType::ALL
-                        .iter()
-                        .any(|event_type| event_type.kind() == Some(kind) && rule.types.contains(*event_type))
-                })
-            })
-            .map(|rule| rule.name.as_str())
-            .collect();
+        let blind = blind_rules(&self.rules, loss.kinds().map(|kind| (kind, false)));
         let what: Vec<String> =
             loss.lost.iter().map(describe).chain(loss.limited.iter().map(describe_limited)).collect();
         let output = format!(
@@ -192,6 +180,14 @@ impl Alerting {
                 self.send(alert)
             }
         }
+    }
+
+    /// What is known of the rules, with those that miss something because a hook is not at work.
+    fn account_of(&self, stats: &Stats) -> RuleStats {
+        let blind = stats.hooks.iter().filter(|hook| hook.is_blind());
+        let kinds = blind.filter_map(|hook| Some((hook.kind?, hook.failures)));
+        let blind = blind_rules(&self.rules, kinds).into_iter().map(str::to_owned).collect();
+        RuleStats { blind, ..self.account.clone() }
     }
 
     fn about_rules(
@@ -278,7 +274,7 @@ impl Consumer for Alerting {
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
         stats.queue = self.queue.counts();
-        stats.rules = self.account.clone();
+        stats.rules = self.account_of(stats);
         let written = stats.write(&self.stats_file);
         if let Err(error) = &written
             && !self.unwritten
@@ -288,6 +284,16 @@ impl Consumer for Alerting {
         self.unwritten = written.is_err();
         Ok(())
     }
+}
+
+/// The rules that miss something where records of these kinds do not come, each once; `true`: where only those of attempts
+/// that failed do not.
+#[must_use]
+pub fn blind_rules(rules: &RuleSet, kinds: impl Iterator<Item = (Kind, bool)>) -> Vec<&str> {
+    let mut blind: Vec<&str> = kinds.flat_map(|(kind, failures)| rules.needing(kind, failures)).collect();
+    blind.sort_unstable();
+    blind.dedup();
+    blind
 }
 
 /// The records that some rule needs.

@@ -70,7 +70,8 @@ impl Live {
         let scanner = Scanner::new(probe::legacy_controller().as_deref());
         let enricher = Enricher::new(scanner, Users::read("/etc"), epoch(), config.processes.limit_bytes)
             .with_container_limits(identity::limits(config));
-        let stage = Stage::new(enricher, HoldLimits::of(config), Some(sources));
+        let mut stage = Stage::new(enricher, HoldLimits::of(config), Some(sources));
+        stage.stats.hooks.clone_from(&probe.report().hooks);
         let counted = probe.counts()?;
         let (resolver, resolve) = (None, config.dns.resolve);
         let options = options.clone();
@@ -241,6 +242,13 @@ impl Live {
         let Some(Needs { wanted, prefilter }) = consumer.between_batches(own)? else { return Ok(()) };
         self.options.wanted = wanted;
         self.probe.attach_more(&self.options)?;
+        let hooks = &self.probe.report().hooks;
+        for (hook, before) in hooks.iter().zip(&self.stage.stats.hooks) {
+            if hook.is_blind() && !before.is_blind() {
+                tracing::warn!(hook = hook.hook, why = hook.refused.join("; "), "blind: not attached");
+            }
+        }
+        self.stage.stats.hooks.clone_from(hooks);
         if self.options.tables.is_some() {
             self.probe.filter(&tables(&prefilter))?;
         }

@@ -16,7 +16,7 @@ use serde::Serialize;
 pub use self::rules::{Origin, RuleStats, SourceStats};
 use crate::{
     enrich::EnrichCounts,
-    probe::Counts,
+    probe::{Counts, HookReport},
     rule::{CorrelationCounts, Cost},
     sink::QueueCounts,
 };
@@ -34,6 +34,8 @@ pub struct Stats {
     pub rules: RuleStats,
     /// Nanoseconds since boot: everything that happened before has been seen.
     pub seen_until: u64,
+    /// How each hook is attached, and why not better. Empty for a replay.
+    pub hooks: Vec<HookReport>,
     /// What the kernel programs counted, by kind. Empty for a replay.
     pub kinds: BTreeMap<&'static str, Counts>,
     /// Records taken from the ring or the recording.

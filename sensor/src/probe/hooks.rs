@@ -75,7 +75,7 @@ pub struct Hook {
     pub kind: Kind,
     /// Whether it only sees attempts that failed: another hook sees the others.
     pub failures: bool,
-    /// Whether the sensor is useless without it.
+    /// Whether the sensor is useless without it: where it cannot be attached, it does not start.
     pub essential: bool,
     /// Ways to attach it, best first.
     pub variants: &'static [Variant],

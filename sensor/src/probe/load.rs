@@ -72,11 +72,13 @@ pub struct Limit {
 
 impl Options {
     fn wants(&self, hook: &Hook) -> bool {
-        let disabled = self.disabled_hooks.iter().any(|stem| stem == hook.stem);
         let kinds = if hook.failures { &self.wanted.failures } else { &self.wanted.kinds };
         // Which container an event belongs to is everybody's question.
-        let wanted = hook.kind.is_cgroup() || kinds.contains(&hook.kind);
-        hook.essential || (wanted && !disabled)
+        hook.essential || hook.kind.is_cgroup() || kinds.contains(&hook.kind)
+    }
+
+    fn disables(&self, hook: &Hook) -> bool {
+        self.disabled_hooks.iter().any(|stem| stem == hook.stem)
     }
 
     fn settings(&self) -> Settings {
@@ -161,8 +163,11 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let (own_btf, mode) = (&own_btf, options.mode);
     let mut loader = Loader { ebpf, btf: &btf, own_btf, calls, functions, mode, dispatches: false };
     for hook in HOOKS {
-        let hook = if options.wants(hook) { loader.attach(hook)? } else { HookReport::not_wanted(hook) };
-        report.hooks.push(hook);
+        report.hooks.push(match (options.wants(hook), options.disables(hook)) {
+            (false, _) => HookReport::not_wanted(hook),
+            (true, true) => HookReport::switched_off(hook),
+            (true, false) => loader.attach(hook)?,
+        });
     }
     if loader.dispatches {
         loader.attach_dispatcher()?;
@@ -190,7 +195,8 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     let mut loader = Loader { ebpf, btf: &btf, own_btf, calls, functions, mode, dispatches: false };
     for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
         if options.wants(hook) && missing(report) {
-            *report = loader.attach(hook)?;
+            *report =
+                if options.disables(hook) { HookReport::switched_off(hook) } else { loader.attach(hook)? };
         }
     }
     if loader.dispatches && !attached { loader.attach_dispatcher() } else { Ok(()) }

@@ -266,6 +266,16 @@ impl RuleSet {
         union(self.rules.iter().map(|rule| rule.failures)).intersection(TypeSet::seen())
     }
 
+    /// The rules that miss something where records of this kind do not come; `failures`: where only those of attempts that
+    /// failed do not.
+    pub fn needing(&self, kind: Kind, failures: bool) -> impl Iterator<Item = &str> {
+        let needs = move |rule: &&Arc<RuleInfo>| {
+            let types = if failures { rule.failures } else { rule.types };
+            types.iter().any(|event_type| event_type.kind() == Some(kind))
+        };
+        self.rules.iter().filter(needs).map(|rule| rule.name.as_str())
+    }
+
     /// The rules that name event types which the sensor does not produce.
     #[must_use]
     pub fn blind(&self) -> &[Blind] {

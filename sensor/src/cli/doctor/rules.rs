@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cli::{lock, sources::RuleArgs},
     config::Config,
-    pipeline::{Origin, RuleStats, SourceStats},
-    rule::{Blind, Content, Severity},
+    pipeline::{Origin, RuleStats, SourceStats, blind_rules},
+    probe::HookReport,
+    rule::{Blind, Content, RuleSet, Severity},
 };
 
 /// The findings.
@@ -28,6 +29,9 @@ pub(super) struct Findings {
     sources: usize,
     blind: Vec<Blind>,
     running: Running,
+    /// What was loaded.
+    #[serde(skip)]
+    set: Option<RuleSet>,
 }
 
 /// What is known of a running sensor.
@@ -64,6 +68,7 @@ impl Findings {
             sources: 0,
             blind: Vec::new(),
             running: Running::No,
+            set: None,
         };
         let content = args.open().and_then(|rules| rules.content(config));
         let disk = content.as_ref().ok().map(Origin::of);
@@ -89,6 +94,13 @@ impl Findings {
         self.warnings.extend(set.idle_toggles().iter().cloned());
         self.loaded = set.rules().len();
         self.blind = set.blind().to_vec();
+        self.set = Some(set);
+    }
+
+    /// The rules that miss something because a hook is not at work.
+    pub(super) fn missing(&self, hook: &HookReport) -> Vec<&str> {
+        let kinds = hook.kind.filter(|_| hook.is_blind()).map(|kind| (kind, hook.failures));
+        self.set.as_ref().map_or_else(Vec::new, |set| blind_rules(set, kinds.into_iter()))
     }
 
     /// Whether the rules on disk can be loaded.
@@ -125,6 +137,9 @@ impl Findings {
                     "  process {pid} has {} rules since {} (set {} of this run, {} failures)",
                     rules.loaded, rules.loaded_at, rules.generation, rules.failures
                 )?;
+                if !rules.blind.is_empty() {
+                    writeln!(out, "  blind for want of a hook: {}", rules.blind.join(", "))?;
+                }
                 if differences.is_empty() {
                     writeln!(out, "  they are those on disk")?;
                 } else {

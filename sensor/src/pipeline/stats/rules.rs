@@ -27,6 +27,8 @@ pub struct RuleStats {
     pub failed_at: Option<String>,
     /// Its first error in one line; kept when a later attempt goes well.
     pub last_error: Option<String>,
+    /// Names of those that miss something because a hook that they need is not at work.
+    pub blind: Vec<String>,
     /// What the set was made of.
     #[serde(flatten)]
     pub origin: Origin,
