@@ -36,12 +36,19 @@ pub(crate) struct Args {
     /// `all`, or `list` for what there is
     #[arg(long, value_name = "LIST")]
     vm: Option<String>,
+    /// Write down what the verifier looked at on these kernels (`deploy/reference/verifier.md`), instead of comparing it
+    #[arg(long, requires = "vm")]
+    refresh: bool,
+    /// After everything else, run the real-kernel tests on these kernels too, and skip those that cannot be had here
+    #[arg(long, value_name = "LIST", conflicts_with = "vm")]
+    also_vm: Option<String>,
 }
 
 /// Sets up, runs everything and ends with the table.
 pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     if let Some(list) = &args.vm {
-        return vm::command(place, list, args.filter.as_deref());
+        let filter = args.filter.as_deref();
+        return vm::command(place, &vm::Wanted { list, filter, refresh: args.refresh });
     }
     packages::ensure(place)?;
     let daemon = build::release(place)?;
@@ -50,6 +57,9 @@ pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     if filter.is_none() {
         rows.push(rules(place, &daemon)?);
         rows.extend(fuzz(place)?);
+    }
+    if let Some(list) = &args.also_vm {
+        rows.extend(vm::beside(place, list)?);
     }
     print!("{}", table::render(&rows));
     if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }

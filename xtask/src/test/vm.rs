@@ -9,6 +9,7 @@ mod facts;
 mod kernel;
 mod machine;
 mod root;
+mod verifier;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use self::entry::Entry;
 use self::facts::Facts;
 use self::machine::{End, Machine, QEMU};
 use self::root::Programs;
+use self::verifier::Verified;
 use super::output::Reader;
 use super::table::{self, Row};
 use super::{PROMISE, packages};
@@ -28,6 +30,9 @@ use crate::place::Place;
 
 /// How long a machine may take: three times what it takes on two processors that others use as well.
 const LIMIT: Duration = Duration::from_secs(600);
+
+/// Why there are no machines.
+const NO_QEMU: &str = "qemu-system-x86_64 is not here: install the package qemu-system-x86";
 
 /// What tests are told of a machine: how much more patient to be (such that a test that waits in vain still
 /// fails by its name, before the machine's time is over), and how much smaller to make their storms.
@@ -53,34 +58,90 @@ const LEFT_OUT: [&str; 14] = [
     "cli::cli_wrong",
 ];
 
+/// What to run.
+pub(super) struct Wanted<'a> {
+    /// Rows of the matrix.
+    pub(super) list: &'a str,
+    /// A part of the names of the tests to run.
+    pub(super) filter: Option<&'a str>,
+    /// Whether to write down what the verifier looked at, instead of comparing it.
+    pub(super) refresh: bool,
+}
+
 /// Runs the rows and ends with the table.
-pub(super) fn command(place: &Place, list: &str, filter: Option<&str>) -> Result<()> {
-    if list == "list" {
+pub(super) fn command(place: &Place, wanted: &Wanted<'_>) -> Result<()> {
+    if wanted.list == "list" {
         print_list(place);
         return Ok(());
     }
-    let entries = entry::parse(list).map_err(|error| Exit::new(2, format!("{error:#}")))?;
+    let entries = entries(wanted.list)?;
     packages::ensure(place)?;
     packages::ensure_machines(place)?;
     if !packages::in_path(QEMU) {
-        return Err(Exit::new(1, format!("{QEMU} is not here: install the package qemu-system-x86")).into());
+        return Err(Exit::new(1, NO_QEMU).into());
     }
+    let rows = run_all(place, &entries, wanted)?;
+    print!("{}", table::render(&rows));
+    if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
+}
+
+/// Runs the rows beside other suites: what cannot be had here is skipped.
+pub(super) fn beside(place: &Place, list: &str) -> Result<Vec<Row>> {
+    let entries = entries(list)?;
+    packages::ensure_machines(place)?;
+    let absent = |entry: &Entry| {
+        if !packages::in_path(QEMU) {
+            return Some(NO_QEMU.to_owned());
+        }
+        kernel::ensure(place, entry.series).err().map(|error| format!("no kernel: {error:#}"))
+    };
+    let mut rows = Vec::new();
+    let mut there = Vec::new();
+    for entry in entries {
+        match absent(&entry) {
+            Some(why) => rows.push(Row::skipped(&entry.name(), why)),
+            None => there.push(entry),
+        }
+    }
+    if !there.is_empty() {
+        rows.extend(run_all(place, &there, &Wanted { list, filter: None, refresh: false })?);
+    }
+    Ok(rows)
+}
+
+fn entries(list: &str) -> Result<Vec<Entry>> {
+    entry::parse(list).map_err(|error| Exit::new(2, format!("{error:#}")).into())
+}
+
+fn run_all(place: &Place, entries: &[Entry], wanted: &Wanted<'_>) -> Result<Vec<Row>> {
     let programs = programs(place)?;
     let root = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-    let bytes = root::archive(place, &programs, &script(filter))?;
+    let bytes = root::archive(place, &programs, &script(wanted.filter))?;
     std::fs::write(root.path(), &bytes).context("cannot write the root file system")?;
     println!("a root file system of {} MiB", bytes.len() / (1024 * 1024));
     drop(bytes);
-    let mut rows = Vec::new();
-    let mut facts = Vec::new();
+    let mut known = Verified::read(place);
+    let (mut rows, mut facts) = (Vec::new(), Vec::new());
     for entry in entries {
-        let (row, fact) = run(place, &entry, root.path(), filter.is_none())?;
-        facts.extend(fact.map(|fact| (entry.name(), fact)));
+        let (mut row, fact) = run(place, entry, root.path(), wanted.filter.is_none())?;
+        if let Some(fact) = fact {
+            let programs = fact.programs();
+            if wanted.refresh {
+                known.learn(entry.series, &programs);
+            } else {
+                let grown = known.compare(entry.series, &programs);
+                row.failed += grown.len() as u64;
+                row.failures.extend(grown);
+            }
+            facts.push((entry.name(), fact));
+        }
         rows.push(row);
     }
+    if wanted.refresh {
+        known.write(place)?;
+    }
     print!("\n{}", facts::render(&facts));
-    print!("{}", table::render(&rows));
-    if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
+    Ok(rows)
 }
 
 /// What `--vm` understands, and what is in the cache.
@@ -118,6 +179,7 @@ fn script(filter: Option<&str>) -> String {
         filter.unwrap_or_default().chars().filter(|c| c.is_alphanumeric() || "_:".contains(*c)).collect();
     format!(
         "export VEDETTE_BIN=/vm/vedette {PROMISE}=kernel {PACE}\n\
+         export VEDETTE_KERNEL_MODE=$(grep -o 'vedette.mode=[a-z]*' /proc/cmdline | cut -d= -f2)\n\
          echo \"vm: doctor $(/vm/vedette doctor --json)\"\n\
          cd /tmp && exec /vm/bin/deps/it --show-output --format=pretty{skips} {filter}\n"
     )
@@ -132,9 +194,10 @@ fn run(place: &Place, entry: &Entry, root: &Path, whole: bool) -> Result<(Row, O
         Ok(kernel) => kernel,
         Err(error) => return Ok((Row::broken(&name, format!("no kernel: {error:#}")), None)),
     };
-    println!("kernel {}, {}", kernel.version, entry.options());
+    let options = format!("{} vedette.mode={}", entry.options(), entry.mode());
+    println!("kernel {}, {options}", kernel.version);
     let (mut reader, mut facts) = (Reader::libtest(), Facts::default());
-    let machine = Machine { kernel: &kernel, root, options: entry.options(), limit: LIMIT };
+    let machine = Machine { kernel: &kernel, root, options: &options, limit: LIMIT };
     let end = machine.run(|line| {
         if !facts.line(line) && reader.line(line) {
             println!("{line}");

@@ -23,6 +23,9 @@ pub(super) const SERIES: [Series; 4] = [
     Series { name: NEWEST, suites: &["trixie-backports", "sid"], bpf_lsm: true },
 ];
 
+/// The series that stands for all where there is time for one only.
+const USUAL: &str = "6.12";
+
 /// The name of the series without a number.
 pub(super) const NEWEST: &str = "newest";
 
@@ -37,10 +40,16 @@ pub(super) enum Variant {
     Lsm,
     /// BPF not among them.
     NoLsm,
+    /// System calls seen behind the tracepoint instead of at the ends of their functions.
+    Tracepoint,
 }
 
-const VARIANTS: [(&str, Variant); 3] =
-    [("cgroup1", Variant::CgroupV1), ("lsm", Variant::Lsm), ("nolsm", Variant::NoLsm)];
+const VARIANTS: [(&str, Variant); 4] = [
+    ("cgroup1", Variant::CgroupV1),
+    ("lsm", Variant::Lsm),
+    ("nolsm", Variant::NoLsm),
+    ("tracepoint", Variant::Tracepoint),
+];
 
 /// One row of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +69,16 @@ impl Entry {
     /// What the kernel is told besides what every machine is told.
     pub(super) fn options(&self) -> &'static str {
         match self.variant {
-            Variant::Plain => "vedette.cgroup=v2",
+            Variant::Plain | Variant::Tracepoint => "vedette.cgroup=v2",
             Variant::CgroupV1 => "vedette.cgroup=v1",
             Variant::Lsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor,bpf",
             Variant::NoLsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor",
         }
+    }
+
+    /// The only mode in which hooks may be attached there.
+    pub(super) fn mode(&self) -> &'static str {
+        if self.variant == Variant::Tracepoint { "tracepoint" } else { "full" }
     }
 
     /// Whether the machine says that it is what the row promises: a misspelt option would test nothing new.
@@ -72,7 +86,7 @@ impl Entry {
         let bpf = lsm.split(',').any(|module| module.trim() == "bpf");
         let unified = cgroup.contains("cgroup2");
         let (want_bpf, want_unified) = match self.variant {
-            Variant::Plain => (self.series.bpf_lsm, true),
+            Variant::Plain | Variant::Tracepoint => (self.series.bpf_lsm, true),
             Variant::CgroupV1 => (self.series.bpf_lsm, false),
             Variant::Lsm => (true, true),
             Variant::NoLsm => (false, true),
@@ -87,8 +101,8 @@ impl Entry {
     }
 }
 
-/// What `all` means: every kernel as it comes, at both ends also with BPF LSM turned round, and in between
-/// also with cgroup v1.
+/// What `all` means: every kernel as it comes, at both ends also with BPF LSM turned round, in between also with
+/// cgroup v1, and one of them also in the other mode.
 pub(super) fn all() -> Vec<Entry> {
     let mut entries = Vec::new();
     for series in SERIES {
@@ -98,6 +112,9 @@ pub(super) fn all() -> Vec<Entry> {
             entries.push(Entry { series, variant: other });
         } else {
             entries.push(Entry { series, variant: Variant::CgroupV1 });
+        }
+        if series.name == USUAL {
+            entries.push(Entry { series, variant: Variant::Tracepoint });
         }
     }
     entries

@@ -42,13 +42,21 @@ impl Facts {
         true
     }
 
-    /// Hooks that see, all hooks, and the largest program by what the verifier looked at.
-    fn hooks(&self) -> (usize, usize, Option<(u64, &str)>) {
+    /// Hooks that see, and how: `13 full, 5 tracepoint of 18`.
+    fn hooks(&self) -> String {
         let hooks = self.list("/report/hooks");
-        let see = hooks.iter().filter(|hook| hook.get("chosen").is_some_and(|chosen| !chosen.is_null()));
+        let count = |mode: &str| {
+            hooks.iter().filter(|hook| hook.get("mode").is_some_and(|found| found == mode)).count()
+        };
+        format!("{} full, {} tracepoint of {}", count("full"), count("tracepoint"), hooks.len())
+    }
+
+    /// The programs at work, each with the instructions that the verifier walked through; kernels before 5.16 do not
+    /// say that.
+    pub(super) fn programs(&self) -> Vec<(&str, u64)> {
         let size = |hook: &'_ Value| hook.get("instructions")?.as_u64();
-        let sizes = hooks.iter().filter_map(|hook| Some((size(hook)?, hook.get("hook")?.as_str()?)));
-        (see.count(), hooks.len(), sizes.max())
+        let hooks = self.list("/report/hooks").iter();
+        hooks.filter_map(|hook| Some((hook.get("chosen")?.as_str()?, size(hook)?))).collect()
     }
 
     fn list(&self, pointer: &str) -> &[Value] {
@@ -64,20 +72,19 @@ impl Facts {
 /// One line for each machine.
 pub(super) fn render(rows: &[(String, Facts)]) -> String {
     let mut text = format!(
-        "{:<16} {:<28} {:>9}  {:<7} {:<28} fields missing\n",
+        "{:<16} {:<28} {:>9}  {:<31} {:<28} fields missing\n",
         "", "kernel", "userspace", "hooks", "largest program"
     );
     for (name, facts) in rows {
-        let (see, all, largest) = facts.hooks();
-        // Kernels before 5.16 do not say what the verifier looked at.
-        let largest = largest.map_or("not said".to_owned(), |(count, hook)| format!("{count} ({hook})"));
+        let largest = facts.programs().into_iter().max_by_key(|(_, count)| *count);
+        let largest = largest.map_or("not said".to_owned(), |(name, count)| format!("{count} ({name})"));
         // Writing into a String cannot fail.
         let _ = writeln!(
             text,
-            "{name:<16} {:<28} {:>7} s  {:<7} {largest:<28} {}",
+            "{name:<16} {:<28} {:>7} s  {:<31} {largest:<28} {}",
             facts.kernel,
             facts.uptime,
-            format!("{see}/{all}"),
+            facts.hooks(),
             facts.missing_fields(),
         );
     }
@@ -95,15 +102,15 @@ mod tests {
             "vm: uptime 1.93",
             "vm: kernel 6.1.0-50-cloud-amd64",
             "vm: lsm lockdown,bpf",
-            r#"vm: doctor {"report":{"hooks":[{"hook":"a","chosen":"x","instructions":7},
-               {"hook":"b","chosen":null,"instructions":null}],"missing_fields":["f"]}}"#,
+            r#"vm: doctor {"report":{"hooks":[{"hook":"a","chosen":"x","mode":"full","instructions":7},
+               {"hook":"b","chosen":null,"mode":null,"instructions":null}],"missing_fields":["f"]}}"#,
         ];
         assert!(lines.iter().all(|line| facts.line(&line.replace('\n', ""))));
         assert!(!facts.line("test a ... ok"));
         assert!(!facts.line("vm: something else"));
         assert_eq!(facts.lsm, "lockdown,bpf");
         let text = render(&[("6.1".to_owned(), facts)]);
-        for part in ["6.1.0-50-cloud-amd64", "1.93 s", "1/2", "7 (a)", " f\n"] {
+        for part in ["6.1.0-50-cloud-amd64", "1.93 s", "1 full, 0 tracepoint of 2", "7 (x)", " f\n"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
