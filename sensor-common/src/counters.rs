@@ -37,7 +37,11 @@ pub struct RingState {
     /// Time of this CPU's last record, to tell a quiet spell from a storm.
     pub last_ts: u64,
     /// Next [`crate::Header::seq`].
-    pub seq: u32,
-    /// Scratch slots in use: programs can interrupt each other.
-    pub nest: u32,
+    pub seq: u64,
+    /// How many programs want each scratch slot; who finds itself alone has it.
+    pub slots: [u64; SLOTS as usize],
 }
+
+/// Programs that can be at work on one CPU at the same time: in a task, softirq, hardirq and NMI, and where the kernel is
+/// preemptible several tasks, of which one more is counted as failed.
+pub const SLOTS: u32 = 4;

@@ -19,7 +19,7 @@ mod settings;
 pub mod syscalls;
 
 pub use call::SysCall;
-pub use counters::{Counters, LimitKey, RingState};
+pub use counters::{Counters, LimitKey, RingState, SLOTS};
 pub use dns::Dns;
 pub use file::{CALLER_DIR, FileChange, FileId, FileOpen, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER, Mount};
 pub use header::{Header, TEXT_ALIGN, Text, flags, text, valid};

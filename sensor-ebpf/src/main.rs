@@ -5,7 +5,7 @@
 //! only one that writes to the ring.
 #![no_std]
 #![no_main]
-// For the one instruction that the compiler has no other name for, see `record::in_place`.
+// For the one instruction that the compiler has no other name for, see `record::add`.
 #![feature(asm_experimental_arch)]
 
 mod cgroup;

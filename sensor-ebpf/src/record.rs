@@ -5,13 +5,15 @@ mod header;
 mod in_place;
 mod pace;
 
+use core::arch::asm;
+
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
-use sensor_common::{Counters, Header, KINDS, Kind, RingState, Settings};
+use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings};
 
 pub(crate) use self::{
     append::append_with,
@@ -29,8 +31,6 @@ const CURSOR_MASK: u32 = 0x3fff;
 const SCRATCH_SIZE: usize = 0x8000;
 /// Words of the largest body.
 const BODY_WORDS: u32 = 32;
-/// Programs that can interrupt each other on one CPU: task, softirq, hardirq, NMI.
-const SLOTS: u32 = 4;
 
 /// How putting a record together ended.
 const BROKEN: u32 = 0;
@@ -134,8 +134,8 @@ pub(crate) fn failed(kind: Kind) {
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
         // SAFETY: this CPU's own map value.
         let counters = unsafe { &mut *counters };
-        counters.seen += 1;
-        counters.failed += 1;
+        add(&mut counters.seen, 1);
+        add(&mut counters.failed, 1);
     }
 }
 
@@ -145,9 +145,33 @@ pub(crate) fn filtered(kind: Kind) {
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
         // SAFETY: this CPU's own map value.
         let counters = unsafe { &mut *counters };
-        counters.seen += 1;
-        counters.filtered += 1;
+        add(&mut counters.seen, 1);
+        add(&mut counters.filtered, 1);
     }
+}
+
+/// Adds to a number of this CPU, in a single instruction (`BPF_XADD`, which 5.10 has; the compiler offers no atomic addition
+/// for this target). Behind functions and on packets a program can be interrupted by another that adds to the same number.
+#[inline(always)]
+fn add(to: &mut u64, by: u64) {
+    // SAFETY: an aligned word of a map value, which lives as long as the map.
+    unsafe { asm!("lock *(u64 *)({to} + 0) += {by}", to = in(reg) to, by = in(reg) by) };
+}
+
+/// Takes a free scratch slot. Not the next one of a stack: tasks that preempt each other do not end in turn. Who adds
+/// itself to a slot and finds itself alone has it; two that meet there both go on.
+#[inline(always)]
+fn claim(state: &mut RingState) -> Option<u32> {
+    for slot in 0..SLOTS {
+        let users = state.slots.get_mut(slot as usize)?;
+        add(users, 1);
+        // SAFETY: as in `add`.
+        if unsafe { (&raw const *users).read_volatile() } == 1 {
+            return Some(slot);
+        }
+        add(users, u64::MAX);
+    }
+    None
 }
 
 /// Takes a scratch slot and clears the body. Negative where there is to be no record.
@@ -156,19 +180,18 @@ pub(crate) fn filtered(kind: Kind) {
 extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     let Some(counters) = COUNTERS.get_ptr_mut(kind) else { return -1 };
     let Some(state) = RING_STATE.get_ptr_mut(0) else { return -1 };
-    // SAFETY: both are this CPU's own map values, and programs of one kind do not interrupt each other.
+    // SAFETY: both are this CPU's own map values, of which others change only what `add` does.
     let (counters, state) = unsafe { (&mut *counters, &mut *state) };
-    counters.seen += 1;
+    add(&mut counters.seen, 1);
     let task = Task::current();
     if !Kind::number_is_lifecycle(kind) && task.tgid().unwrap_or(0) == knob!(self_tgid) {
-        counters.filtered += 1;
+        add(&mut counters.filtered, 1);
         return -1;
     }
-    let slot = state.nest;
-    if slot >= SLOTS {
-        counters.failed += 1;
+    let Some(slot) = claim(state) else {
+        add(&mut counters.failed, 1);
         return -1;
-    }
+    };
     let Some(base) = SCRATCH.get_ptr_mut(slot) else { return -1 };
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
@@ -181,7 +204,6 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
         // SAFETY: the largest body fits the scratch memory many times.
         unsafe { base.cast::<u64>().add(size_of::<Header>() / 8 + word as usize).write_volatile(0) };
     }
-    state.nest = slot + 1;
     slot as i32
 }
 
@@ -201,24 +223,27 @@ extern "C" fn record_head(slot: u32) -> i32 {
 extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
     let Some(counters) = COUNTERS.get_ptr_mut(kind) else { return 0 };
     let Some(state) = RING_STATE.get_ptr_mut(0) else { return 0 };
-    // SAFETY: both are this CPU's own map values, and programs of one kind do not interrupt each other.
+    // SAFETY: both are this CPU's own map values, of which others change only what `add` does.
     let (counters, state) = unsafe { (&mut *counters, &mut *state) };
-    state.nest = slot;
     let Some(base) = SCRATCH.get_ptr_mut(slot) else { return 0 };
     if outcome == UNWANTED {
-        counters.filtered += 1;
+        add(&mut counters.filtered, 1);
     } else if outcome != FILLED {
-        counters.failed += 1;
+        add(&mut counters.failed, 1);
     } else {
         // SAFETY: the scratch memory is aligned and larger than a header.
         let header = unsafe { &*base.cast::<Header>() };
         if !Kind::number_is_lifecycle(kind) && pace::is_ahead(kind, header) {
-            counters.limited += 1;
+            add(&mut counters.limited, 1);
         } else if send(base.cast(), kind, state) {
-            counters.submitted += 1;
+            add(&mut counters.submitted, 1);
         } else {
-            counters.ring_full += 1;
+            add(&mut counters.ring_full, 1);
         }
+    }
+    // Only now: until it is sent, the memory is this record's.
+    if let Some(users) = state.slots.get_mut((slot & (SLOTS - 1)) as usize) {
+        add(users, u64::MAX);
     }
     0
 }
@@ -229,8 +254,8 @@ fn send(base: *mut u8, kind: u32, state: &mut RingState) -> bool {
     let ring = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
-    header.seq = state.seq;
-    state.seq = state.seq.wrapping_add(1);
+    header.seq = state.seq as u32;
+    add(&mut state.seq, 1);
     if !Kind::number_is_lifecycle(kind) {
         // SAFETY: a map and a flag.
         let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };

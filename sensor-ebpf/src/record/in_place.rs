@@ -1,25 +1,21 @@
 //! Records of programs that run in the middle of any other: they are filled in the ring itself and have a size of their own.
 //! It knows no packets.
 
-use core::arch::asm;
-
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_query},
 };
 use sensor_common::{Counters, Header, Kind, valid};
 
-use super::{COUNTERS, EVENTS, RING_STATE, header::write_header, pace};
+use super::{COUNTERS, EVENTS, RING_STATE, add, header::write_header, pace};
 use crate::kernel::{Task, knob};
 
 /// Reserves a record of type `R` (a header and what follows) in the ring, has `fill` fill it there behind the header, and
 /// sends it. Each outcome is counted once: what `fill` gives up on as failed. `task`: who did it, where that is known.
 ///
-/// No scratch memory: whoever takes a slot relies on interruptions to end before what they interrupt goes on. That holds for
-/// tracepoints. A program on a packet runs in softirq on top of anything, between two instructions of `record_begin` too, and
-/// on its way out preemptibly in the sender, who may go on after another sender took the next slot. What such programs share
-/// is the counters of their kind, which are therefore added to atomically, and the sequence number: at worst it is given
-/// twice, which no reader takes for a gap.
+/// No scratch memory: there are few slots, and a program on a packet runs in softirq on top of anything. What such programs
+/// share is the counters of their kind, which are therefore added to atomically, and the sequence number: at worst it is
+/// given twice, which no reader takes for a gap.
 #[inline(always)]
 pub(crate) fn emit_in_place<R: 'static>(
     kind: Kind,
@@ -66,8 +62,8 @@ pub(crate) fn emit_in_place<R: 'static>(
     }
     // SAFETY: this CPU's own map value; what another program writes meanwhile is lost or doubled, see above.
     let state = unsafe { &mut *state };
-    header.seq = state.seq;
-    state.seq = state.seq.wrapping_add(1);
+    header.seq = state.seq as u32;
+    add(&mut state.seq, 1);
     let quiet = header.ts.wrapping_sub(state.last_ts) > u64::from(knob!(wake_after));
     state.last_ts = header.ts;
     let flags = if quiet { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
@@ -84,14 +80,10 @@ pub(crate) fn filtered_in_place(kind: Kind) {
     }
 }
 
-/// Adds one in a single instruction (`BPF_XADD`, which 5.10 has): the compiler offers no atomic addition for this target.
 #[inline(always)]
 fn count(counters: *mut Counters, offset: usize) {
     // SAFETY: a counter is an aligned word of a map value, which lives as long as the map.
-    unsafe {
-        let counter = counters.cast::<u8>().add(offset);
-        asm!("lock *(u64 *)({counter} + 0) += {one}", counter = in(reg) counter, one = in(reg) 1_u64);
-    }
+    add(unsafe { &mut *counters.cast::<u8>().add(offset).cast() }, 1);
 }
 
 /// The ring hands out memory that holds older records.

@@ -49,7 +49,7 @@ fn count(kind: u32, cgroup: u64) {
     let key = LimitKey { cgroup, kind: u64::from(kind) };
     match LIMITED.get_ptr_mut(key) {
         // SAFETY: this CPU's own map value.
-        Some(count) => unsafe { *count += 1 },
+        Some(count) => super::add(unsafe { &mut *count }, 1),
         None => drop(LIMITED.insert(key, 1, 0)),
     }
 }
