@@ -17,6 +17,11 @@ use crate::setup::{self, Tools};
 /// The target that kernel programs are built for: BPF in the byte order of every supported machine.
 const KERNEL_TARGET: &str = "bpfel-unknown-none";
 
+/// Everything is inlined that does not say otherwise. Programs have two entries with one body, and LLVM would make functions
+/// out of what they share: then their stacks add up, to more than the 512 bytes that there are.
+const INLINE: &str =
+    "-Cllvm-args=-inline-threshold=100000\u{1f}-Clink-arg=--llvm-args=-inline-threshold=100000";
+
 /// What the user typed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -82,7 +87,9 @@ pub(crate) fn kernel_cargo(place: &Place, tools: &Tools, verb: &str) -> Command 
 fn kernel_flags(place: &Place, tools: &Tools) -> OsString {
     // BTF is made out of the debug information: it carries the types of the maps and the source lines that
     // the verifier quotes. `bpf_target_arch` chooses the layout of the registers in `pt_regs`.
-    let mut flags = OsString::from("-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}--cfg=bpf_target_arch=\"");
+    let mut flags = OsString::from("-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}");
+    flags.push(INLINE);
+    flags.push("\u{1f}--cfg=bpf_target_arch=\"");
     flags.push(std::env::consts::ARCH);
     flags.push("\"");
     // File names end up in BTF. Without the folders of this machine the object is the same everywhere.
