@@ -69,6 +69,8 @@ pub mod flags {
     pub const UNTRUSTED_ADDR: u16 = 1 << 1;
     /// Not seen happening: read from `/proc` when the sensor started or healed a gap.
     pub const SNAPSHOT: u16 = 1 << 2;
+    /// Done through `io_uring`: [`super::Header::syscall`] is the call that means the same.
+    pub const IO_URING: u16 = 1 << 3;
 }
 
 /// Bits of [`Header::valid`]. A cleared bit means that this kernel (or this call) does not have the value.

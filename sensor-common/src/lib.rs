@@ -17,6 +17,7 @@ pub mod offsets;
 mod process;
 mod settings;
 pub mod syscalls;
+pub mod uring;
 
 pub use call::SysCall;
 pub use counters::{Counters, LimitKey, RingState, SLOTS};
