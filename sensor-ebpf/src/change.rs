@@ -2,13 +2,15 @@
 //!
 //! Since 5.5 as BTF programs, when the call ends, failed or not. What a name led to is not at hand there any more, so a
 //! record has the caller's string (another thread may have changed it meanwhile) and, for a relative one, the directory at
-//! which it starts, from the kernel's dentries. Symlinks stay unresolved. Missed: the same through `io_uring`.
+//! which it starts, from the kernel's dentries. Symlinks stay unresolved.
+
+mod uring;
 
 use sensor_common::{CALLER_DIR, FileChange, Kind, syscalls};
 
 use crate::{
     kernel::{append_path, fd_file},
-    record::{Record, emit_call},
+    record::{Ending, Record, emit_call},
     syscall::{Call, Name, on_end},
 };
 
@@ -129,8 +131,8 @@ fn file_owner(call: Call) {
 on_end!(sx_file_owner, fx_file_owner, file_owner);
 
 #[inline(always)]
-fn change(call: Call, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
-    emit_call::<FileChange>(kind, call, |record| {
+fn change(ending: impl Into<Ending>, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
+    emit_call::<FileChange>(kind, ending, |record| {
         record.body::<FileChange>().dirfd = CALLER_DIR;
         record.body::<FileChange>().new_dirfd = CALLER_DIR;
         fill(record)

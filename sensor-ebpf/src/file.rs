@@ -1,11 +1,13 @@
 //! Files that are opened, and those that could not be.
 
-use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, Text, filter::facts, syscalls, text};
+mod uring;
+
+use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, Text, filter::facts, syscalls};
 
 use crate::{
     filter::Wanted,
-    kernel::{Task, append_path, append_relative_dir, fd_file, read_user},
-    record::{Record, emit_if, failed, filtered, wanted},
+    kernel::{File, Task, append_path, append_relative_dir, fd_file, read_user},
+    record::{Ending, Record, Str, emit_if, failed, filtered, wanted},
     syscall::{Call, on_end},
 };
 
@@ -20,14 +22,12 @@ const O_PATH: u32 = 0o10_000_000;
 const FMODE_CREATED: u32 = 1 << 20;
 /// Execute permission for anybody.
 const EXECUTE: u32 = 0o111;
-/// `offsetof(struct file_handle, f_handle)` plus the longest handle: nothing there is a name.
-const NO_NAME: u64 = 0;
 
 /// What a caller asked for.
 #[derive(Clone, Copy)]
 struct Request {
     dirfd: i32,
-    name: u64,
+    name: Str,
     flags: u32,
     mode: u32,
     resolve: u64,
@@ -35,44 +35,58 @@ struct Request {
 
 /// The open family, when the call ends: a successful one by its descriptor, a failed one by the caller's words.
 ///
-/// It misses opens through `io_uring`, and files that a program gets without opening them (descriptor passing).
+/// It misses files that a program gets without opening them (descriptor passing).
 #[inline(always)]
 fn file_open(call: Call) {
-    let terms = Wanted::of_call(Kind::FileOpen, call.number(), call.result());
+    let ending = Ending::from(call);
+    let terms = ending.wanted(Kind::FileOpen);
     if terms.is_none() {
         filtered(Kind::FileOpen);
         return;
     }
     let request = request(call);
-    if call.result() < 0 {
-        let look = |record: &mut Record| {
-            let name = append_name(record, request);
-            Some(!terms.of_request::<FileOpen>(record, name).is_none())
-        };
-        emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
-            call.head(record);
-            ask(record, request);
-            append_dir(record, call.task, request);
-            Some(())
-        });
+    if ending.result < 0 {
+        refused(ending, terms, request);
         return;
     }
-    let Some(file) = fd_file(call.task, call.result() as i32) else {
-        failed(Kind::FileOpen);
-        return;
+    match fd_file(ending.task, ending.result as i32) {
+        Some(file) => opened(ending, terms, request, file),
+        None => failed(Kind::FileOpen),
+    }
+}
+
+on_end!(sx_file_open, fx_file_open, file_open);
+
+/// Tells of an open that failed.
+#[inline(always)]
+fn refused(ending: Ending, terms: Wanted, request: Request) {
+    let look = |record: &mut Record| {
+        let name = append_name(record, request);
+        Some(!terms.of_request::<FileOpen>(record, name).is_none())
     };
+    emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
+        ending.head(record);
+        ask(record, request);
+        append_dir(record, ending.task, request);
+        Some(())
+    });
+}
+
+/// Tells of a file that was opened.
+#[inline(always)]
+fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
     let terms = terms.of_file(request.facts(file.f_mode), file.path.dentry);
     if terms.is_none() {
         filtered(Kind::FileOpen);
         return;
     }
     let look = |record: &mut Record| {
-        let path = append_path(record, call.task, file.path)?;
+        let path = append_path(record, ending.task, file.path)?;
         record.body::<FileOpen>().path = path;
         Some(!terms.of_path::<FileOpen>(record, path).is_none())
     };
     emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
-        call.head(record);
+        ending.head(record);
         ask(record, request);
         let body = record.body::<FileOpen>();
         body.f_mode = file.f_mode;
@@ -85,8 +99,6 @@ fn file_open(call: Call) {
     });
 }
 
-on_end!(sx_file_open, fx_file_open, file_open);
-
 /// Writes what the caller asked for.
 #[inline(always)]
 fn ask(record: &mut Record, request: Request) {
@@ -97,13 +109,10 @@ fn ask(record: &mut Record, request: Request) {
     body.resolve = request.resolve;
 }
 
-/// Appends the name that the caller gave, where there is one.
+/// Appends the name that the caller gave.
 #[inline(always)]
 fn append_name(record: &mut Record, request: Request) -> Text {
-    if request.name == NO_NAME {
-        return Text { len: 0, flags: text::FAULT };
-    }
-    let name = record.append_user_str(request.name, PATH);
+    let name = record.append_str(request.name, PATH);
     record.body::<FileOpen>().name = name;
     name
 }
@@ -111,8 +120,8 @@ fn append_name(record: &mut Record, request: Request) -> Text {
 /// Appends the directory at which a relative name starts. One that cannot be resolved leaves the name relative.
 #[inline(always)]
 fn append_dir(record: &mut Record, task: Task, request: Request) {
-    if request.name != NO_NAME
-        && read_user(request.name).unwrap_or(0_u8) != b'/'
+    if !request.name.is_none()
+        && !request.name.is_absolute()
         && let Some(dir) = append_relative_dir(record, task, request.dirfd)
     {
         record.body::<FileOpen>().dir = dir;
@@ -138,7 +147,7 @@ impl Request {
 fn request(call: Call) -> Request {
     let at = Request {
         dirfd: call.arg(0) as i32,
-        name: call.arg(1),
+        name: Str::user(call.arg(1)),
         flags: call.arg(2) as u32,
         mode: call.arg(3) as u32,
         resolve: 0,
@@ -155,17 +164,17 @@ fn request(call: Call) -> Request {
                 ..at
             }
         }
-        syscalls::OPEN_BY_HANDLE_AT => Request { name: NO_NAME, mode: 0, ..at },
+        syscalls::OPEN_BY_HANDLE_AT => Request { name: Str::NONE, mode: 0, ..at },
         syscalls::CREAT => Request {
             dirfd: CALLER_DIR,
-            name: call.arg(0),
+            name: Str::user(call.arg(0)),
             flags: CREAT_FLAGS,
             mode: call.arg(1) as u32,
             ..at
         },
         _ => Request {
             dirfd: CALLER_DIR,
-            name: call.arg(0),
+            name: Str::user(call.arg(0)),
             flags: call.arg(1) as u32,
             mode: call.arg(2) as u32,
             ..at

@@ -134,10 +134,9 @@ extern "C" fn filter_call(slot: u32, number: u32, outcome: u32) -> u64 {
         terms &= kind.host;
     }
     if terms & kind.comm.asked != 0
-        && let Some(first) = task.field_value(offset!(task_comm))
-        && let Some(second) = task.field_value(offset!(task_comm) + 8)
+        && let Some(comm) = task.comm()
     {
-        let key = CommKey { slot: u64::from(slot), comm: [first, second] };
+        let key = CommKey { slot: u64::from(slot), comm };
         // SAFETY: the daemon writes an entry once, before its set of tables is at work.
         terms &= unsafe { FILTER_COMMS.get(key) }.copied().unwrap_or(kind.comm.other);
     }

@@ -14,7 +14,7 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_common::{Knobs, Offsets, offsets::MISSING};
 
 pub(crate) use self::{
-    file::{File, fd_file},
+    file::{File, fd_file, ring_file},
     path::{Path, append_cwd, append_path, append_relative_dir, dentry_name},
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key, syscall_from_compat},

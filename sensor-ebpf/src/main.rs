@@ -24,6 +24,7 @@ mod privilege;
 mod process;
 mod record;
 mod syscall;
+mod uring;
 
 /// The number that the loader compares with its own before it trusts a record.
 #[unsafe(no_mangle)]

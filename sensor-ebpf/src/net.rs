@@ -1,10 +1,12 @@
 //! Sockets: who makes them, who connects to whom, who listens, and who tried.
 
+mod uring;
+
 use sensor_common::{Kind, Net, syscalls, valid};
 
 use crate::{
     kernel::{Sock, fd_sock},
-    record::{Record, emit_call},
+    record::{Ending, Record, emit_call},
     syscall::{Call, UserAddr, on_end},
 };
 
@@ -36,7 +38,7 @@ on_end!(sx_net_socket, fx_net_socket, net_socket);
 #[inline(always)]
 fn net_connect(call: Call) {
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
-    record(call, Kind::NetConnect, call.arg(0) as i32, |record, sock| {
+    by_fd(call, Kind::NetConnect, call.arg(0) as i32, |record, sock| {
         if sock.describe_remote(record).is_none() {
             asked.remote(record, sock);
         }
@@ -50,7 +52,7 @@ on_end!(sx_net_connect, fx_net_connect, net_connect);
 #[inline(always)]
 fn net_accept(call: Call) {
     let fd = if call.result() >= 0 { call.result() } else { call.arg(0) as i64 };
-    record(call, Kind::NetAccept, fd as i32, |record, sock| {
+    by_fd(call, Kind::NetAccept, fd as i32, |record, sock| {
         if call.result() >= 0 {
             let _ = sock.describe_remote(record);
         }
@@ -64,7 +66,7 @@ on_end!(sx_net_accept, fx_net_accept, net_accept);
 #[inline(always)]
 fn net_bind(call: Call) {
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
-    record(call, Kind::NetBind, call.arg(0) as i32, |record, sock| {
+    by_fd(call, Kind::NetBind, call.arg(0) as i32, |record, sock| {
         if call.result() < 0 {
             asked.local(record, sock);
         }
@@ -77,19 +79,31 @@ on_end!(sx_net_bind, fx_net_bind, net_bind);
 /// `listen`, when it ends.
 #[inline(always)]
 fn net_listen(call: Call) {
-    record(call, Kind::NetListen, call.arg(0) as i32, |_, _| Some(call.arg(1) as u32));
+    by_fd(call, Kind::NetListen, call.arg(0) as i32, |_, _| Some(call.arg(1) as u32));
 }
 
 on_end!(sx_net_listen, fx_net_listen, net_listen);
 
+/// [`record`] of a call on a descriptor.
+#[inline(always)]
+fn by_fd(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Sock) -> Option<u32>) {
+    record(call.into(), kind, fd, || fd_sock(call.task, fd), more);
+}
+
 /// Sends a socket record: what all of them have, then what `more` adds. It returns the `arg` of the body.
 ///
-/// A descriptor that is no socket (`ENOTSOCK`, `EBADF`) still leaves a record with the result.
+/// What is no socket (`ENOTSOCK`, `EBADF`) still leaves a record with the result.
 #[inline(always)]
-fn record(call: Call, kind: Kind, fd: i32, more: impl FnOnce(&mut Record, Sock) -> Option<u32>) {
-    emit_call::<Net>(kind, call, |record| {
+fn record(
+    ending: Ending,
+    kind: Kind,
+    fd: i32,
+    sock: impl FnOnce() -> Option<Sock>,
+    more: impl FnOnce(&mut Record, Sock) -> Option<u32>,
+) {
+    emit_call::<Net>(kind, ending, |record| {
         record.body::<Net>().fd = fd;
-        let Some(sock) = fd_sock(call.task, fd) else { return Some(()) };
+        let Some(sock) = sock() else { return Some(()) };
         sock.describe(record);
         let arg = more(record, sock)?;
         record.body::<Net>().arg = arg;

@@ -16,13 +16,12 @@ use aya_ebpf::{
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings};
 
 pub(crate) use self::{
-    append::append_with,
+    append::{Str, append_with},
     in_place::{emit_in_place, filtered_in_place},
 };
 use crate::{
     filter::Wanted,
     kernel::{Task, knob},
-    syscall::Call,
 };
 
 /// Texts begin in the first half of the scratch memory and are shorter than that, so none runs over its end. (The largest
@@ -77,6 +76,36 @@ pub(crate) struct Record {
     slot: u32,
 }
 
+/// How something ended that a task asked of the kernel: a system call, or the same by another way.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending {
+    /// Who asked. Asking for it again costs another helper call.
+    pub(crate) task: Task,
+    /// The call's number in the table of `x86_64`.
+    pub(crate) number: u32,
+    /// A negative errno where it failed.
+    pub(crate) result: i64,
+    /// Bits of the header.
+    pub(crate) flags: u16,
+}
+
+impl Ending {
+    /// Writes what the header says of it.
+    #[inline(always)]
+    pub(crate) fn head(self, record: &mut Record) {
+        let header: &mut Header = record.header();
+        header.result = self.result;
+        header.syscall = self.number as u16;
+        header.flags |= self.flags;
+    }
+
+    /// What it leaves of all that rules can want.
+    #[inline(always)]
+    pub(crate) fn wanted(self, kind: Kind) -> Wanted {
+        Wanted::of_call(kind, self.number, self.result)
+    }
+}
+
 /// Puts a record with a body of type `B` together with `fill` and sends it. Each outcome is counted once: what `fill` gives
 /// up on as failed.
 ///
@@ -114,16 +143,21 @@ pub(crate) fn emit_if<B: Copy>(
     record_end(kind, slot, outcome);
 }
 
-/// [`emit`] for a system call that just ended: where no rule can want it, it is counted as filtered. What says what a
-/// process is and may do is everybody's business.
+/// [`emit`] for something that just ended: where no rule can want it, it is counted as filtered. What says what a process is
+/// and may do is everybody's business.
 #[inline(always)]
-pub(crate) fn emit_call<B: Copy>(kind: Kind, call: Call, fill: impl FnOnce(&mut Record) -> Option<()>) {
-    if !kind.is_lifecycle() && Wanted::of_call(kind, call.number(), call.result()).is_none() {
+pub(crate) fn emit_call<B: Copy>(
+    kind: Kind,
+    ending: impl Into<Ending>,
+    fill: impl FnOnce(&mut Record) -> Option<()>,
+) {
+    let ending = ending.into();
+    if !kind.is_lifecycle() && ending.wanted(kind).is_none() {
         filtered(kind);
         return;
     }
     emit::<B>(kind, |record| {
-        call.head(record);
+        ending.head(record);
         fill(record)
     });
 }

@@ -21,7 +21,7 @@ use aya_ebpf::{
     maps::ProgramArray,
     programs::{BtfTracePointContext, FExitContext},
 };
-use sensor_common::{Header, SysCall, flags, syscalls};
+use sensor_common::{SysCall, flags, syscalls};
 
 pub(crate) use self::{
     address::UserAddr,
@@ -29,7 +29,7 @@ pub(crate) use self::{
 };
 use crate::{
     kernel::{Ptr, Task, knob, offset, read_user, syscall_from_compat},
-    record::Record,
+    record::{Ending, Record},
 };
 
 /// From [`syscalls::index`] to the program behind the tracepoint. The daemon fills it, and may change it at any time.
@@ -226,12 +226,7 @@ impl Call {
     /// Writes what the header says of a system call.
     #[inline(always)]
     pub(crate) fn head(self, record: &mut Record) {
-        let header: &mut Header = record.header();
-        header.result = self.result;
-        header.syscall = self.number as u16;
-        if self.compat {
-            header.flags |= flags::COMPAT;
-        }
+        Ending::from(self).head(record);
     }
 
     /// Writes all arguments, into a record with the body of such calls.
@@ -244,5 +239,13 @@ impl Call {
         *d = self.arg(3);
         *e = self.arg(4);
         *f = self.arg(5);
+    }
+}
+
+impl From<Call> for Ending {
+    #[inline(always)]
+    fn from(call: Call) -> Self {
+        let Call { task, number, result, compat, .. } = call;
+        Self { task, number, result, flags: if compat { flags::COMPAT } else { 0 } }
     }
 }

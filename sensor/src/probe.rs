@@ -12,15 +12,12 @@ mod load;
 mod object;
 mod offsets;
 mod ring;
+mod tables;
 mod targets;
 
 use std::io;
 
-use aya::{
-    Ebpf,
-    maps::{PerCpuArray, ProgramArray},
-    programs::Program,
-};
+use aya::{Ebpf, maps::PerCpuArray, programs::Program};
 use sensor_common::{Kind, LimitKey, Settings, offsets::Field};
 use thiserror::Error;
 
@@ -191,8 +188,7 @@ impl Counts {
 pub struct Probe {
     /// Keeps programs and links alive.
     ebpf: Ebpf,
-    /// The kernel empties the dispatch table when its last descriptor is closed.
-    calls: ProgramArray<aya::maps::MapData>,
+    tables: tables::Tables,
     functions: Functions,
     counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
     report: Report,

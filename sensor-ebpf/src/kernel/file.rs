@@ -33,6 +33,24 @@ pub(crate) fn fd_file(task: Task, fd: i32) -> Option<File> {
     File::read(slots.probe_ptr(fd as u32 * 8)?)
 }
 
+/// The file in a slot of an `io_uring`'s own table: an array of nodes since 6.13, of tagged pointers before.
+#[inline(always)]
+pub(crate) fn ring_file(ring: Ptr, slot: u32) -> Option<File> {
+    let slots = ring.probe_ptr(offset!(ring_files))?;
+    // A table has at most 32768 slots.
+    let at = (slot & 0x7fff) * 8;
+    let tagged: u64 = if offset!(node_file) == MISSING {
+        slots.probe(at)?
+    } else {
+        slots.probe_ptr(at)?.probe(offset!(node_file))?
+    };
+    let file = tagged & !7;
+    if file == 0 {
+        return None;
+    }
+    File::read(Ptr::from_u64(file))
+}
+
 impl File {
     #[inline(always)]
     pub(crate) fn read(file: Ptr) -> Option<Self> {

@@ -67,7 +67,52 @@ pub(crate) fn append_with(
     took & 0xffff | flags
 }
 
+/// Where a NUL-terminated string lies that a caller gave. Numbers, no enum: the payload of an empty one is compared all the same
+/// ("R3 !read_ok").
+#[derive(Clone, Copy)]
+pub(crate) struct Str {
+    place: u32,
+    at: u64,
+}
+
+impl Str {
+    /// There is none, or it is not to be had any more.
+    pub(crate) const NONE: Self = Self { place: KERNEL_STR, at: 0 };
+
+    /// In the caller's memory.
+    #[inline(always)]
+    pub(crate) fn user(at: u64) -> Self {
+        Self { place: USER_STR, at }
+    }
+
+    /// The kernel has a copy.
+    #[inline(always)]
+    pub(crate) fn kernel(at: u64) -> Self {
+        Self { place: KERNEL_STR, at }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_none(self) -> bool {
+        self.at == 0
+    }
+
+    /// Whether it begins with a slash.
+    #[inline(always)]
+    pub(crate) fn is_absolute(self) -> bool {
+        let first: Option<u8> =
+            if self.place == USER_STR { read_user(self.at) } else { Ptr::from_u64(self.at).probe(0) };
+        first.unwrap_or(0) == b'/'
+    }
+}
+
 impl Record {
+    /// Appends a string of any place (without the NUL), at most `max - 1` bytes; of none that it could not be read.
+    #[inline(always)]
+    pub(crate) fn append_str(&mut self, from: Str, max: u32) -> Text {
+        let flags = if from.place == USER_STR { text::UNTRUSTED } else { 0 };
+        self.append(from.place, from.at, max, max, flags)
+    }
+
     /// Appends `len` bytes of kernel (or map) memory, at most `max`.
     #[inline(always)]
     pub(crate) fn append_kernel(&mut self, from: Ptr, len: u32, max: u32, flags: u16) -> Text {
@@ -89,7 +134,7 @@ impl Record {
     /// Appends a NUL-terminated string of the current task's memory (without the NUL), at most `max - 1` bytes.
     #[inline(always)]
     pub(crate) fn append_user_str(&mut self, from: u64, max: u32) -> Text {
-        self.append(USER_STR, from, max, max, text::UNTRUSTED)
+        self.append_str(Str::user(from), max)
     }
 
     #[inline(always)]

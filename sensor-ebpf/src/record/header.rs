@@ -25,7 +25,7 @@ pub(super) fn write_header(header: &mut Header, task: Task) -> Option<()> {
     header.euid = cred.load(offset!(cred_euid))?;
     header.gid = cred.load(offset!(cred_gid))?;
     header.egid = cred.load(offset!(cred_egid))?;
-    let comm: [u64; 2] = [task.field_value(offset!(task_comm))?, task.field_value(offset!(task_comm) + 8)?];
+    let comm = task.comm()?;
     // SAFETY: the name lies 8-aligned in the scratch memory; two words instead of a loop over bytes.
     unsafe {
         let to = (&raw mut header.comm).cast::<u64>();

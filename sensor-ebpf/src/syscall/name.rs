@@ -4,8 +4,8 @@ use sensor_common::{CALLER_DIR, FileChange, Text, text};
 
 use super::Call;
 use crate::{
-    kernel::{Task, append_relative_dir, read_user},
-    record::Record,
+    kernel::{Task, append_relative_dir},
+    record::{Record, Str},
 };
 
 /// Longest path (`PATH_MAX`).
@@ -13,21 +13,21 @@ pub(crate) const PATH: u32 = 4096;
 
 /// A name, and the directory at which it starts where it is relative.
 pub(crate) struct Name {
-    dirfd: i32,
-    name: u64,
+    pub(crate) dirfd: i32,
+    pub(crate) name: Str,
 }
 
 impl Name {
     /// Argument `n`, relative to the working directory.
     #[inline(always)]
     pub(crate) fn of(call: Call, n: u32) -> Self {
-        Self { dirfd: CALLER_DIR, name: call.arg(n) }
+        Self { dirfd: CALLER_DIR, name: Str::user(call.arg(n)) }
     }
 
     /// Argument `n + 1`, relative to the directory that is argument `n`.
     #[inline(always)]
     pub(crate) fn at(call: Call, n: u32) -> Self {
-        Self { dirfd: call.arg(n) as i32, name: call.arg(n + 1) }
+        Self { dirfd: call.arg(n) as i32, name: Str::user(call.arg(n + 1)) }
     }
 
     /// Makes it the record's `name`.
@@ -54,8 +54,8 @@ impl Name {
     /// pointer is an empty one.
     #[inline(always)]
     pub(crate) fn write_text(self, record: &mut Record) {
-        if self.name != 0 {
-            let name = record.append_user_str(self.name, PATH);
+        if !self.name.is_none() {
+            let name = record.append_str(self.name, PATH);
             record.body::<FileChange>().name = name;
         }
     }
@@ -63,8 +63,8 @@ impl Name {
     /// The name and, where it is relative, its directory; one that cannot be resolved is marked as such.
     #[inline(always)]
     fn append(self, record: &mut Record, task: Task) -> (Text, Text) {
-        let text = record.append_user_str(self.name, PATH);
-        if read_user(self.name).unwrap_or(0_u8) == b'/' {
+        let text = record.append_str(self.name, PATH);
+        if self.name.is_absolute() {
             return (text, Text { len: 0, flags: 0 });
         }
         let unknown = Text { len: 0, flags: text::FAULT };

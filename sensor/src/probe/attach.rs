@@ -2,23 +2,29 @@
 
 use aya::{
     Ebpf,
-    maps::{MapData, ProgramArray},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 use sensor_common::syscalls;
 
 use super::{
-    Hook, HookReport, Mode, ProbeError, Variant, Via, btf::Btf, cgroup, chain, functions::Functions,
-    hooks::DISPATCHER, targets::Targets,
+    Hook, HookReport, Mode, ProbeError, Variant, Via,
+    btf::Btf,
+    cgroup, chain,
+    functions::Functions,
+    hooks::{COMPLETION, DISPATCHER, SUBMISSION},
+    tables::Tables,
+    targets::Targets,
 };
+
+/// A member of the kernel's requests by which those kernels are known whose tracepoints pass them, since 6.0.
+const RING_REQUEST: &str = "io_kiocb.cmd";
 
 /// What attaching takes.
 pub(super) struct Loader<'a> {
     pub(super) ebpf: &'a mut Ebpf,
     pub(super) btf: &'a aya::Btf,
     pub(super) own_btf: &'a Btf,
-    /// The dispatch table behind the tracepoint.
-    pub(super) calls: &'a mut ProgramArray<MapData>,
+    pub(super) tables: &'a mut Tables,
     pub(super) functions: &'a mut Functions,
     /// The only mode that hooks may use that have a choice.
     pub(super) mode: Option<Mode>,
@@ -82,12 +88,26 @@ impl Loader<'_> {
             }
             Via::Syscalls(numbers) => {
                 let program = self.load_program(variant.program, DISPATCHER)?;
-                let instructions = instructions(program);
-                let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| chain(&error))?;
+                let (fd, instructions) = (handle(program)?, instructions(program));
                 for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
-                    self.calls.set(index, &fd, 0).map_err(|error| chain(&error))?;
+                    self.tables.calls.set(index, &fd, 0).map_err(|error| chain(&error))?;
                 }
                 self.dispatches = true;
+                Ok(instructions)
+            }
+            Via::Operations { numbers, submitted } => {
+                let submission = self.attach_rings()?;
+                if let Some(submitted) = submitted {
+                    let fd = handle(self.load_program(submitted, submission)?)?;
+                    for number in numbers {
+                        self.tables.submitted.set(*number, &fd, 0).map_err(|error| chain(&error))?;
+                    }
+                }
+                let program = self.load_program(variant.program, COMPLETION)?;
+                let (fd, instructions) = (handle(program)?, instructions(program));
+                for number in numbers {
+                    self.tables.completed.set(*number, &fd, 0).map_err(|error| chain(&error))?;
+                }
                 Ok(instructions)
             }
             Via::Packets(way) => {
@@ -95,6 +115,22 @@ impl Loader<'_> {
                 cgroup::attach(program, way, chain)
             }
         }
+    }
+
+    /// Attaches what dispatches the operations of `io_uring`, once, and gives the tracepoint of their submission.
+    fn attach_rings(&mut self) -> Result<&'static str, String> {
+        if self.own_btf.resolve(RING_REQUEST).is_none() {
+            return Err("operations through io_uring are not told apart before Linux 6.0".to_owned());
+        }
+        let submission = SUBMISSION.into_iter().find(|name| self.own_btf.has_tracepoint(name));
+        let submission = submission.ok_or("this kernel has no tracepoint io_uring_submit_req")?;
+        for (name, tracepoint) in [("uring_submit", submission), ("uring_complete", COMPLETION)] {
+            let loaded = self.ebpf.program(name).is_some_and(|program| program.fd().is_ok());
+            if !loaded {
+                self.load_program(name, tracepoint)?.attach().map_err(|error| chain(&error))?;
+            }
+        }
+        Ok(submission)
     }
 
     fn load_program(&mut self, name: &str, tracepoint: &str) -> Result<&mut BtfTracePoint, String> {
@@ -114,6 +150,10 @@ impl Loader<'_> {
             .and_then(|program| program.attach().map_err(|error| chain(&error)));
         attached.map(drop).map_err(|why| ProbeError::Hook { hook: DISPATCHER, why })
     }
+}
+
+fn handle(program: &BtfTracePoint) -> Result<ProgramFd, String> {
+    program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| chain(&error))
 }
 
 fn instructions(program: &BtfTracePoint) -> Option<u32> {

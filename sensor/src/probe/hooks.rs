@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use sensor_common::{Kind, syscalls};
+use sensor_common::{Kind, syscalls, uring};
 
 use super::cgroup::Way;
 
@@ -40,6 +40,14 @@ pub enum Via {
     Functions(&'static [u32]),
     /// To the end of all system calls, through the dispatch table, for these.
     Syscalls(&'static [u32]),
+    /// To the completion of operations through `io_uring`, by a table of their own, and with the program `submitted` to their
+    /// submission.
+    Operations {
+        /// Numbers of `enum io_uring_op`.
+        numbers: &'static [u32],
+        /// Name of the program in the object.
+        submitted: Option<&'static str>,
+    },
     /// To the packets of every socket, at the root of the unified hierarchy of control groups.
     Packets(Way),
 }
@@ -50,6 +58,9 @@ impl fmt::Display for Via {
             Self::Tracepoint(name) => write!(f, "tp_btf/{name}"),
             Self::Functions(numbers) => write!(f, "fexit, {} calls", numbers.len()),
             Self::Syscalls(numbers) => write!(f, "tp_btf/{DISPATCHER}, {} calls", numbers.len()),
+            Self::Operations { numbers, .. } => {
+                write!(f, "tp_btf/{COMPLETION}, {} operations", numbers.len())
+            }
             Self::Packets(way) => write!(f, "cgroup_skb/{}", way.name()),
         }
     }
@@ -87,7 +98,7 @@ impl Hook {
     pub fn calls(&self) -> &'static [u32] {
         let calls = self.variants.iter().find_map(|variant| match variant.via {
             Via::Functions(numbers) | Via::Syscalls(numbers) => Some(numbers),
-            Via::Tracepoint(_) | Via::Packets(_) => None,
+            Via::Tracepoint(_) | Via::Operations { .. } | Via::Packets(_) => None,
         });
         calls.unwrap_or_default()
     }
@@ -108,6 +119,23 @@ macro_rules! calls {
     }};
 }
 
+/// The completion of operations by the program `ur_NAME`, and where there is one their submission by `us_NAME`.
+macro_rules! operations {
+    ($name:literal: $($number:ident),+) => {
+        operations!(@ $name, Some(concat!("us_", $name)), [$($number),+])
+    };
+    ($name:literal completed: $($number:ident),+) => {
+        operations!(@ $name, None, [$($number),+])
+    };
+    (@ $name:literal, $submitted:expr, [$($number:ident),+]) => {
+        &[Variant {
+            program: concat!("ur_", $name),
+            mode: Mode::Tracepoint,
+            via: Via::Operations { numbers: &[$(uring::$number),+], submitted: $submitted },
+        }]
+    };
+}
+
 const fn packets(program: &'static str, way: Way) -> Variant {
     Variant { program, mode: Mode::Cgroup, via: Via::Packets(way) }
 }
@@ -118,6 +146,10 @@ const fn hook(stem: &'static str, kind: Kind, essential: bool, variants: &'stati
 
 /// Name of the program that dispatches system calls behind the tracepoint, and of the tracepoint.
 pub(super) const DISPATCHER: &str = "sys_exit";
+/// Where an operation through `io_uring` is completed.
+pub(super) const COMPLETION: &str = "io_uring_complete";
+/// Where it is submitted: a tracepoint that had another name up to 6.2.
+pub(super) const SUBMISSION: [&str; 2] = ["io_uring_submit_req", "io_uring_submit_sqe"];
 /// Names of the programs that dispatch them behind functions, one for each prototype that these have, and of their tables.
 pub(super) const DISPATCHERS: [(&str, &str); 2] =
     [("sys_return", "FUNCTIONS"), ("sys_return_2", "FUNCTIONS_2")];
@@ -188,6 +220,17 @@ pub const HOOKS: &[Hook] = &[
     hook("mem_protect", Kind::MemProtect, false, calls!("mem_protect": MPROTECT)),
     hook("net_dns_query", Kind::NetDns, false, &[packets("net_dns_query", Way::Out)]),
     hook("net_dns_answer", Kind::NetDns, false, &[packets("net_dns_answer", Way::In)]),
+    hook("uring_file_open", Kind::FileOpen, false, operations!("file_open": OPENAT, OPENAT2)),
+    hook("uring_file_remove", Kind::FileRemove, false, operations!("file_remove": UNLINKAT)),
+    hook("uring_file_rename", Kind::FileRename, false, operations!("file_rename": RENAMEAT)),
+    hook("uring_file_link", Kind::FileLink, false, operations!("file_link": LINKAT, SYMLINKAT)),
+    hook("uring_file_make", Kind::FileMake, false, operations!("file_make": MKDIRAT)),
+    hook("uring_net_socket", Kind::NetSocket, false, operations!("net_socket" completed: SOCKET)),
+    hook("uring_net_connect", Kind::NetConnect, false, operations!("net_connect": CONNECT)),
+    hook("uring_net_accept", Kind::NetAccept, false, operations!("net_accept" completed: ACCEPT)),
+    hook("uring_net_bind", Kind::NetBind, false, operations!("net_bind" completed: BIND)),
+    hook("uring_net_listen", Kind::NetListen, false, operations!("net_listen" completed: LISTEN)),
+    hook("uring_net_send", Kind::NetSend, false, operations!("net_send": SENDMSG, SENDMSG_ZC)),
 ];
 
 #[cfg(test)]

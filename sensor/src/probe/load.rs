@@ -19,6 +19,7 @@ use super::{
     limited::Limited,
     object::{self, OBJECT},
     offsets,
+    tables::Tables,
 };
 
 /// The records that anybody wants: hooks that write no other are not attached. Those that make and end processes always
@@ -150,18 +151,18 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;
     let limited = Limited::take(&mut ebpf)?;
-    let calls = take_table(&mut ebpf, "SYSCALLS")?;
+    let tables = Tables::take(&mut ebpf)?;
     let functions = Functions::new(&mut ebpf, options.rehearsal)?;
     let settings = options.settings();
-    let mut probe = Probe { ebpf, calls, functions, counters, report, filters, limited, settings };
+    let mut probe = Probe { ebpf, tables, functions, counters, report, filters, limited, settings };
     // All this before the first program runs.
     probe.set(settings)?;
     if let Some(tables) = &options.tables {
         probe.filter(tables)?;
     }
-    let Probe { ebpf, calls, functions, report, .. } = &mut probe;
+    let Probe { ebpf, tables, functions, report, .. } = &mut probe;
     let (own_btf, mode) = (&own_btf, options.mode);
-    let mut loader = Loader { ebpf, btf: &btf, own_btf, calls, functions, mode, dispatches: false };
+    let mut loader = Loader { ebpf, btf: &btf, own_btf, tables, functions, mode, dispatches: false };
     for hook in HOOKS {
         report.hooks.push(match (options.wants(hook), options.disables(hook)) {
             (false, _) => HookReport::not_wanted(hook),
@@ -190,9 +191,9 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
         via.is_some_and(|variant| matches!(variant.via, Via::Syscalls(_)))
     };
     let attached = HOOKS.iter().zip(&probe.report.hooks).any(dispatched);
-    let Probe { ebpf, calls, functions, report, .. } = probe;
+    let Probe { ebpf, tables, functions, report, .. } = probe;
     let (own_btf, mode) = (&own_btf, options.mode);
-    let mut loader = Loader { ebpf, btf: &btf, own_btf, calls, functions, mode, dispatches: false };
+    let mut loader = Loader { ebpf, btf: &btf, own_btf, tables, functions, mode, dispatches: false };
     for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
         if options.wants(hook) && missing(report) {
             *report =
@@ -239,6 +240,7 @@ mod tests {
         assert_eq!(hooks(Wanted::of(vec![Kind::ProcExec])), ["proc_exec_failed"]);
         assert_eq!(hooks(Wanted { kinds: vec![Kind::ProcExec], failures: vec![] }), [""; 0]);
         // One hook sees both.
-        assert_eq!(hooks(Wanted { kinds: vec![Kind::FileOpen], failures: vec![] }), ["file_open"]);
+        let opens = Wanted { kinds: vec![Kind::FileOpen], failures: vec![] };
+        assert_eq!(hooks(opens), ["file_open", "uring_file_open"]);
     }
 }
