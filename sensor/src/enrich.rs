@@ -178,6 +178,7 @@ impl<L: Lookup> Enricher<L> {
             cpu: 0,
             result: 0,
             compat: false,
+            io_uring: false,
             task: Task { pid, tid: pid, comm: process.comm, ..Task::default() },
             process,
             container: None,
@@ -250,6 +251,7 @@ impl<L: Lookup> Enricher<L> {
             cpu: header.cpu,
             result: header.result,
             compat: header.flags & flags::COMPAT != 0,
+            io_uring: header.flags & flags::IO_URING != 0,
             task: self.task(header, place.as_ref()),
             process,
             container: match place {

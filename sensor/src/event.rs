@@ -49,6 +49,10 @@ pub struct Event {
     pub result: i64,
     /// Whether the caller is a 32-bit program.
     pub compat: bool,
+    /// Whether it was asked for through `io_uring`; the type is that of the system call that means the same. Only said where
+    /// it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub io_uring: bool,
     /// Who did it.
     pub task: Task,
     /// The process, as it was after the event (an exec's new image) and before an exit.

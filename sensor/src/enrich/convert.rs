@@ -110,7 +110,12 @@ fn file(id: &FileId, valid: u32) -> File {
 pub(super) fn open(header: &Header, body: &FileOpen, texts: &OpenTexts<'_>) -> Detail {
     let asked = body.name.len > 0 || texts.name.is_fault();
     Detail::Open(Open {
-        path: if header.result < 0 { path::absolute(&texts.name, &texts.dir) } else { texts.path.to_text() },
+        // Through `io_uring`, a file is not always at hand when the open is told of.
+        path: if header.result < 0 || texts.path.bytes.is_empty() && asked {
+            path::absolute(&texts.name, &texts.dir)
+        } else {
+            texts.path.to_text()
+        },
         detached: texts.path.flags & text::DETACHED != 0,
         name: asked.then(|| texts.name.to_text()),
         file: (header.valid & valid::FILE != 0).then(|| file(&body.file, header.valid)),

@@ -118,6 +118,7 @@ mod tests {
             cpu: 0,
             result: 0,
             compat: false,
+            io_uring: false,
             task: Task::default(),
             process: Arc::new(Process::default()),
             container: (instance > 0).then(|| Arc::new(container)),

@@ -80,6 +80,8 @@ fields! {
         Detail::Open(open) => out.bool(open.created && !event.failed() && open.mode & 0o111 != 0),
         _ => false,
     };
+    /// Whether it was asked for through `io_uring` (its `evt.type` is the system call that means the same). Not in Falco.
+    "evt.is_io_uring" Bool None ALL => |event, _, out| out.bool(event.io_uring);
     /// An argument of the event, by name (`evt.arg.flags`, `evt.arg[flags]`) or place (`evt.arg[0]`).
     "evt.arg" Any EventArg ALL => arg::read;
     /// The argument as a number where it is one; the same as `evt.arg` otherwise.

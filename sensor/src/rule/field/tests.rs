@@ -35,6 +35,7 @@ fn an_exec() {
             ("evt.res", "SUCCESS"),
             ("evt.rawres", "0"),
             ("evt.failed", "false"),
+            ("evt.is_io_uring", "false"),
             ("evt.category", "process"),
             ("proc.name", "cat"),
             ("proc.exe", "cat"),
@@ -106,7 +107,9 @@ fn an_open() {
         value(&open, "evt.args")
             .starts_with("fd=3(<f>/etc/cron.d/job) dirfd=AT_FDCWD name=/etc/cron.d/job flags=")
     );
-    let refused = event("{evt.type: openat, fd.name: /etc/shadow, evt.res: EACCES, evt.arg.flags: O_RDWR}");
+    let refused = event(
+        "{evt.type: openat, fd.name: /etc/shadow, evt.res: EACCES, evt.arg.flags: O_RDWR, evt.is_io_uring: true}",
+    );
     all_are(
         &refused,
         &[
@@ -114,6 +117,7 @@ fn an_open() {
             ("evt.rawres", "-13"),
             ("fd.num", "-13"),
             ("evt.failed", "true"),
+            ("evt.is_io_uring", "true"),
             ("evt.is_open_write", "false"),
             ("fd.name", "/etc/shadow"),
         ],

@@ -230,6 +230,7 @@ fn on_host() -> Event {
         cpu: 0,
         result: 0,
         compat: false,
+        io_uring: false,
         task: Task::default(),
         process: Arc::default(),
         container: None,
