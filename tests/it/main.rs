@@ -34,3 +34,4 @@ mod reload;
 mod replay;
 mod runtime;
 mod simulate;
+mod uring;

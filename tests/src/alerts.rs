@@ -59,6 +59,21 @@ impl Watcher {
     pub fn start(rules: &Path, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let flags = flags(dir.path(), &rules.display().to_string());
+        Self::launch(dir, &flags, args)
+    }
+
+    /// Starts it with the built-in rules and no others, and waits until it watches.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let flags = flags(dir.path(), "");
+        Self::launch(dir, flags.get(1..).unwrap_or_default(), &["--set", "rules.paths=[]"])
+    }
+
+    fn launch(dir: tempfile::TempDir, flags: &[String], args: &[&str]) -> Self {
         let mut child = Command::new(vedette())
             .args(["run", "--json"])
             .args(flags)

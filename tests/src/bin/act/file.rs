@@ -97,7 +97,7 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
     })
 }
 
-fn opened(fd: i64) -> Outcome {
+pub(crate) fn opened(fd: i64) -> Outcome {
     let outcome = Outcome::from(fd);
     if fd < 0 {
         return outcome;

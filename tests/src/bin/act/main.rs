@@ -13,6 +13,7 @@ mod compat;
 mod file;
 mod net;
 mod process;
+mod uring;
 
 use std::{
     ffi::{CString, OsStr, OsString},
@@ -82,6 +83,7 @@ fn main() {
             .or_else(|| process::step(&name, &mut args))
             .or_else(|| call::step(&name, &mut args))
             .or_else(|| compat::step(&name, &mut args))
+            .or_else(|| uring::step(&name, &mut args))
             .unwrap_or_else(|| panic!("no such step: {name}"));
         say(&format!("{{\"step\":\"{name}\",\"result\":{result}{more}}}"));
     }

@@ -9,10 +9,10 @@ use std::{
 use crate::{Args, Outcome};
 
 /// A socket address of any family, and its length.
-struct Address(libc::sockaddr_storage, u32);
+pub(crate) struct Address(libc::sockaddr_storage, pub(crate) u32);
 
 impl Address {
-    fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         // SAFETY: all zero is a valid address.
         let mut storage: libc::sockaddr_storage = unsafe { zeroed() };
         let at = &raw mut storage;
@@ -49,7 +49,7 @@ impl Address {
         Self(storage, len as u32)
     }
 
-    fn at(&mut self) -> *mut libc::sockaddr {
+    pub(crate) fn at(&mut self) -> *mut libc::sockaddr {
         (&raw mut self.0).cast()
     }
 }
@@ -205,7 +205,7 @@ fn send_message(many: bool, args: &mut Args) -> Outcome {
 }
 
 /// The port that a socket is bound to, 0 for other families.
-fn port(fd: i32) -> u16 {
+pub(crate) fn port(fd: i32) -> u16 {
     let mut address = Address::parse("0.0.0.0:0");
     address.1 = size_of::<libc::sockaddr_storage>() as u32;
     let (at, len) = (address.at(), &raw mut address.1);
