@@ -128,12 +128,15 @@ fn hooks_can_be_missed_one_by_one() {
         let stats = accounts(&stats);
         let hooks = stats["hooks"].as_array().unwrap();
         let blind = hooks.iter().filter(|hook| hook["wanted"] == true && hook["chosen"].is_null());
+        // What this kernel does not have is missed all the time.
+        let blind = blind.filter(|hook| !hook["refused"].to_string().contains("before Linux 6.0"));
         let blind: Vec<&Value> = blind.map(|hook| &hook["hook"]).collect();
         assert_eq!(blind, [stem], "{stats}");
         assert_eq!(hook(&stats, stem)["refused"][0], "switched off (kernel.disabled_hooks)");
         let seen = &stats["kinds"][kind]["seen"];
-        // Failed execs have a hook of their own, and write the same kind of record.
-        assert!(*seen == 0 || stem.starts_with("proc_exec"), "{stem}: {}", stats["kinds"]);
+        // Failed execs and what comes through `io_uring` have hooks of their own, and write the same kind of record.
+        let alone = HOOKS.iter().filter(|hook| hook.kind == switched_off.kind).count() == 1;
+        assert!(*seen == 0 || !alone, "{stem}: {}", stats["kinds"]);
     }
 }
 
