@@ -7,6 +7,7 @@ mod file;
 mod path;
 mod socket;
 mod task;
+mod worker;
 
 use core::mem::MaybeUninit;
 

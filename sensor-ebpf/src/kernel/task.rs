@@ -8,11 +8,6 @@ use super::{Ptr, knob, offset};
 /// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64` without KASAN).
 const STACK: u64 = 16 << 10;
 
-/// Of `task_struct.flags`, since 5.12; a thread of the process whose operations it does.
-const PF_IO_WORKER: u32 = 0x10;
-/// Of the same: no process at all.
-const PF_KTHREAD: u32 = 0x0020_0000;
-
 /// `struct task_struct`.
 #[derive(Clone, Copy)]
 pub(crate) struct Task(pub(crate) Ptr);
@@ -63,20 +58,6 @@ impl Task {
     #[inline(always)]
     pub(crate) fn field_value<T: Copy>(self, offset: u32) -> Option<T> {
         self.0.load(offset)
-    }
-
-    /// Whether it is a thread of the kernel alone.
-    #[inline(always)]
-    pub(crate) fn is_kernel(self) -> bool {
-        self.0.load::<u32>(offset!(task_flags)).unwrap_or(0) & PF_KTHREAD != 0
-    }
-
-    /// Its name; that of its process where the kernel made it to work for an `io_uring`, which calls it `iou-wrk-PID`.
-    #[inline(always)]
-    pub(crate) fn comm(self) -> Option<[u64; 2]> {
-        let flags: u32 = self.0.load(offset!(task_flags))?;
-        let named = if flags & PF_IO_WORKER != 0 { self.leader()? } else { self };
-        Some([named.field_value(offset!(task_comm))?, named.field_value(offset!(task_comm) + 8)?])
     }
 
     /// Whether the task is inside a 32-bit system call (`TS_COMPAT`).

@@ -1,6 +1,7 @@
 //! Whole streams through the stage.
 
 mod dns;
+mod uring;
 
 use sensor_common::{
     CgroupDir, FileChange, FileOpen, Net, NetAddr, ProcArgs, ProcExec, ProcExit, ProcFork, SysCall, syscalls,
@@ -296,21 +297,6 @@ fn a_runtimes_first_step_is_marked_and_cannot_be_pretended() {
         "the container's mount namespace"
     );
     assert!(!exec(&mut stream, of(1, 5), "/bin/sh", b"runc\0init\0"), "no runtime");
-}
-
-#[test]
-fn an_open_through_a_ring_that_has_no_file_yet_has_the_path_that_was_asked_for() {
-    let mut stream = Stream::new();
-    let text = |text: &'static str| RawText { bytes: text.as_bytes(), flags: 0 };
-    let texts = OpenTexts { name: text("../a"), dir: text("/x/y"), ..OpenTexts::default() };
-    let header = Header { flags: flags::IO_URING, ..header(7, 10) };
-    let record = RawEvent { header, body: RawBody::Open(FileOpen::default(), texts) };
-    let event = stream.take(&record.encode()).unwrap();
-    assert!(event.io_uring && !event.failed());
-    let Detail::Open(open) = event.detail else { panic!("not an open") };
-    assert_eq!(open.path.to_string(), "/x/a");
-    let event = stream.open(Header { flags: 0, ..header }, "/x");
-    assert!(!event.io_uring);
 }
 
 #[test]
