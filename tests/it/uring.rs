@@ -288,7 +288,9 @@ fn uring_rules_tell_it_apart_and_know_the_process() {
     let _ = Act::new(steps.concat()).run();
     let _ = watcher.alert("call", 1);
     let (alerts, _) = watcher.stop();
-    let rules: Vec<&str> = alerts.iter().filter_map(|alert| alert["rule"].as_str()).collect();
+    let rules = alerts.iter().filter_map(|alert| alert["rule"].as_str());
+    // A slow machine may also say that it lost something.
+    let rules: Vec<&str> = rules.filter(|rule| ["ring", "call"].contains(rule)).collect();
     assert_eq!(rules, ["ring", "ring", "call"]);
     drop(dir);
 }
