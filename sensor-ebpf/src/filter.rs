@@ -1,7 +1,7 @@
 //! Asks whether some rule can want a record, as early as the answer is known: the tables of [`sensor_common::filter`], one
 //! property after the other, the cheap ones first. It knows no rule, and where it cannot tell it lets the record pass.
 
-use core::hint::black_box;
+use core::{hint::black_box, mem::MaybeUninit};
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -164,7 +164,19 @@ extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, dentry: u64) -> u64
 #[inline(always)]
 fn name_terms(slot: u32, terms: u64, name: *const u8, len: u32) -> u64 {
     let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
-    let mut key = NameKey { slot: u64::from(slot), name: [0; NAME_LEN] };
+    // Word by word: an array of zeros would be a loop over bytes.
+    let mut key = MaybeUninit::<NameKey>::uninit();
+    let words = key.as_mut_ptr().cast::<u64>();
+    // SAFETY: the key is this many words.
+    unsafe {
+        words.write(u64::from(slot));
+        words.add(1).write_volatile(0);
+        words.add(2).write_volatile(0);
+        words.add(3).write_volatile(0);
+        words.add(4).write_volatile(0);
+    }
+    // SAFETY: every word is written.
+    let key = unsafe { key.assume_init_mut() };
     let len = black_box(len) & (NAME_LEN as u32 - 1);
     // SAFETY: the destination has room for any length below NAME_LEN; the helper checks the source.
     let failed = unsafe { bpf_probe_read_kernel(key.name.as_mut_ptr().cast(), len, name.cast()) };
@@ -174,7 +186,7 @@ fn name_terms(slot: u32, terms: u64, name: *const u8, len: u32) -> u64 {
         return terms;
     }
     // SAFETY: the daemon writes an entry once, before its set of tables is at work.
-    terms & unsafe { FILTER_NAMES.get(key) }.copied().unwrap_or(kind.name.other)
+    terms & unsafe { FILTER_NAMES.get(&*key) }.copied().unwrap_or(kind.name.other)
 }
 
 /// Terms by the last component of the `len` bytes that lie at `at` in the scratch memory.
@@ -235,4 +247,5 @@ extern "C" fn filter_path(slot: u32, terms: u64, scratch: u32, at: u32, len: u32
     }
 }
 
+const _: () = assert!(size_of::<NameKey>() == 8 + NAME_LEN && NAME_LEN == 4 * 8);
 const _: () = assert!(size_of::<Key<PathKey>>() == 8 + PATH_LEN);
