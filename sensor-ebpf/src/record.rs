@@ -1,11 +1,11 @@
 //! The only place that writes to the ring: records are put together in per-CPU scratch memory, counted, and sent.
 
 mod append;
+mod emit;
 mod header;
 mod in_place;
 mod pace;
-
-use core::arch::asm;
+mod slots;
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
@@ -15,14 +15,13 @@ use aya_ebpf::{
 };
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings};
 
+use self::slots::{add, claim};
 pub(crate) use self::{
     append::{Str, append_with},
+    emit::{Ending, emit, emit_call, emit_if, failed, filtered},
     in_place::{emit_in_place, filtered_in_place},
 };
-use crate::{
-    filter::Wanted,
-    kernel::{Task, knob},
-};
+use crate::kernel::{Task, knob};
 
 /// Texts begin in the first half of the scratch memory and are shorter than that, so none runs over its end. (The largest
 /// record has 17 KiB, the kernel's limit for a value of a per-CPU map is 32 KiB.)
@@ -74,138 +73,6 @@ pub(crate) fn scratch(slot: u32) -> Option<*mut u8> {
 pub(crate) struct Record {
     base: *mut u8,
     slot: u32,
-}
-
-/// How something ended that a task asked of the kernel: a system call, or the same by another way.
-#[derive(Clone, Copy)]
-pub(crate) struct Ending {
-    /// Who asked. Asking for it again costs another helper call.
-    pub(crate) task: Task,
-    /// The call's number in the table of `x86_64`.
-    pub(crate) number: u32,
-    /// A negative errno where it failed.
-    pub(crate) result: i64,
-    /// Bits of the header.
-    pub(crate) flags: u16,
-}
-
-impl Ending {
-    /// Writes what the header says of it.
-    #[inline(always)]
-    pub(crate) fn head(self, record: &mut Record) {
-        let header: &mut Header = record.header();
-        header.result = self.result;
-        header.syscall = self.number as u16;
-        header.flags |= self.flags;
-    }
-
-    /// What it leaves of all that rules can want.
-    #[inline(always)]
-    pub(crate) fn wanted(self, kind: Kind) -> Wanted {
-        Wanted::of_call(kind, self.number, self.result)
-    }
-}
-
-/// Puts a record with a body of type `B` together with `fill` and sends it. Each outcome is counted once: what `fill` gives
-/// up on as failed.
-///
-/// What the daemon itself does is nobody's business and counts as filtered, lifecycle records apart.
-#[inline(always)]
-pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
-    emit_if::<B>(kind, |_| Some(true), fill);
-}
-
-/// [`emit`], of a record that is wanted only if its texts say so: `ask` appends what it has to look at, before anything
-/// else is written (also before the header is), and says whether it goes on.
-#[inline(always)]
-pub(crate) fn emit_if<B: Copy>(
-    kind: Kind,
-    ask: impl FnOnce(&mut Record) -> Option<bool>,
-    fill: impl FnOnce(&mut Record) -> Option<()>,
-) {
-    let kind = u32::from(kind.number());
-    let slot = record_begin(kind, size_of::<B>() as u32);
-    if slot < 0 {
-        return;
-    }
-    let slot = slot as u32;
-    let outcome = match scratch(slot) {
-        Some(base) => {
-            let record = &mut Record { base, slot };
-            match ask(record) {
-                Some(true) if record_head(slot) == 0 && fill(record).is_some() => FILLED,
-                Some(false) => UNWANTED,
-                _ => BROKEN,
-            }
-        }
-        None => BROKEN,
-    };
-    record_end(kind, slot, outcome);
-}
-
-/// [`emit`] for something that just ended: where no rule can want it, it is counted as filtered. What says what a process is
-/// and may do is everybody's business.
-#[inline(always)]
-pub(crate) fn emit_call<B: Copy>(
-    kind: Kind,
-    ending: impl Into<Ending>,
-    fill: impl FnOnce(&mut Record) -> Option<()>,
-) {
-    let ending = ending.into();
-    if !kind.is_lifecycle() && ending.wanted(kind).is_none() {
-        filtered(kind);
-        return;
-    }
-    emit::<B>(kind, |record| {
-        ending.head(record);
-        fill(record)
-    });
-}
-
-/// Counts something that a program saw and could not put together.
-#[inline(always)]
-pub(crate) fn failed(kind: Kind) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
-        // SAFETY: this CPU's own map value.
-        let counters = unsafe { &mut *counters };
-        add(&mut counters.seen, 1);
-        add(&mut counters.failed, 1);
-    }
-}
-
-/// Counts something that a program saw and nobody wants.
-#[inline(always)]
-pub(crate) fn filtered(kind: Kind) {
-    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
-        // SAFETY: this CPU's own map value.
-        let counters = unsafe { &mut *counters };
-        add(&mut counters.seen, 1);
-        add(&mut counters.filtered, 1);
-    }
-}
-
-/// Adds to a number of this CPU, in a single instruction (`BPF_XADD`, which 5.10 has; the compiler offers no atomic addition
-/// for this target). Behind functions and on packets a program can be interrupted by another that adds to the same number.
-#[inline(always)]
-fn add(to: &mut u64, by: u64) {
-    // SAFETY: an aligned word of a map value, which lives as long as the map.
-    unsafe { asm!("lock *(u64 *)({to} + 0) += {by}", to = in(reg) to, by = in(reg) by) };
-}
-
-/// Takes a free scratch slot. Not the next one of a stack: tasks that preempt each other do not end in turn. Who adds
-/// itself to a slot and finds itself alone has it; two that meet there both go on.
-#[inline(always)]
-fn claim(state: &mut RingState) -> Option<u32> {
-    for slot in 0..SLOTS {
-        let users = state.slots.get_mut(slot as usize)?;
-        add(users, 1);
-        // SAFETY: as in `add`.
-        if unsafe { (&raw const *users).read_volatile() } == 1 {
-            return Some(slot);
-        }
-        add(users, u64::MAX);
-    }
-    None
 }
 
 /// Takes a scratch slot and clears the body. Negative where there is to be no record.

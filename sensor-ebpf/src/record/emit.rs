@@ -1,0 +1,116 @@
+//! How a program has a record written: what it hands over, and which outcomes are counted here.
+
+use sensor_common::{Header, Kind};
+
+use super::{
+    BROKEN, COUNTERS, FILLED, Record, UNWANTED, record_begin, record_end, record_head, scratch, slots::add,
+};
+use crate::{filter::Wanted, kernel::Task};
+
+/// How something ended that a task asked of the kernel: a system call, or the same by another way.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending {
+    /// Who asked. Asking for it again costs another helper call.
+    pub(crate) task: Task,
+    /// The call's number in the table of `x86_64`.
+    pub(crate) number: u32,
+    /// A negative errno where it failed.
+    pub(crate) result: i64,
+    /// Bits of the header.
+    pub(crate) flags: u16,
+}
+
+impl Ending {
+    /// Writes what the header says of it.
+    #[inline(always)]
+    pub(crate) fn head(self, record: &mut Record) {
+        let header: &mut Header = record.header();
+        header.result = self.result;
+        header.syscall = self.number as u16;
+        header.flags |= self.flags;
+    }
+
+    /// What it leaves of all that rules can want.
+    #[inline(always)]
+    pub(crate) fn wanted(self, kind: Kind) -> Wanted {
+        Wanted::of_call(kind, self.number, self.result)
+    }
+}
+
+/// Puts a record with a body of type `B` together with `fill` and sends it. Each outcome is counted once: what `fill` gives
+/// up on as failed.
+///
+/// What the daemon itself does is nobody's business and counts as filtered, lifecycle records apart.
+#[inline(always)]
+pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
+    emit_if::<B>(kind, |_| Some(true), fill);
+}
+
+/// [`emit`], of a record that is wanted only if its texts say so: `ask` appends what it has to look at, before anything
+/// else is written (also before the header is), and says whether it goes on.
+#[inline(always)]
+pub(crate) fn emit_if<B: Copy>(
+    kind: Kind,
+    ask: impl FnOnce(&mut Record) -> Option<bool>,
+    fill: impl FnOnce(&mut Record) -> Option<()>,
+) {
+    let kind = u32::from(kind.number());
+    let slot = record_begin(kind, size_of::<B>() as u32);
+    if slot < 0 {
+        return;
+    }
+    let slot = slot as u32;
+    let outcome = match scratch(slot) {
+        Some(base) => {
+            let record = &mut Record { base, slot };
+            match ask(record) {
+                Some(true) if record_head(slot) == 0 && fill(record).is_some() => FILLED,
+                Some(false) => UNWANTED,
+                _ => BROKEN,
+            }
+        }
+        None => BROKEN,
+    };
+    record_end(kind, slot, outcome);
+}
+
+/// [`emit`] for something that just ended: where no rule can want it, it is counted as filtered. What says what a process is
+/// and may do is everybody's business.
+#[inline(always)]
+pub(crate) fn emit_call<B: Copy>(
+    kind: Kind,
+    ending: impl Into<Ending>,
+    fill: impl FnOnce(&mut Record) -> Option<()>,
+) {
+    let ending = ending.into();
+    if !kind.is_lifecycle() && ending.wanted(kind).is_none() {
+        filtered(kind);
+        return;
+    }
+    emit::<B>(kind, |record| {
+        ending.head(record);
+        fill(record)
+    });
+}
+
+/// Counts something that a program saw and could not put together.
+#[inline(always)]
+pub(crate) fn failed(kind: Kind) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
+        // SAFETY: this CPU's own map value.
+        let counters = unsafe { &mut *counters };
+        add(&mut counters.seen, 1);
+        add(&mut counters.failed, 1);
+    }
+}
+
+/// Counts something that a program saw and nobody wants.
+#[inline(always)]
+pub(crate) fn filtered(kind: Kind) {
+    if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
+        // SAFETY: this CPU's own map value.
+        let counters = unsafe { &mut *counters };
+        add(&mut counters.seen, 1);
+        add(&mut counters.filtered, 1);
+    }
+}

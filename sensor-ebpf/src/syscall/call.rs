@@ -1,0 +1,137 @@
+//! A call that just ended: who made it, its number and arguments whatever the caller's width, and its result.
+
+use aya_ebpf::EbpfContext;
+use sensor_common::{SysCall, flags, syscalls};
+
+use super::{regs, word};
+use crate::{
+    kernel::{Ptr, Task, offset, read_user, syscall_from_compat},
+    record::{Ending, Record},
+};
+
+/// The call that just ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    /// Who called. Asking for it again costs another helper call.
+    pub(crate) task: Task,
+    regs: Ptr,
+    result: i64,
+    number: u32,
+    compat: bool,
+    short_ids: bool,
+    /// `socketcall`: where its arguments lie in user memory.
+    arguments: u64,
+}
+
+impl Call {
+    #[inline(always)]
+    pub(crate) fn new(ctx: &impl EbpfContext) -> Self {
+        let task = Task::current();
+        let regs = regs(ctx, task);
+        let result = word(ctx, 1).cast_signed();
+        let raw = regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32;
+        if !task.is_compat() {
+            let number = raw & !syscalls::X32;
+            return Self { task, regs, result, number, compat: false, short_ids: false, arguments: 0 };
+        }
+        let mut call = Self {
+            task,
+            regs,
+            result: i64::from(result as i32),
+            number: 0,
+            compat: true,
+            short_ids: syscalls::has_short_ids(raw),
+            arguments: 0,
+        };
+        if raw == syscalls::SOCKETCALL {
+            call.number = syscalls::from_socketcall(call.arg(0) as u32);
+            call.arguments = call.arg(1);
+        } else {
+            call.number = syscall_from_compat(raw);
+        }
+        call
+    }
+
+    /// A negative errno where it failed.
+    #[inline(always)]
+    pub(crate) fn result(self) -> i64 {
+        self.result
+    }
+
+    /// Its number in the table of `x86_64`.
+    #[inline(always)]
+    pub(crate) fn number(self) -> u32 {
+        self.number
+    }
+
+    /// Whether pointers and registers have 32 bits.
+    #[inline(always)]
+    pub(crate) fn is_compat(self) -> bool {
+        self.compat
+    }
+
+    /// Argument `n`, from 0 to 5.
+    #[inline(always)]
+    pub(crate) fn arg(self, n: u32) -> u64 {
+        if !self.compat {
+            let register = match n {
+                0 => offset!(regs_0),
+                1 => offset!(regs_1),
+                2 => offset!(regs_2),
+                3 => offset!(regs_3),
+                4 => offset!(regs_4),
+                _ => offset!(regs_5),
+            };
+            return self.regs.load(register).unwrap_or(0);
+        }
+        if self.arguments != 0 {
+            return u64::from(read_user::<u32>(self.arguments + u64::from(n) * 4).unwrap_or(0));
+        }
+        let register = match n {
+            0 => offset!(regs_compat_0),
+            1 => offset!(regs_compat_1),
+            2 => offset!(regs_2),
+            3 => offset!(regs_1),
+            4 => offset!(regs_0),
+            _ => offset!(regs_compat_5),
+        };
+        u64::from(self.regs.load::<u64>(register).unwrap_or(0) as u32)
+    }
+
+    /// Argument `n` where it is a user or a group: old 32-bit calls have ids of 16 bits, of which all set is "none" too.
+    #[inline(always)]
+    pub(crate) fn id(self, n: u32) -> u32 {
+        let id = self.arg(n) as u32;
+        if !self.short_ids {
+            return id;
+        }
+        let id = id & 0xffff;
+        if id == 0xffff { u32::MAX } else { id }
+    }
+
+    /// Writes what the header says of a system call.
+    #[inline(always)]
+    pub(crate) fn head(self, record: &mut Record) {
+        Ending::from(self).head(record);
+    }
+
+    /// Writes all arguments, into a record with the body of such calls.
+    #[inline(always)]
+    pub(crate) fn write_args(self, record: &mut Record) {
+        let [a, b, c, d, e, f] = &mut record.body::<SysCall>().args;
+        *a = self.arg(0);
+        *b = self.arg(1);
+        *c = self.arg(2);
+        *d = self.arg(3);
+        *e = self.arg(4);
+        *f = self.arg(5);
+    }
+}
+
+impl From<Call> for Ending {
+    #[inline(always)]
+    fn from(call: Call) -> Self {
+        let Call { task, number, result, compat, .. } = call;
+        Self { task, number, result, flags: if compat { flags::COMPAT } else { 0 } }
+    }
+}
