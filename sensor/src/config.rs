@@ -2,6 +2,7 @@
 
 mod dns;
 mod identity;
+mod kernel;
 
 use std::{
     fs,
@@ -15,6 +16,7 @@ use thiserror::Error;
 pub use self::{
     dns::DnsConfig,
     identity::{ContainerdConfig, DockerConfig, IdentityConfig},
+    kernel::{KernelConfig, KernelMode},
 };
 
 /// Read where no `--config` is given, if it is there.
@@ -98,37 +100,6 @@ pub enum RuleChoice {
     File(String),
 }
 
-/// What the kernel half does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct KernelConfig {
-    /// Size of the event ring in bytes: a power of two, at least a page.
-    pub ring_bytes: u32,
-    /// How hooks are attached.
-    pub mode: KernelMode,
-    /// Hooks to leave out, by the stems that `vedette doctor` shows.
-    pub disabled_hooks: Vec<String>,
-    /// Whether the kernel half drops what no rule can match.
-    pub filters: bool,
-    /// Records that are not about processes which one control group may send in a second on one CPU; more are held back and
-    /// counted. 0: no limit.
-    pub records_per_second: u32,
-    /// How many it may send at once.
-    pub burst: u32,
-}
-
-/// How hooks are attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum KernelMode {
-    /// Each hook in the best way that this kernel takes.
-    Auto,
-    /// At the ends of functions, or not at all.
-    Full,
-    /// To tracepoints.
-    Tracepoint,
-}
-
 /// The process table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -187,19 +158,6 @@ impl Default for RulesConfig {
             toggles: Vec::new(),
             first_match: false,
             state_bytes: 16 << 20,
-        }
-    }
-}
-
-impl Default for KernelConfig {
-    fn default() -> Self {
-        Self {
-            ring_bytes: 8 << 20,
-            mode: KernelMode::Auto,
-            disabled_hooks: Vec::new(),
-            filters: true,
-            records_per_second: 20_000,
-            burst: 40_000,
         }
     }
 }

@@ -1,3 +1,5 @@
+//! Conditions as terms, and the floods that they let through.
+
 use super::*;
 use crate::rule::{Options, RuleSet, Source};
 
