@@ -199,13 +199,24 @@ fn run(place: &Place, entry: &Entry, root: &Path, whole: bool) -> Result<(Row, O
     };
     let options = format!("{} vedette.mode={}", entry.options(), entry.mode());
     println!("kernel {}, {options}", kernel.version);
-    let (mut reader, mut facts) = (Reader::libtest(), Facts::default());
     let machine = Machine { kernel: &kernel, root, options: &options, limit: LIMIT };
-    let end = machine.run(|line| {
-        if !facts.line(line) && reader.line(line) {
-            println!("{line}");
+    let mut once_more = true;
+    let (mut reader, facts, end) = loop {
+        let (mut reader, mut facts) = (Reader::libtest(), Facts::default());
+        let end = machine.run(|line| {
+            if !facts.line(line) && reader.line(line) {
+                println!("{line}");
+            }
+        })?;
+        match &end {
+            // Without KVM a machine dies now and then of the emulator, which corrupts what no kernel does.
+            End::Died { why, log } if once_more => {
+                println!("{log}\n{name}: {why}; once more");
+                once_more = false;
+            }
+            _ => break (reader, facts, end),
         }
-    })?;
+    };
     let mut row = reader.finish(&name);
     row.seconds = start.elapsed().as_secs_f64();
     let mut fail = |why: String| {
