@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use sensor_tests::{Act, Done, Event, needs_kernel, shared};
+use sensor_tests::{Act, Done, Event, needs_kernel, require, shared, test_name};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -66,7 +66,6 @@ fn file_change_every_call() {
         &["mknodat", AT_CWD, &d, "0o20600", "259"],
         &["chmod", &b, "0o4755"],
         &["fchmodat", AT_CWD, &b, "0o2700"],
-        &["fchmodat2", AT_CWD, &b, "0o600", "256"],
         &["chown", &b, "1", "2"],
         &["lchown", &a, "3", "-1"],
         &["fchownat", AT_CWD, &c, "-1", "4", "256"],
@@ -94,7 +93,6 @@ fn file_change_every_call() {
             ("mknodat", 0, "d", ""),
             ("chmod", 0, "b", ""),
             ("fchmodat", 0, "b", ""),
-            ("fchmodat2", 0, "b", ""),
             ("chown", 0, "b", ""),
             ("lchown", 0, "a", ""),
             ("fchownat", 0, "c", ""),
@@ -105,12 +103,30 @@ fn file_change_every_call() {
     table[8].2 = "/etc/shadow".to_owned();
     assert_eq!(said(&events), table);
     let all = |member: &str| -> Vec<_> { events.iter().filter_map(|event| event[member].as_u64()).collect() };
-    assert_eq!(all("/detail/mode"), [0o750, 0o1777, 0o10644, 0o20600, 0o4755, 0o2700, 0o600]);
+    assert_eq!(all("/detail/mode"), [0o750, 0o1777, 0o10644, 0o20600, 0o4755, 0o2700]);
     assert_eq!(all("/detail/uid"), [1, 3, u64::from(u32::MAX)]);
     assert_eq!(all("/detail/gid"), [2, u64::from(u32::MAX), 4]);
     assert_eq!(all("/detail/dev"), [0, 259]);
-    assert_eq!([2, 12, 17, 20].map(|at| events[at]["/detail/flags"].as_u64()), [1, 512, 256, 256].map(Some));
+    assert_eq!([2, 12, 19].map(|at| events[at]["/detail/flags"].as_u64()), [1, 512, 256].map(Some));
     assert!(events.iter().all(|event| event["compat"] == false && event["/detail/detached"] == false));
+    drop(dir);
+}
+
+#[test]
+fn file_change_by_fchmodat2() {
+    needs_kernel!();
+    let (dir, base) = place();
+    let path = format!("{base}/f");
+    let (done, events) =
+        changes(&[&["creat", &path, "0o644"][..], &["fchmodat2", AT_CWD, &path, "0o600", "256"]]);
+    if done.result(1) == -i64::from(libc::ENOSYS) {
+        require::skip(test_name!(), "this kernel has no fchmodat2 (it came in 6.6)");
+        return;
+    }
+    assert_eq!(done.result(1), 0);
+    assert_eq!(said(&events), expected(&base, &[("fchmodat2", 0, "f", "")]));
+    assert_eq!(events[0]["/detail/mode"].as_u64(), Some(0o600));
+    assert_eq!(events[0]["/detail/flags"].as_u64(), Some(256));
     drop(dir);
 }
 
