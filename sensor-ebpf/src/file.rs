@@ -75,7 +75,7 @@ fn refused(ending: Ending, terms: Wanted, request: Request) {
 /// Tells of a file that was opened.
 #[inline(always)]
 fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
-    let terms = terms.of_file(request.facts(file.f_mode), file.path.dentry);
+    let terms = terms.of_file(request.facts(file.f_mode), file.path);
     if terms.is_none() {
         filtered(Kind::FileOpen);
         return;

@@ -19,7 +19,7 @@ use sensor_common::{
 
 use self::file::{filter_file, filter_path, filter_request};
 use crate::{
-    kernel::{Task, offset},
+    kernel::{Path, Task, offset},
     record::{Record, settings},
 };
 
@@ -74,11 +74,11 @@ impl Wanted {
 
     /// What [`sensor_common::filter::facts`] and the name of the file leave.
     #[inline(always)]
-    pub(crate) fn of_file(self, facts: u32, dentry: u64) -> Self {
+    pub(crate) fn of_file(self, facts: u32, path: Path) -> Self {
         if self.slot == 0 {
             return self;
         }
-        Self { terms: filter_file(self.slot, self.terms, facts, dentry), ..self }
+        Self { terms: filter_file(self.slot, self.terms, facts, path.mnt, path.dentry), ..self }
     }
 
     /// What the name leaves that a caller gave in vain, which is the first text behind a body of type `B`.

@@ -12,7 +12,7 @@ use std::{
     process::Command,
 };
 
-use sensor_tests::{alerts::Watcher, needs_kernel};
+use sensor_tests::{Act, alerts::Watcher, needs_kernel};
 use serde_json::Value;
 
 /// Opens that no rule asks for.
@@ -42,6 +42,7 @@ fn rules(dir: &Path) -> String {
             "long path",
             format!("evt.type = openat and fd.num >= 0 and fd.name = {dir}/{}/token", "p".repeat(150)),
         ),
+        ("bound", format!("evt.type = openat and evt.failed = false and fd.name = {dir}/bound")),
         ("written", format!("evt.type = openat and evt.is_open_write = true and fd.name startswith {dir}")),
         (
             "made to run",
@@ -109,6 +110,14 @@ fn work(dir: &Path) {
     let shell = format!("cat '{0}/exact' > '{0}/out'; cd '{0}/deep' && cat < er/file", dir.display());
     assert!(Command::new("sh").args(["-c", &shell]).status().unwrap().success());
     assert!(Command::new("cat").arg(dir.join("exact")).uid(NOBODY).status().unwrap().success());
+    // A file that is mounted over another has that one's path and its own name.
+    let (from, to) = (dir.join("other"), dir.join("bound"));
+    fs::write(&to, "").unwrap();
+    let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
+    let steps =
+        ["own-mounts", "--", "mount", from, to, "", "4096", "0", "--", "openat", "-100", to, "0", "0"];
+    let bound = Act::new(steps).run();
+    assert!(bound.result(1) == 0 && bound.result(2) >= 0, "{:?}", bound.steps);
     for _ in 0..NOISE {
         fs::read(dir.join("other")).unwrap();
     }

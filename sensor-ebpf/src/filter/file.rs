@@ -9,20 +9,20 @@ use aya_ebpf::{
 use sensor_common::filter::{FACTS, NAME_LEN, NameKey, PATH_LEN, PathKey};
 
 use super::{FILTER_KINDS, FILTER_NAMES, FILTER_PATHS};
-use crate::kernel::dentry_name;
+use crate::kernel::{Path, dentry_name};
 
 /// Terms by what was done to a file, and by its name.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(super) extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, dentry: u64) -> u64 {
+pub(super) extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, mnt: u64, dentry: u64) -> u64 {
     let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
     let Some(by_facts) = kind.facts.get(facts as usize & (FACTS - 1)) else { return terms };
     let terms = terms & by_facts;
     if terms & kind.name.asked == 0 {
         return terms;
     }
-    // A file of no directory has a name of its own kind.
-    let Some((name, len)) = dentry_name(dentry) else { return terms };
+    // A file of no directory has a name of its own kind, and one that is mounted over another goes by that one's.
+    let Some((name, len)) = dentry_name(Path { mnt, dentry }) else { return terms };
     let cut = len.saturating_sub(NAME_LEN as u32 - 1);
     let name = name + u64::from(cut);
     name_terms(slot, terms, name as *const u8, len - cut)

@@ -143,9 +143,13 @@ fn read_dentry(dentry: u64) -> Option<Dentry> {
     })
 }
 
-/// Where the name of a dentry lies, and its length; none of one that is in no directory.
+/// Where the last component of a path lies, and its length; none where it is not the dentry's own name: of a file that is in no
+/// directory, and of the root of a mount, which goes by the name of what it is mounted on.
 #[inline(always)]
-pub(crate) fn dentry_name(dentry: u64) -> Option<(u64, u32)> {
+pub(crate) fn dentry_name(Path { mnt, dentry }: Path) -> Option<(u64, u32)> {
+    if Ptr::from_u64(mnt).probe::<u64>(offset!(vfsmount_root))? == dentry {
+        return None;
+    }
     let read = read_dentry(dentry)?;
     // A name has at most 255 bytes.
     (read.parent != dentry).then_some((read.name, (read.hash_len >> 32) as u32 & 0xff))
