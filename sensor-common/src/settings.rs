@@ -17,7 +17,8 @@ pub struct Knobs {
     pub cgroup1_css: u32,
     /// Bytes of the ring beyond which file and network records are refused.
     pub ring_headroom: u32,
-    /// 1: `struct dentry` holds `d_name` right behind `d_parent`, one read fetches both.
+    /// 1: `struct dentry` holds `d_name` right behind `d_parent`, one read fetches both; 2: and short names behind the pointer
+    /// that follows.
     pub dentry_packed: u32,
     /// Quiet time in nanoseconds after which a record wakes the daemon by itself.
     pub wake_after: u32,

@@ -10,6 +10,8 @@ pub const FIRST_SOCKETCALL: u32 = 1024;
 pub const SOCKETCALL: u32 = 102;
 /// The last call of Linux 5.10, `process_madvise`. Later ones may be missing.
 pub const LAST_OF_5_10: u32 = 440;
+/// Words of a set of numbers as callers have them in their register, whatever their width: one bit each.
+pub const RAW_WORDS: u32 = FIRST_COMPAT / 64;
 /// Marks the numbers of x32 callers.
 pub const X32: u32 = 1 << 30;
 /// Calls that 32-bit callers alone have are known by their 32-bit number behind this one.
@@ -267,6 +269,12 @@ pub fn indexes(number: u32) -> impl Iterator<Item = u32> {
     let twice = SHORT_IDS.iter().chain(SECOND).filter(move |(native, _)| *native == number);
     let twice = twice.map(|(_, compat)| FIRST_COMPAT + compat);
     [native, compat, inside].into_iter().flatten().chain(twice)
+}
+
+/// The number that a caller has in its register whose call is dispatched by this slot.
+#[must_use]
+pub const fn raw(index: u32) -> u32 {
+    if index >= FIRST_SOCKETCALL { SOCKETCALL } else { index % FIRST_COMPAT }
 }
 
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 mod uring;
 
-use sensor_common::{CALLER_DIR, FileOpen, Kind, Settings, Text, filter::facts, syscalls};
+use sensor_common::{
+    CALLER_DIR, FileOpen, Kind, Settings, Text,
+    filter::{NO_FACTS, facts},
+    syscalls,
+};
 
 use crate::{
     filter::Wanted,
@@ -20,6 +24,8 @@ const ACCESS_MODE: u32 = 3;
 const O_PATH: u32 = 0o10_000_000;
 /// `struct file`'s mode bit of one that did not exist before.
 const FMODE_CREATED: u32 = 1 << 20;
+/// A file that is not there is made.
+const O_CREAT: u32 = 0o100;
 /// Execute permission for anybody.
 const EXECUTE: u32 = 0o111;
 
@@ -39,12 +45,12 @@ struct Request {
 #[inline(always)]
 fn file_open(call: Call) {
     let ending = Ending::from(call);
-    let terms = ending.wanted(Kind::FileOpen);
+    let request = request(call);
+    let terms = ending.wanted(Kind::FileOpen, request.known_facts(ending.result));
     if terms.is_none() {
         filtered(Kind::FileOpen);
         return;
     }
-    let request = request(call);
     if ending.result < 0 {
         refused(ending, terms, request);
         return;
@@ -140,6 +146,12 @@ impl Request {
         };
         let executable = f_mode & FMODE_CREATED != 0 && self.mode & EXECUTE != 0;
         by_mode | if executable { facts::EXECUTABLE } else { 0 }
+    }
+
+    /// [`Request::facts`] before the file is known; those of an open that failed, or that may have made a file, are not.
+    #[inline(always)]
+    fn known_facts(self, result: i64) -> u32 {
+        if result < 0 || self.flags & O_CREAT != 0 { NO_FACTS } else { self.facts(0) }
     }
 }
 

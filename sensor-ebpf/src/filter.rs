@@ -9,10 +9,10 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie},
 };
 use sensor_common::{
-    Header, KINDS, Kind, Settings, Text,
+    Header, Kind, Settings, Text,
     filter::{
-        CALLS, CommKey, DONE, FAILED, KindFilter, NOT_FOUND, NameKey, OUTCOMES, PathKey, SLOTS, call_index,
-        slot,
+        CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NO_FACTS, NOT_FOUND, NameKey, PathKey, SLOTS, Words,
+        call_index, mark, mix, slot,
     },
     text,
 };
@@ -20,7 +20,7 @@ use sensor_common::{
 use self::file::{filter_file, filter_path, filter_request};
 use crate::{
     kernel::{Path, Task, offset},
-    record::{Record, settings},
+    record::{Ending, Record, settings},
 };
 
 const ENOENT: i64 = -2;
@@ -50,20 +50,22 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What the call and who made it leave.
+    /// What a call and the task that made it leave. `facts`: [`sensor_common::filter::facts`], or [`NO_FACTS`].
     #[inline(always)]
-    pub(crate) fn of_call(kind: Kind, number: u32, result: i64) -> Self {
+    pub(crate) fn of_call(kind: Kind, call: Ending, facts: u32) -> Self {
         let bank = settings(|settings: &Settings| settings.filters);
         if bank == 0 {
             return Self { slot: 0, terms: ALL };
         }
         let slot = slot(bank, u32::from(kind.number()));
-        let outcome = match result {
+        let outcome = match call.result {
             0.. => DONE,
             ENOENT => NOT_FOUND,
             _ => FAILED,
         };
-        Self { slot, terms: filter_call(slot, number, outcome) }
+        let [first, second] = call.task.comm().unwrap_or([0, 0]);
+        let terms = filter_call(slot, call_index(bank, call.number, outcome), facts, first, second);
+        Self { slot, terms }
     }
 
     /// Whether no rule can want it.
@@ -105,20 +107,21 @@ impl Wanted {
     }
 }
 
-/// Terms by call, thread name, user and container. A function of its own, so that the verifier walks through it once.
+/// Terms by call, what it did to a file, thread name, user and container. A function of its own, so that the verifier walks
+/// through it once; it gets no task, so whoever has one hands over its name.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn filter_call(slot: u32, number: u32, outcome: u32) -> u64 {
-    let call = call_index(slot / KINDS, number, outcome & (OUTCOMES - 1));
+extern "C" fn filter_call(slot: u32, call: u32, facts: u32, first: u64, second: u64) -> u64 {
     let Some(terms) = FILTER_CALLS.get(call) else { return ALL };
     let mut terms = *terms;
     let Some(kind) = FILTER_KINDS.get(slot) else { return ALL };
+    terms = fact_terms(kind, terms, facts);
     if terms == 0 {
         return 0;
     }
-    let task = Task::current();
     if terms & !(kind.root & kind.user) != 0 {
-        let euid: Option<u32> = task.field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
+        let euid: Option<u32> =
+            Task::current().field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
         // A credential that cannot be read is nobody's, and decides nothing.
         terms &= match euid {
             Some(0) => kind.root,
@@ -126,19 +129,47 @@ extern "C" fn filter_call(slot: u32, number: u32, outcome: u32) -> u64 {
             None => ALL,
         };
     }
+    // No name at all decides nothing.
+    if terms & kind.comm.property.asked != 0 && first != 0 {
+        terms &= comm_terms(kind, slot, [first, second]);
+    }
+    // The group takes a look into a hash table, so it is asked last.
     if terms & !kind.host != 0
-        && let Some(cgroup) = task.cgroup()
+        && let Some(cgroup) = Task::current().cgroup()
         // SAFETY: the value is not looked at.
         && unsafe { HOST_GROUPS.get(cgroup) }.is_some()
     {
         terms &= kind.host;
     }
-    if terms & kind.comm.asked != 0
-        && let Some(comm) = task.comm()
-    {
-        let key = CommKey { slot: u64::from(slot), comm };
-        // SAFETY: the daemon writes an entry once, before its set of tables is at work.
-        terms &= unsafe { FILTER_COMMS.get(key) }.copied().unwrap_or(kind.comm.other);
-    }
     terms
+}
+
+/// Terms by what was done to a file.
+#[inline(always)]
+fn fact_terms(kind: &KindFilter, terms: u64, facts: u32) -> u64 {
+    if facts == NO_FACTS {
+        return terms;
+    }
+    terms & kind.facts.get(facts as usize & (FACTS - 1)).copied().unwrap_or(ALL)
+}
+
+#[inline(always)]
+fn comm_terms(kind: &KindFilter, slot: u32, comm: [u64; 2]) -> u64 {
+    let [first, second] = comm;
+    if !is_marked(&kind.comm, mix(mix(0, first), second)) {
+        return kind.comm.property.other;
+    }
+    let key = CommKey { slot: u64::from(slot), comm };
+    // SAFETY: the daemon writes an entry once, before its set of tables is at work.
+    unsafe { FILTER_COMMS.get(key) }.copied().unwrap_or(kind.comm.property.other)
+}
+
+/// Whether a word with this hash can have an entry.
+#[inline(always)]
+fn is_marked(words: &Words, hash: u64) -> bool {
+    let mark = mark(hash);
+    match words.marks.get((mark / 64) as usize & (words.marks.len() - 1)) {
+        Some(bits) => bits & 1 << (mark % 64) != 0,
+        None => true,
+    }
 }

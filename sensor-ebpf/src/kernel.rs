@@ -4,6 +4,7 @@
 //! `bpf_probe_read_kernel` (about 34 ns). Both read zero from a bad pointer.
 
 mod file;
+mod name;
 mod path;
 mod socket;
 mod task;
@@ -16,7 +17,8 @@ use sensor_common::{Knobs, Offsets, offsets::MISSING};
 
 pub(crate) use self::{
     file::{File, fd_file, ring_file},
-    path::{Path, append_cwd, append_path, append_relative_dir, dentry_name},
+    name::{WORDS, copy_name, file_name},
+    path::{Path, append_cwd, append_path, append_relative_dir},
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key, syscall_from_compat},
 };

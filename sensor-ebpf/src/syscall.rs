@@ -19,7 +19,7 @@ mod name;
 use aya_ebpf::{
     EbpfContext,
     macros::{btf_tracepoint, fexit, map},
-    maps::ProgramArray,
+    maps::{Array, ProgramArray},
     programs::{BtfTracePointContext, FExitContext},
 };
 use sensor_common::syscalls;
@@ -35,6 +35,11 @@ use crate::kernel::{Ptr, Task, knob, offset};
 #[map]
 static SYSCALLS: ProgramArray = ProgramArray::with_max_entries(syscalls::INDEXES, 0);
 
+/// The numbers that have an entry there, whatever the width of the caller: for all others the hook is over before it asks who
+/// calls.
+#[map]
+static WATCHED: Array<u64> = Array::with_max_entries(syscalls::RAW_WORDS, 0);
+
 /// The same for programs behind functions. A table takes programs of one kind only, that is with one prototype, and of those
 /// there are two: calls that a kernel can be built without have a weak one beside their own (`COND_SYSCALL`).
 #[map]
@@ -45,6 +50,16 @@ static FUNCTIONS_2: ProgramArray = ProgramArray::with_max_entries(syscalls::INDE
 /// Since 5.5 as a BTF program; runs after every system call of every task, 32-bit ones included.
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    // A BTF pointer where the kernel has those; elsewhere the registers are found by the task.
+    if knob!(task_btf) != 0 {
+        let regs = Ptr::from_u64(word(&ctx, 0));
+        let number =
+            regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32 & (syscalls::FIRST_COMPAT - 1);
+        let watched = WATCHED.get(number / 64).copied().unwrap_or(0);
+        if watched & 1 << (number % 64) == 0 {
+            return 0;
+        }
+    }
     dispatch(&ctx, &SYSCALLS)
 }
 

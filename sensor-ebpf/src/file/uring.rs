@@ -1,7 +1,7 @@
 //! Files that are opened through `io_uring`: into a descriptor, or into a slot of the ring's own table.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use sensor_common::{FileOpen, Kind, syscalls, uring};
+use sensor_common::{FileOpen, Kind, filter::NO_FACTS, syscalls, uring};
 
 use super::{Request, append_dir, append_name, ask, opened, refused};
 use crate::{
@@ -31,7 +31,7 @@ fn us_file_open(ctx: BtfTracePointContext) -> i32 {
 fn ur_file_open(ctx: BtfTracePointContext) -> i32 {
     let Some(operation) = Operation::completed(&ctx, syscall) else { return 0 };
     let ending = operation.ending;
-    let terms = ending.wanted(Kind::FileOpen);
+    let terms = ending.wanted(Kind::FileOpen, NO_FACTS);
     if terms.is_none() {
         filtered(Kind::FileOpen);
     } else if ending.result < 0 {

@@ -2,59 +2,56 @@
 
 use core::{hint::black_box, mem::MaybeUninit};
 
-use aya_ebpf::{
-    helpers::generated::{bpf_map_lookup_elem, bpf_probe_read_kernel},
-    maps::lpm_trie::Key,
-};
-use sensor_common::filter::{FACTS, NAME_LEN, NameKey, PATH_LEN, PathKey};
+use aya_ebpf::{helpers::generated::bpf_map_lookup_elem, maps::lpm_trie};
+use sensor_common::filter::{KindFilter, NAME_LEN, NameKey, PATH_LEN, PathKey, mix};
 
-use super::{FILTER_KINDS, FILTER_NAMES, FILTER_PATHS};
-use crate::kernel::{Path, dentry_name};
+use super::{FILTER_KINDS, FILTER_NAMES, FILTER_PATHS, is_marked};
+use crate::kernel::{Path, WORDS, copy_name, file_name};
 
 /// Terms by what was done to a file, and by its name.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(super) extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, mnt: u64, dentry: u64) -> u64 {
     let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
-    let Some(by_facts) = kind.facts.get(facts as usize & (FACTS - 1)) else { return terms };
-    let terms = terms & by_facts;
-    if terms & kind.name.asked == 0 {
+    let terms = super::fact_terms(kind, terms, facts);
+    if terms & kind.name.property.asked == 0 {
         return terms;
     }
+    let mut key = Key::uninit();
     // A file of no directory has a name of its own kind, and one that is mounted over another goes by that one's.
-    let Some((name, len)) = dentry_name(Path { mnt, dentry }) else { return terms };
-    let cut = len.saturating_sub(NAME_LEN as u32 - 1);
-    let name = name + u64::from(cut);
-    name_terms(slot, terms, name as *const u8, len - cut)
+    let Some(()) = file_name(Path { mnt, dentry }, words(&mut key)) else { return terms };
+    name_terms(kind, slot, terms, &mut key)
 }
 
-/// Terms by the name of `len` bytes, fewer than [`NAME_LEN`], at an address in the kernel.
+type Key = MaybeUninit<NameKey>;
+
+/// Where the name goes.
 #[inline(always)]
-fn name_terms(slot: u32, terms: u64, name: *const u8, len: u32) -> u64 {
-    let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
-    // Word by word: an array of zeros would be a loop over bytes.
-    let mut key = MaybeUninit::<NameKey>::uninit();
-    let words = key.as_mut_ptr().cast::<u64>();
-    // SAFETY: the key is this many words.
-    unsafe {
-        words.write(u64::from(slot));
-        words.add(1).write_volatile(0);
-        words.add(2).write_volatile(0);
-        words.add(3).write_volatile(0);
-        words.add(4).write_volatile(0);
-    }
-    // SAFETY: every word is written.
-    let key = unsafe { key.assume_init_mut() };
-    let len = black_box(len) & (NAME_LEN as u32 - 1);
-    // SAFETY: the destination has room for any length below NAME_LEN; the helper checks the source.
-    let failed = unsafe { bpf_probe_read_kernel(key.name.as_mut_ptr().cast(), len, name.cast()) };
-    let [first, second, third, ..] = key.name;
+fn words(key: &mut Key) -> *mut u64 {
+    // SAFETY: the slot is the first word.
+    unsafe { key.as_mut_ptr().cast::<u64>().add(1) }
+}
+
+/// Terms by a name, of which the key has the words.
+#[inline(always)]
+fn name_terms(kind: &KindFilter, slot: u32, terms: u64, key: &mut Key) -> u64 {
+    let name = words(key);
+    // SAFETY: the words are written.
+    let [a, b, c, d] = unsafe { [name.read(), name.add(1).read(), name.add(2).read(), name.add(3).read()] };
     // What is no name (`x/`, `.`, `..`) decides nothing.
-    if failed != 0 || first == 0 || first == b'.' && (second == 0 || second == b'.' && third == 0) {
+    if a == 0 || a == u64::from(b'.') || a == u64::from(b'.') * 0x101 {
         return terms;
     }
+    if !is_marked(&kind.name, mix(mix(mix(mix(0, a), b), c), d)) {
+        return terms & kind.name.property.other;
+    }
+    // SAFETY: with its first word the key is whole.
+    let key = unsafe {
+        key.as_mut_ptr().cast::<u64>().write(u64::from(slot));
+        key.assume_init_ref()
+    };
     // SAFETY: the daemon writes an entry once, before its set of tables is at work.
-    terms & unsafe { FILTER_NAMES.get(*key) }.copied().unwrap_or(kind.name.other)
+    terms & unsafe { FILTER_NAMES.get(key) }.copied().unwrap_or(kind.name.property.other)
 }
 
 /// Terms by the last component of the `len` bytes that lie at `at` in the scratch memory.
@@ -62,7 +59,7 @@ fn name_terms(slot: u32, terms: u64, name: *const u8, len: u32) -> u64 {
 #[inline(never)]
 pub(super) extern "C" fn filter_request(slot: u32, terms: u64, scratch: u32, at: u32, len: u32) -> u64 {
     let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
-    if terms & kind.name.asked == 0 {
+    if terms & kind.name.property.asked == 0 {
         return terms;
     }
     let Some(base) = crate::record::scratch(scratch) else { return terms };
@@ -84,7 +81,9 @@ pub(super) extern "C" fn filter_request(slot: u32, terms: u64, scratch: u32, at:
     }
     // SAFETY: as above.
     let name = unsafe { base.add(text + (black_box(len - took) & 0xfff)) };
-    name_terms(slot, terms, name, took as u32)
+    let mut key = Key::uninit();
+    let Some(()) = copy_name(name, took as u32, words(&mut key)) else { return terms };
+    name_terms(kind, slot, terms, &mut key)
 }
 
 /// Terms by the path of `len` bytes that lies at `at` in the scratch memory. What precedes it there is a part of the body:
@@ -115,5 +114,5 @@ pub(super) extern "C" fn filter_path(slot: u32, terms: u64, scratch: u32, at: u3
     }
 }
 
-const _: () = assert!(size_of::<NameKey>() == 8 + NAME_LEN && NAME_LEN == 4 * 8);
-const _: () = assert!(size_of::<Key<PathKey>>() == 8 + PATH_LEN);
+const _: () = assert!(size_of::<NameKey>() == 8 + WORDS * 8);
+const _: () = assert!(size_of::<lpm_trie::Key<PathKey>>() == 8 + PATH_LEN);

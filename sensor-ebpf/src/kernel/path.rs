@@ -36,10 +36,11 @@ pub(crate) struct Path {
 /// `d_parent` and the `qstr` that follows it.
 #[derive(Clone, Copy)]
 #[repr(C)]
-struct Dentry {
-    parent: u64,
-    hash_len: u64,
-    name: u64,
+pub(super) struct Dentry {
+    pub(super) parent: u64,
+    /// The length is the upper half on little-endian machines; a name has at most 255 bytes.
+    pub(super) hash_len: u64,
+    pub(super) name: u64,
 }
 
 /// Appends a path as the task sees it.
@@ -131,7 +132,7 @@ fn walk(buffer: *mut PathBuffer, path: Path, root: Path) -> Option<u16> {
 }
 
 #[inline(always)]
-fn read_dentry(dentry: u64) -> Option<Dentry> {
+pub(super) fn read_dentry(dentry: u64) -> Option<Dentry> {
     let dentry = Ptr::from_u64(dentry);
     if knob!(dentry_packed) != 0 {
         return dentry.probe(offset!(dentry_parent));
@@ -143,24 +144,11 @@ fn read_dentry(dentry: u64) -> Option<Dentry> {
     })
 }
 
-/// Where the last component of a path lies, and its length; none where it is not the dentry's own name: of a file that is in no
-/// directory, and of the root of a mount, which goes by the name of what it is mounted on.
-#[inline(always)]
-pub(crate) fn dentry_name(Path { mnt, dentry }: Path) -> Option<(u64, u32)> {
-    if Ptr::from_u64(mnt).probe::<u64>(offset!(vfsmount_root))? == dentry {
-        return None;
-    }
-    let read = read_dentry(dentry)?;
-    // A name has at most 255 bytes.
-    (read.parent != dentry).then_some((read.name, (read.hash_len >> 32) as u32 & 0xff))
-}
-
 /// Puts `/name` before what the buffer holds; false where there is no room for it.
 #[inline(always)]
 fn prepend(buffer: *mut PathBuffer, step: Dentry, alone: bool) -> bool {
     // SAFETY: the map's memory.
     let start = unsafe { (&raw const (*buffer).start).read_volatile() };
-    // The length is the upper half of `hash_len` on little-endian machines; a name has at most 255 bytes.
     let len = (step.hash_len >> 32) as u32 & 0xff;
     if start <= len {
         return false;

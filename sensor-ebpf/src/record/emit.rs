@@ -1,6 +1,6 @@
 //! How a program has a record written: what it hands over, and which outcomes are counted here.
 
-use sensor_common::{Header, Kind};
+use sensor_common::{Header, Kind, filter::NO_FACTS};
 
 use super::{
     BROKEN, COUNTERS, FILLED, Record, UNWANTED, record_begin, record_end, record_head, scratch, slots::add,
@@ -30,10 +30,10 @@ impl Ending {
         header.flags |= self.flags;
     }
 
-    /// What it leaves of all that rules can want.
+    /// What it leaves of all that rules can want. `facts`: see [`Wanted::of_call`].
     #[inline(always)]
-    pub(crate) fn wanted(self, kind: Kind) -> Wanted {
-        Wanted::of_call(kind, self.number, self.result)
+    pub(crate) fn wanted(self, kind: Kind, facts: u32) -> Wanted {
+        Wanted::of_call(kind, self, facts)
     }
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn emit_call<B: Copy>(
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
     let ending = ending.into();
-    if !kind.is_lifecycle() && ending.wanted(kind).is_none() {
+    if !kind.is_lifecycle() && ending.wanted(kind, NO_FACTS).is_none() {
         filtered(kind);
         return;
     }

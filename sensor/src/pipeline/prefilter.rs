@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sensor_common::{
     Kind,
-    filter::{FACTS, KindFilter, OUTCOMES, PATH_LEN, Property},
+    filter::{self, FACTS, KindFilter, OUTCOMES, PATH_LEN, Property},
 };
 
 use crate::{
@@ -74,36 +74,46 @@ fn kind_tables(kind: Kind, terms: &[Term], room: &mut Room) -> KindTables {
 /// Nothing is asked of this property.
 const UNASKED: Property = Property { asked: 0, other: u64::MAX };
 
-/// A word as the kernel compares it: its end, so that a NUL follows it.
-fn padded<const N: usize>(word: &[u8]) -> [u8; N] {
-    let mut bytes = [0; N];
-    let cut = word.len().saturating_sub(N - 1);
-    for (to, from) in bytes.iter_mut().zip(word.get(cut..).unwrap_or_default()) {
+/// A word as the kernel compares it, in its native words: its end, so that a NUL follows it.
+fn padded<const WORDS: usize>(word: &[u8]) -> [u64; WORDS] {
+    let mut bytes = [[0; 8]; WORDS];
+    let cut = word.len().saturating_sub(WORDS * 8 - 1);
+    for (to, from) in bytes.as_flattened_mut().iter_mut().zip(word.get(cut..).unwrap_or_default()) {
         *to = *from;
     }
-    bytes
+    bytes.map(u64::from_ne_bytes)
 }
 
 /// The entries of a property whose values are words.
-fn words<const N: usize>(
+fn words<const WORDS: usize>(
     terms: &[Term],
     of: impl Fn(&Term) -> &Words,
     room: &mut usize,
-) -> (Property, Vec<([u8; N], u64)>) {
+) -> (filter::Words, Vec<([u64; WORDS], u64)>) {
     let (mut asked, mut other) = (0, 0);
     for (bit, term) in terms.iter().enumerate() {
         *(if of(term).0.is_some() { &mut asked } else { &mut other }) |= 1_u64 << bit;
     }
-    let all: BTreeSet<[u8; N]> =
+    let all: BTreeSet<[u64; WORDS]> =
         terms.iter().filter_map(|term| of(term).0.as_ref()).flatten().map(|word| padded(word)).collect();
-    let Some(left) = room.checked_sub(all.len()) else { return (UNASKED, Vec::new()) };
+    let mut table = filter::Words { property: Property { asked, other }, ..filter::Words::default() };
+    let Some(left) = room.checked_sub(all.len()) else {
+        table.property = UNASKED;
+        return (table, Vec::new());
+    };
     *room = left;
-    let entry = |word: [u8; N]| {
+    for word in &all {
+        let mark = filter::mark(word.iter().fold(0, |hash, bytes| filter::mix(hash, *bytes)));
+        if let Some(bits) = table.marks.get_mut(mark as usize / 64) {
+            *bits |= 1 << (mark % 64);
+        }
+    }
+    let entry = |word: [u64; WORDS]| {
         let asks = |term: &Term| of(term).0.iter().flatten().any(|asked| padded(asked) == word);
         let set = terms.iter().enumerate().filter(|(_, term)| asks(term));
         (word, set.fold(other, |set, (bit, _)| set | 1 << bit))
     };
-    (Property { asked, other }, all.into_iter().map(entry).collect())
+    (table, all.into_iter().map(entry).collect())
 }
 
 /// A pattern as the trie has it: bytes that the path begins with; a whole path ends with a NUL. One that is too long is cut,

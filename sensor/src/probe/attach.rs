@@ -4,7 +4,6 @@ use aya::{
     Ebpf,
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
-use sensor_common::syscalls;
 
 use super::{
     Hook, HookReport, Mode, ProbeError, Variant, Via,
@@ -89,8 +88,8 @@ impl Loader<'_> {
             Via::Syscalls(numbers) => {
                 let program = self.load_program(variant.program, DISPATCHER)?;
                 let (fd, instructions) = (handle(program)?, instructions(program));
-                for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
-                    self.tables.calls.set(index, &fd, 0).map_err(|error| chain(&error))?;
+                for number in numbers {
+                    self.tables.watch(*number, &fd).map_err(|error| chain(&error))?;
                 }
                 self.dispatches = true;
                 Ok(instructions)

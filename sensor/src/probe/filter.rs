@@ -22,9 +22,9 @@ pub struct KindTables {
     /// By number of the system call: the terms of its outcomes.
     pub calls: Vec<(u32, [u64; OUTCOMES as usize])>,
     /// By thread name.
-    pub comms: Vec<([u8; 16], u64)>,
+    pub comms: Vec<([u64; 2], u64)>,
     /// By file name, of which the last bytes count.
-    pub names: Vec<([u8; NAME_LEN], u64)>,
+    pub names: Vec<([u64; NAME_LEN / 8], u64)>,
     /// By beginning of the path; a whole path ends with a NUL.
     pub paths: Vec<(Vec<u8>, u64)>,
 }
@@ -117,7 +117,7 @@ impl Filters {
                 }
             }
             for (comm, terms) in &table.comms {
-                let key = CommKey { slot: slot.into(), comm: words(*comm) };
+                let key = CommKey { slot: slot.into(), comm: *comm };
                 self.comms.insert(PodComm(key), terms, 0)?;
             }
             for (name, terms) in &table.names {
@@ -149,9 +149,4 @@ fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &st
     super::load::take_map(ebpf, name)?
         .try_into()
         .map_err(|error: MapError| ProbeError::Load(error.to_string()))
-}
-
-fn words(comm: [u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = comm;
-    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
 }

@@ -31,8 +31,11 @@ pub(super) fn offsets(btf: &Btf, report: &mut Report) -> Result<Vec<u32>, ProbeE
 pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
     let has = |helper: &str| u32::from(btf.enumerator(helper).is_some());
     let packed = match (btf.resolve("dentry.d_parent"), btf.resolve("dentry.d_name|dentry.__d_name")) {
-        (Some(parent), Some(name)) => name == parent + 8,
-        _ => false,
+        (Some(parent), Some(name)) if name == parent + 8 => {
+            let short = btf.resolve("dentry.d_iname|dentry.d_shortname") == Some(parent + 32);
+            1 + u32::from(short)
+        }
+        _ => 0,
     };
     let (cgroup1_css, cgroup1_hierarchy) = cgroup1(btf).unwrap_or((MISSING, MISSING));
     Knobs {
@@ -43,7 +46,7 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         cgroup1_hierarchy,
         // Lifecycle records own the last quarter.
         ring_headroom: ring_bytes / 4 * 3,
-        dentry_packed: u32::from(packed),
+        dentry_packed: packed,
         // See `Ring::wait`: twice this long without a record, and the next one is sure to wake.
         wake_after: 2_000_000,
     }

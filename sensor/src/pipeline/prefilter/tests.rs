@@ -74,8 +74,7 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
         terms &= kind.whole.facts[(number | if made { facts::EXECUTABLE } else { 0 }) as usize];
         let name = texts.path.bytes.rsplit(|byte| *byte == b'/').next().unwrap();
         if texts.path.flags & sensor_common::text::DETACHED == 0 {
-            let entry = kind.names.iter().find(|(key, _)| *key == padded(name));
-            terms &= look(kind.whole.name, entry.map(|(_, terms)| *terms));
+            terms &= look_up(&kind.whole.name, &kind.names, padded(name));
         }
         let path = [texts.path.bytes, b"\0"].concat();
         let fits = kind.paths.iter().filter(|(key, _)| path.starts_with(key));
@@ -91,8 +90,7 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
     {
         let name = texts.name.bytes.rsplit(|byte| *byte == b'/').next().unwrap();
         if !name.is_empty() && name != b"." && name != b".." {
-            let entry = kind.names.iter().find(|(key, _)| *key == padded(name));
-            terms &= look(kind.whole.name, entry.map(|(_, terms)| *terms));
+            terms &= look_up(&kind.whole.name, &kind.names, padded(name));
         }
     }
     terms != 0
@@ -110,8 +108,24 @@ fn by_call(kind: &KindTables, header: &Header, host: bool) -> u64 {
     if host {
         terms &= kind.whole.host;
     }
-    let entry = kind.comms.iter().find(|(comm, _)| *comm == header.comm);
-    terms & look(kind.whole.comm, entry.map(|(_, terms)| *terms))
+    terms & look_up(&kind.whole.comm, &kind.comms, padded(text_of(&header.comm)))
+}
+
+/// As the kernel does it: an entry counts only where its mark is set.
+fn look_up<const WORDS: usize>(
+    words: &filter::Words,
+    entries: &[([u64; WORDS], u64)],
+    word: [u64; WORDS],
+) -> u64 {
+    let mark = filter::mark(word.iter().fold(0, |hash, bytes| filter::mix(hash, *bytes)));
+    let marked = words.marks[mark as usize / 64] & 1 << (mark % 64) != 0;
+    let entry = entries.iter().find(|(key, _)| marked && *key == word);
+    look(words.property, entry.map(|(_, terms)| *terms))
+}
+
+/// What a NUL ends.
+fn text_of(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap()
 }
 
 fn look(property: Property, entry: Option<u64>) -> u64 {

@@ -1,0 +1,92 @@
+//! A file's own name, as a key of a table: its last bytes in native words, NULs behind them.
+
+use core::hint::black_box;
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
+use sensor_common::filter::NAME_LEN;
+
+use super::{
+    Head, Path, Ptr, knob, offset,
+    path::{Dentry, read_dentry},
+};
+
+/// Words of a name.
+pub(crate) const WORDS: usize = NAME_LEN / 8;
+
+/// By length: the bytes of each word that belong to a name.
+static KEPT: [[u64; WORDS]; NAME_LEN] = kept();
+
+const fn kept() -> [[u64; WORDS]; NAME_LEN] {
+    let mut masks = [[0; WORDS]; NAME_LEN];
+    let mut len = 0;
+    while len < NAME_LEN {
+        let mut byte = 0;
+        while byte < len {
+            masks[len][byte / 8] |= 0xff << (byte % 8 * 8);
+            byte += 1;
+        }
+        len += 1;
+    }
+    masks
+}
+
+/// Writes the last component of a path; none where it is not the dentry's own name: of a file that is in no directory, and of
+/// the root of a mount, which goes by the name of what it is mounted on.
+#[inline(always)]
+pub(crate) fn file_name(Path { mnt, dentry }: Path, to: *mut u64) -> Option<()> {
+    if Ptr::from_u64(mnt).probe::<u64>(offset!(vfsmount_root))? == dentry {
+        return None;
+    }
+    if knob!(dentry_packed) < 2 {
+        return read_name(read_dentry(dentry)?, dentry, to);
+    }
+    // One read for `d_parent`, `d_name`, `d_inode`, and the room for short names, where most names are.
+    let mut head =
+        Head::<{ 4 + WORDS }>::new(Ptr::from_u64(dentry.wrapping_add(u64::from(offset!(dentry_parent)))));
+    head.fetch()?;
+    let own = Dentry { parent: head.get(0)?, hash_len: head.get(8)?, name: head.get(16)? };
+    let len = (own.hash_len >> 32) as usize & 0xff;
+    let short = dentry.wrapping_add(u64::from(offset!(dentry_parent)) + 32);
+    if own.parent == dentry || own.name != short || len >= NAME_LEN {
+        return read_name(own, dentry, to);
+    }
+    let kept = KEPT.get(len & (NAME_LEN - 1))?;
+    let [a, b, c, d] = kept;
+    // SAFETY: the caller has room for four words.
+    unsafe {
+        to.write(head.get::<u64>(32)? & *a);
+        to.add(1).write(head.get::<u64>(40)? & *b);
+        to.add(2).write(head.get::<u64>(48)? & *c);
+        to.add(3).write(head.get::<u64>(56)? & *d);
+    }
+    Some(())
+}
+
+#[inline(always)]
+fn read_name(own: Dentry, dentry: u64, to: *mut u64) -> Option<()> {
+    if own.parent == dentry {
+        return None;
+    }
+    let len = (own.hash_len >> 32) as u32 & 0xff;
+    let cut = len.saturating_sub(NAME_LEN as u32 - 1);
+    copy_name((own.name + u64::from(cut)) as *const u8, len - cut, to)
+}
+
+/// Copies a name of `len` bytes, fewer than [`NAME_LEN`], from an address in the kernel.
+#[inline(always)]
+pub(crate) fn copy_name(from: *const u8, len: u32, to: *mut u64) -> Option<()> {
+    // Word by word: an array of zeros would be a loop over bytes.
+    // SAFETY: the caller has room for four words.
+    unsafe {
+        to.write_volatile(0);
+        to.add(1).write_volatile(0);
+        to.add(2).write_volatile(0);
+        to.add(3).write_volatile(0);
+    }
+    let len = black_box(len) & (NAME_LEN as u32 - 1);
+    // SAFETY: the destination has room for any length below NAME_LEN; the helper checks the source.
+    let failed = unsafe { bpf_probe_read_kernel(to.cast(), len, from.cast()) };
+    (failed == 0).then_some(())
+}
+
+const _: () = assert!(WORDS == 4);
