@@ -71,8 +71,7 @@ const MOST_LINES: usize = 20;
 /// Where the system gives no thread.
 pub fn start(planner: Planner, plan: Plan, content: Content, waker: Waker) -> io::Result<Receiver<Reloaded>> {
     let (results, receiver) = channel();
-    let mut reloader =
-        Reloader { planner, plan, tried: Ok(content), failing: None, watch: None, unwatched: false, results };
+    let mut reloader = Reloader { planner, plan, tried: Ok(content), failing: None, watch: None, results };
     // The parser goes down into conditions, and must get as far here as on the main thread.
     let thread = thread::Builder::new().name("rules".to_owned()).stack_size(STACK);
     thread.spawn(move || {
@@ -80,7 +79,7 @@ pub fn start(planner: Planner, plan: Plan, content: Content, waker: Waker) -> io
         // Whatever changed between the first reading and the watch.
         let mut why = Why::Changed;
         while reloader.look(why) {
-            why = wait(&waker, reloader.plan.watch, reloader.watch.as_ref());
+            why = wait(&waker, reloader.watch.as_mut());
         }
     })?;
     Ok(receiver)
@@ -95,8 +94,6 @@ struct Reloader {
     /// What is wrong with it, one line for each error.
     failing: Option<Vec<String>>,
     watch: Option<Watch>,
-    /// Whether it was said that changes are found late.
-    unwatched: bool,
     results: Sender<Reloaded>,
 }
 
@@ -165,18 +162,7 @@ impl Reloader {
         }
         let paths: Vec<PathBuf> =
             self.plan.files.paths().map(PathBuf::from).chain(self.plan.beside.iter().cloned()).collect();
-        let mut watch = self.watch.take().map_or_else(Watch::new, Ok);
-        let followed = watch.as_mut().map_err(|error| *error).and_then(|watch| watch.follow(&paths));
-        self.watch = watch.ok();
-        match followed {
-            Ok(()) => self.unwatched = false,
-            Err(error) if !self.unwatched => {
-                self.unwatched = true;
-                let hint = "changes of the rules are found within 30 s; see fs.inotify in /proc/sys";
-                tracing::warn!(%error, "not everything can be watched: {hint}");
-            }
-            Err(_) => {}
-        }
+        self.watch.get_or_insert_default().follow(paths);
     }
 }
 

@@ -32,7 +32,6 @@ impl Scene {
             tried: Ok(Content::default()),
             failing: None,
             watch: None,
-            unwatched: false,
             results: sender,
         };
         Self { dir, reloader, results }

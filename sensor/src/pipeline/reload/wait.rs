@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,11 +18,13 @@ use rustix::{
 
 use super::watch::Watch;
 
+/// How often the files are looked at. A change is at work at most this and [`QUIET`] later.
+const LOOK: Duration = Duration::from_secs(1);
 /// Silence after which a change is taken for complete: editors and `cp -r` need a few milliseconds between steps.
 const QUIET: Duration = Duration::from_millis(200);
 /// Longest wait for that silence: in a directory that never stands still the rules are still looked at.
 const MOST: Duration = Duration::from_secs(2);
-/// How often the files are read without any report: network filesystems report nothing, and inotify can be used up.
+/// How often the files are read although they look the same: two changes within one tick of the filesystem's clock do.
 const POLL: Duration = Duration::from_secs(30);
 
 /// Asks the rules thread to look at the files now. Any thread may; it never blocks.
@@ -65,62 +67,62 @@ pub(super) enum Why {
     Changed,
 }
 
-/// Waits for a reason to look. `watching`: also without being asked; `watch`: what reports changes, if anything does.
-pub(super) fn wait(waker: &Waker, watching: bool, watch: Option<&Watch>) -> Why {
-    let mut debounce = Debounce::new(watching.then(|| Instant::now() + POLL));
+/// Waits for a reason to look. `watch`: what to look at without being asked, if anything.
+pub(super) fn wait(waker: &Waker, watch: Option<&mut Watch>) -> Why {
+    let mut watch = watch;
+    let mut pace = Pace::new(Instant::now());
     loop {
-        let left = debounce.left(Instant::now());
-        if left == Some(Duration::ZERO) {
-            return Why::Changed;
-        }
-        let mut fds = vec![PollFd::new(&*waker.event, PollFlags::IN)];
-        fds.extend(watch.map(|watch| PollFd::from_borrowed_fd(watch.as_fd(), PollFlags::IN)));
-        let timeout = left.map(|left| Timespec {
+        let timeout = watch.as_ref().map(|_| pace.left(Instant::now()));
+        let timeout = timeout.map(|left| Timespec {
             tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(left.subsec_nanos()),
         });
+        let mut fds = [PollFd::new(&*waker.event, PollFlags::IN)];
         if let Err(error) = poll(&mut fds, timeout.as_ref())
             && error != Errno::INTR
         {
-            // It does not happen with descriptors of our own; if it does, the thread must not spin.
+            // It does not happen with a descriptor of our own; if it does, the thread must not spin.
             tracing::warn!(%error, "cannot wait for changes of the rules");
             std::thread::sleep(MOST);
         }
         if waker.take() {
             return Why::Asked;
         }
-        if watch.is_some_and(Watch::changed) {
-            debounce.change(Instant::now());
+        let Some(watch) = watch.as_mut() else { continue };
+        let now = Instant::now();
+        if pace.left(now) == Duration::ZERO && pace.looked(now, watch.changed()) {
+            return Why::Changed;
         }
     }
 }
 
-/// Puts changes that follow each other closely together.
+/// When to look, and when what was seen is worth a reading: changes that follow each other closely are one.
 #[derive(Debug)]
-struct Debounce {
-    /// When to look without any change.
-    poll: Option<Instant>,
-    /// The first and the last change.
-    changes: Option<(Instant, Instant)>,
+struct Pace {
+    start: Instant,
+    next: Instant,
+    /// When the first change was seen.
+    changed: Option<Instant>,
 }
 
-impl Debounce {
-    const fn new(poll: Option<Instant>) -> Self {
-        Self { poll, changes: None }
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { start: now, next: now + LOOK, changed: None }
     }
 
-    fn change(&mut self, now: Instant) {
-        let first = self.changes.map_or(now, |(first, _)| first);
-        self.changes = Some((first, now));
+    /// How long until the next look.
+    fn left(&self, now: Instant) -> Duration {
+        self.next.saturating_duration_since(now)
     }
 
-    /// How long to wait; zero: look now; `None`: until something happens.
-    fn left(&self, now: Instant) -> Option<Duration> {
-        let due = match self.changes {
-            Some((first, last)) => Some((last + QUIET).min(first + MOST)),
-            None => self.poll,
-        };
-        due.map(|due| due.saturating_duration_since(now))
+    /// Takes what a look found, and says whether to read.
+    fn looked(&mut self, now: Instant, changed: bool) -> bool {
+        let first = if changed { *self.changed.get_or_insert(now) } else { self.changed.unwrap_or(now) };
+        self.next = now + if self.changed.is_some() { QUIET } else { LOOK };
+        match self.changed {
+            Some(_) => !changed || now.duration_since(first) >= MOST,
+            None => now.duration_since(self.start) >= POLL,
+        }
     }
 }
 
@@ -128,37 +130,32 @@ impl Debounce {
 mod tests {
     use super::*;
 
-    const STEP: Duration = Duration::from_millis(50);
-
     #[test]
     fn changes_that_follow_each_other_are_one() {
         let start = Instant::now();
-        let mut debounce = Debounce::new(None);
-        assert_eq!(debounce.left(start), None);
-        debounce.change(start);
-        assert_eq!(debounce.left(start), Some(QUIET));
-        debounce.change(start + STEP);
-        assert_eq!(debounce.left(start + QUIET), Some(STEP));
-        assert_eq!(debounce.left(start + QUIET + STEP), Some(Duration::ZERO));
+        let mut pace = Pace::new(start);
+        assert_eq!(pace.left(start), LOOK);
+        assert!(!pace.looked(start + LOOK, false));
+        assert!(!pace.looked(start + LOOK * 2, true));
+        assert_eq!(pace.left(start + LOOK * 2), QUIET);
+        assert!(!pace.looked(start + LOOK * 2 + QUIET, true));
+        assert!(pace.looked(start + LOOK * 2 + QUIET * 2, false));
     }
 
     #[test]
     fn a_directory_that_never_stands_still_is_looked_at_all_the_same() {
         let start = Instant::now();
-        let mut debounce = Debounce::new(None);
-        let looked = (0..1000).map(|step| start + STEP * step).find(|now| {
-            debounce.change(*now);
-            debounce.left(*now) == Some(Duration::ZERO)
-        });
-        assert_eq!(looked.unwrap() - start, MOST);
+        let mut pace = Pace::new(start);
+        let read = (0..1000).map(|step| start + QUIET * step).find(|now| pace.looked(*now, true));
+        assert_eq!(read.unwrap() - start, MOST);
     }
 
     #[test]
-    fn without_changes_the_files_are_looked_at_now_and_then() {
+    fn without_changes_the_files_are_read_now_and_then() {
         let start = Instant::now();
-        let debounce = Debounce::new(Some(start + POLL));
-        assert_eq!(debounce.left(start), Some(POLL));
-        assert_eq!(debounce.left(start + POLL), Some(Duration::ZERO));
+        let mut pace = Pace::new(start);
+        let read = (0..1000).map(|step| start + LOOK * step).find(|now| pace.looked(*now, false));
+        assert_eq!(read.unwrap() - start, POLL);
     }
 
     #[test]
@@ -166,7 +163,7 @@ mod tests {
         let waker = Waker::new().unwrap();
         waker.ask();
         waker.ask();
-        assert_eq!(wait(&waker, false, None), Why::Asked);
+        assert_eq!(wait(&waker, None), Why::Asked);
         assert!(!waker.take());
     }
 }
