@@ -71,6 +71,10 @@ pub mod flags {
     pub const SNAPSHOT: u16 = 1 << 2;
     /// Done through `io_uring`: [`super::Header::syscall`] is the call that means the same.
     pub const IO_URING: u16 = 1 << 3;
+    /// The kernel half refused it: the caller got `EPERM`, and what the body tells of did not happen.
+    pub const REFUSED: u16 = 1 << 4;
+    /// The kernel half killed the process before it ran another instruction.
+    pub const KILLED: u16 = 1 << 5;
 }
 
 /// Bits of [`Header::valid`]. A cleared bit means that this kernel (or this call) does not have the value.

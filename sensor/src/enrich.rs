@@ -33,7 +33,7 @@ pub use self::{
 };
 use crate::{
     decode::{RawBody, RawEvent},
-    event::{Comm, Detail, Event, EventType, Process, ProcessKey, Task},
+    event::{Comm, Detail, Enforced, Event, EventType, Process, ProcessKey, Task},
 };
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
@@ -179,6 +179,7 @@ impl<L: Lookup> Enricher<L> {
             result: 0,
             compat: false,
             io_uring: false,
+            enforced: None,
             task: Task { pid, tid: pid, comm: process.comm, ..Task::default() },
             process,
             container: None,
@@ -252,6 +253,7 @@ impl<L: Lookup> Enricher<L> {
             result: header.result,
             compat: header.flags & flags::COMPAT != 0,
             io_uring: header.flags & flags::IO_URING != 0,
+            enforced: enforced(header.flags),
             task: self.task(header, place.as_ref()),
             process,
             container: match place {
@@ -312,6 +314,17 @@ impl<L: Lookup> Enricher<L> {
             ..Process::default()
         };
         self.processes.insert(process, false)
+    }
+}
+
+/// What the bits of a header say of it.
+const fn enforced(bits: u16) -> Option<Enforced> {
+    if bits & flags::REFUSED != 0 {
+        Some(Enforced::Refused)
+    } else if bits & flags::KILLED != 0 {
+        Some(Enforced::Killed)
+    } else {
+        None
     }
 }
 

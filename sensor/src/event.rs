@@ -53,6 +53,9 @@ pub struct Event {
     /// it is so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub io_uring: bool,
+    /// What the kernel half did about it at once, where it did anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enforced: Option<Enforced>,
     /// Who did it.
     pub task: Task,
     /// The process, as it was after the event (an exec's new image) and before an exit.
@@ -70,6 +73,16 @@ impl Event {
     pub const fn failed(&self) -> bool {
         self.result < 0
     }
+}
+
+/// What the kernel half did about an event before any user code ran on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Enforced {
+    /// It refused the action: the caller got `EPERM`.
+    Refused,
+    /// It killed the process.
+    Killed,
 }
 
 /// The calling thread and its credentials, read at the event.

@@ -7,8 +7,19 @@ use std::{
 
 /// In the order of the flow. A module may import itself and what stands above it. `config` is what the user asked for and
 /// `metrics`-like tables are anybody's; `pipeline` wires, `cli` calls: both may import everything above them.
-const FLOW: [&str; 10] =
-    ["config", "event", "probe", "recording", "decode", "enrich", "rule", "sink", "pipeline", "cli"];
+const FLOW: [&str; 11] = [
+    "config",
+    "event",
+    "probe",
+    "recording",
+    "decode",
+    "enrich",
+    "rule",
+    "respond",
+    "sink",
+    "pipeline",
+    "cli",
+];
 
 /// Pairs (importer, imported) that the flow would allow and the design does not: what is beside each other.
 const APART: [(&str, &str); 9] = [

@@ -119,6 +119,7 @@ mod tests {
             result: 0,
             compat: false,
             io_uring: false,
+            enforced: None,
             task: Task::default(),
             process: Arc::new(Process::default()),
             container: (instance > 0).then(|| Arc::new(container)),

@@ -231,6 +231,7 @@ fn on_host() -> Event {
         result: 0,
         compat: false,
         io_uring: false,
+        enforced: None,
         task: Task::default(),
         process: Arc::default(),
         container: None,

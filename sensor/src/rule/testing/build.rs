@@ -152,6 +152,7 @@ fn event(pairs: &[Pair<'_>], span: Span, number: u64, elapsed: u64) -> Built<Eve
             result: 0,
             compat: false,
             io_uring: false,
+            enforced: None,
             task: Task { pid: 1000, tid: 1000, ppid: 999, ..Task::default() },
             process: Arc::default(),
             container: None,
