@@ -8,14 +8,16 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::KINDS;
+use crate::{KINDS, verdict};
 
 /// Terms of one kind.
 pub const TERMS: u32 = 64;
 /// Sets of tables; 0 is the empty one that filters nothing.
 pub const BANKS: u32 = 3;
-/// Numbers of (set of tables, kind): see [`slot`].
-pub const SLOTS: u32 = BANKS * KINDS;
+/// Rows of a set of tables: one for each kind of records, and those of [`crate::verdict`].
+pub const ROWS: u32 = KINDS + verdict::CLASSES;
+/// Numbers of (set of tables, row): see [`slot`].
+pub const SLOTS: u32 = BANKS * ROWS;
 /// Entries of the table by system call: set of tables, number, outcome.
 pub const CALLS: u32 = BANKS * CALL_NUMBERS * OUTCOMES;
 /// System call numbers that the table has room for, a power of two: higher ones share a place with lower ones, of which
@@ -54,7 +56,7 @@ pub const NO_FACTS: u32 = u32::MAX;
 /// The number of a kind in a set of tables.
 #[must_use]
 pub const fn slot(bank: u32, kind: u32) -> u32 {
-    bank * KINDS + kind
+    bank * ROWS + kind
 }
 
 /// The number of a system call that ended in one of [`OUTCOMES`] ways.

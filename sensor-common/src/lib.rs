@@ -18,6 +18,7 @@ mod process;
 mod settings;
 pub mod syscalls;
 pub mod uring;
+pub mod verdict;
 
 pub use call::SysCall;
 pub use counters::{Counters, LimitKey, RingState, SLOTS};

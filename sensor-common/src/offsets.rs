@@ -115,8 +115,10 @@ offsets! {
     bprm_filename: "linux_binprm.filename" Always;
     bprm_interp: "linux_binprm.interp" Optional;
     bprm_fdpath: "linux_binprm.fdpath" Optional;
+    bprm_buf: "linux_binprm.buf" Optional;
     file_path: "file.f_path|file.__f_path" Always;
     file_inode: "file.f_inode" Always;
+    file_flags: "file.f_flags" Optional;
     file_mode: "file.f_mode" Always;
     file_private: "file.private_data" Always;
     vfsmount_root: "vfsmount.mnt_root" Always;

@@ -37,8 +37,8 @@ pub struct Settings {
     /// Nanoseconds that a control group must let pass, on average and on one CPU, between two records that are not about
     /// processes; 0 for no limit.
     pub pace: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Which set of tables has the verdicts; 0 for none. See [`crate::verdict`].
+    pub verdicts: u32,
     /// Nanoseconds that it may be ahead of that pace: a burst.
     pub ahead: u64,
 }

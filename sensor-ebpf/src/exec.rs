@@ -1,14 +1,20 @@
 //! New process images, and attempts at them that failed.
 
+mod refuse;
+
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{
-    ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, Kind, ProcArgs, ProcExec, STREAM_ARGS, STREAM_ENV, Settings, Text,
-    offsets::MISSING, syscalls, valid,
+    ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, Kind, LAYER_LOWER, LAYER_UPPER, ProcArgs, ProcExec, STREAM_ARGS,
+    STREAM_ENV, Settings, Text, flags,
+    offsets::MISSING,
+    syscalls, valid,
+    verdict::{EXEC, facts},
 };
 
 use crate::{
+    filter::{Case, was_refused},
     kernel::{File, Ptr, Task, append_cwd, append_path, offset},
-    record::{Record, emit, wanted},
+    record::{Record, emit, filtered, wanted},
     syscall::{Call, on_end},
 };
 
@@ -50,9 +56,26 @@ fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         body.cwd = cwd;
         body.args = inline;
         record.header().syscall = exec_call(bprm) as u16;
+        let case = Case::of(EXEC);
+        if !case.is_none() {
+            let case = case.of_comm(task.comm()).of_file(facts(file), file.path);
+            if case.of_path::<ProcExec>(record, exe).kills() {
+                record.header().flags |= flags::KILLED;
+            }
+        }
         Some(())
     });
     0
+}
+
+/// What a verdict can ask of a program's file.
+#[inline(always)]
+fn facts(file: File) -> u32 {
+    match file.layer() {
+        Some(LAYER_UPPER) => facts::UPPER,
+        Some(LAYER_LOWER) => facts::LOWER,
+        _ => 0,
+    }
 }
 
 /// Which call it was. The saved register does not tell: the kernel writes `execve` into it when the new image is in place.
@@ -71,6 +94,10 @@ fn exec_call(bprm: Ptr) -> u32 {
 fn exec_failed(call: Call) {
     if call.result() >= 0 {
         // The record of a successful one is `proc_exec`'s.
+        return;
+    }
+    if was_refused(call.result()) {
+        filtered(Kind::ProcExec);
         return;
     }
     emit::<ProcExec>(Kind::ProcExec, |record| {

@@ -2,6 +2,7 @@
 //! property after the other, the cheap ones first. It knows no rule, and where it cannot tell it lets the record pass.
 
 mod file;
+mod verdict;
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -18,6 +19,7 @@ use sensor_common::{
 };
 
 use self::file::{filter_file, filter_path, filter_request};
+pub(crate) use self::verdict::{Case, was_refused};
 use crate::{
     kernel::{Path, Task, offset},
     record::{Ending, Record, settings},

@@ -1,12 +1,14 @@
 //! Sockets: who makes them, who connects to whom, who listens, and who tried.
 
+mod refuse;
 mod uring;
 
 use sensor_common::{Kind, Net, syscalls, valid};
 
 use crate::{
+    filter::was_refused,
     kernel::{Sock, fd_sock},
-    record::{Ending, Record, emit_call},
+    record::{Ending, Record, emit_call, filtered},
     syscall::{Call, UserAddr, on_end},
 };
 
@@ -37,6 +39,10 @@ on_end!(sx_net_socket, fx_net_socket, net_socket);
 /// caller's address where it is not.
 #[inline(always)]
 fn net_connect(call: Call) {
+    if was_refused(call.result()) {
+        filtered(Kind::NetConnect);
+        return;
+    }
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
     by_fd(call, Kind::NetConnect, call.arg(0) as i32, |record, sock| {
         if sock.describe_remote(record).is_none() {

@@ -13,12 +13,12 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
-use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings};
+use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings, flags};
 
-use self::slots::{add, claim};
+use self::slots::{add, claim, record_return};
 pub(crate) use self::{
     append::{Str, append_with},
-    emit::{Ending, emit, emit_call, emit_if, failed, filtered},
+    emit::{Ending, emit, emit_call, emit_if, failed, filtered, peek},
     in_place::{emit_in_place, filtered_in_place},
 };
 use crate::kernel::{Task, knob};
@@ -134,30 +134,30 @@ extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
     } else {
         // SAFETY: the scratch memory is aligned and larger than a header.
         let header = unsafe { &*base.cast::<Header>() };
-        if !Kind::number_is_lifecycle(kind) && pace::is_ahead(kind, header) {
+        let enforced = header.flags & (flags::REFUSED | flags::KILLED) != 0;
+        // What something was done about is as dear as what makes processes.
+        let noise = !Kind::number_is_lifecycle(kind) && !enforced;
+        if noise && pace::is_ahead(kind, header) {
             add(&mut counters.limited, 1);
-        } else if send(base.cast(), kind, state) {
+        } else if send(base.cast(), noise, state) {
             add(&mut counters.submitted, 1);
         } else {
             add(&mut counters.ring_full, 1);
         }
     }
     // Only now: until it is sent, the memory is this record's.
-    if let Some(users) = state.slots.get_mut((slot & (SLOTS - 1)) as usize) {
-        add(users, u64::MAX);
-    }
-    0
+    record_return(slot)
 }
 
 /// False where the ring has no room for it.
 #[inline(always)]
-fn send(base: *mut u8, kind: u32, state: &mut RingState) -> bool {
+fn send(base: *mut u8, noise: bool, state: &mut RingState) -> bool {
     let ring = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
     header.seq = state.seq as u32;
     add(&mut state.seq, 1);
-    if !Kind::number_is_lifecycle(kind) {
+    if noise {
         // SAFETY: a map and a flag.
         let waiting = unsafe { bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA)) };
         if waiting > u64::from(knob!(ring_headroom)) {
@@ -188,6 +188,12 @@ impl Record {
     pub(crate) fn header(&mut self) -> &mut Header {
         // SAFETY: the scratch memory is aligned, larger than this, and this record's own.
         unsafe { &mut *self.base.cast::<Header>() }
+    }
+
+    /// Bytes that it has so far: where the next text will lie.
+    #[inline(always)]
+    pub(crate) fn len(&mut self) -> u32 {
+        self.header().len
     }
 
     /// The body. `B` is the one that [`emit`] was called with.

@@ -13,6 +13,7 @@ mod prefilter;
 pub mod reload;
 mod replay;
 mod stats;
+mod verdict;
 
 use std::{collections::BTreeSet, io};
 
@@ -28,6 +29,7 @@ pub use self::{
     prefilter::tables,
     replay::replay,
     stats::{Origin, RuleStats, SourceStats, Stats},
+    verdict::{Can, How, Plan, Told},
 };
 use crate::{
     decode::decode,
@@ -72,6 +74,8 @@ pub struct Needs {
     pub wanted: Wanted,
     /// And of those the ones of which this holds.
     pub prefilter: Prefilter,
+    /// What the kernel half is to do by itself; `None`: nothing.
+    pub plan: Option<Plan>,
 }
 
 /// Where events go.

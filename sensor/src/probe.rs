@@ -14,11 +14,20 @@ mod offsets;
 mod ring;
 mod tables;
 mod targets;
+mod verdict;
 
 use std::io;
 
-use aya::{Ebpf, maps::PerCpuArray, programs::Program};
-use sensor_common::{Kind, LimitKey, Settings, offsets::Field};
+use aya::{
+    Ebpf,
+    maps::{MapError, PerCpuArray},
+    programs::Program,
+};
+use sensor_common::{
+    Kind, LimitKey, Settings,
+    offsets::Field,
+    verdict::{Group, slot},
+};
 use thiserror::Error;
 
 use self::functions::Functions;
@@ -29,6 +38,7 @@ pub use self::{
     load::{Limit, Options, Wanted, load},
     offsets::legacy_controller,
     ring::Ring,
+    verdict::{ActTables, can_refuse},
 };
 
 /// Why the sensor cannot watch this machine.
@@ -81,6 +91,9 @@ pub enum ProbeError {
         /// The kernel's words.
         why: String,
     },
+    /// A response that this kernel cannot give.
+    #[error("{0}; write `response: {{block: {{or: kill}}}}` to say what to do instead")]
+    Refuse(String),
     /// The ring cannot be waited on.
     #[error("cannot read the event ring: {0}")]
     Ring(#[from] io::Error),
@@ -193,6 +206,7 @@ pub struct Probe {
     counters: PerCpuArray<aya::maps::MapData, load::PodCounters>,
     report: Report,
     filters: filter::Filters,
+    verdicts: verdict::Verdicts,
     limited: limited::Limited,
     settings: Settings,
 }
@@ -242,7 +256,7 @@ impl Probe {
             let unloaded = match program {
                 Program::BtfTracePoint(program) => program.unload(),
                 Program::CgroupSkb(program) => program.unload(),
-                _ => Ok(()),
+                other => verdict::detach(other).unwrap_or(Ok(())),
             };
             if let Err(error) = unloaded {
                 // One that was never loaded.
@@ -260,16 +274,55 @@ impl Probe {
     }
 
     /// From now on only what these tables let through becomes a record: of all kinds but those about processes and control
-    /// groups, which always come. Where the kernel refuses them, everything does, and the log says so.
+    /// groups, which always come; `None`: everything does. And what `acts` say is done about those, in the control groups
+    /// that [`Probe::group`] names from now on. Where the kernel refuses the tables, everything becomes a record, and
+    /// nothing is done; the log says so.
     ///
     /// # Errors
     /// Where the kernel refuses that, too.
-    pub fn filter(&mut self, tables: &[KindTables]) -> Result<(), ProbeError> {
-        let filters = self.filters.write(tables).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the kernel refuses the tables by which it is to filter records: every one is read");
+    pub fn decide(&mut self, kinds: Option<&[KindTables]>, acts: &[ActTables]) -> Result<(), ProbeError> {
+        let written = self.write(kinds.unwrap_or_default(), acts);
+        let bank = written.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the kernel refuses the tables by which it is to decide: every record is read");
             0
         });
-        self.set(Settings { filters, ..self.settings })
+        let filters = if kinds.is_some() { bank } else { 0 };
+        let verdicts = if acts.is_empty() { 0 } else { bank };
+        self.set(Settings { filters, verdicts, ..self.settings })
+    }
+
+    fn write(&mut self, kinds: &[KindTables], acts: &[ActTables]) -> Result<u32, MapError> {
+        let bank = self.filters.next()?;
+        self.verdicts.clear(bank)?;
+        for kind in kinds {
+            self.filters.write(bank, kind)?;
+        }
+        for act in acts {
+            let row = (act.comms.as_slice(), act.names.as_slice(), act.paths.as_slice());
+            self.filters.write_row(slot(bank, act.class), &act.whole, row)?;
+            self.verdicts.write(bank, act)?;
+        }
+        Ok(bank)
+    }
+
+    /// Says what holds in a control group for the acts that were last decided on, or that it is no more. One for which there
+    /// is no room is left to the daemon.
+    pub fn group(&mut self, group: u64, holds: Option<Group>) {
+        if self.settings.verdicts == 0 {
+            return;
+        }
+        if let Err(error) = self.verdicts.group(self.settings.verdicts, group, holds) {
+            tracing::warn!(group, %error, "control group not told to the kernel half: nothing is refused there");
+        }
+    }
+
+    /// Attaches the programs that refuse acts of a class.
+    ///
+    /// # Errors
+    /// Why this kernel cannot.
+    pub fn refuse(&mut self, class: u32) -> Result<(), String> {
+        let btf = aya::Btf::from_sys_fs().map_err(|error| error.to_string())?;
+        self.verdicts.attach(&mut self.ebpf, class, &btf)
     }
 
     /// What was held back since the last time that this was asked, by control group and kind.

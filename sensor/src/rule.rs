@@ -29,6 +29,7 @@ mod template;
 pub mod testing;
 mod types;
 mod value;
+mod verdict;
 mod yaml;
 
 pub(crate) use self::diagnostic::Diagnostics;
@@ -43,4 +44,5 @@ pub use self::{
     prefilter::{Gate, Outcome, Path, Paths, Prefilter, Term, Words},
     set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
     types::TypeSet,
+    verdict::{Act, Alternative, Covers, Left, Net, Order, Sets, Verdicts, Word},
 };

@@ -23,6 +23,23 @@ pub(super) extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, mnt: u64
     name_terms(kind, slot, terms, &mut key)
 }
 
+/// The same for a verdict: a file whose name is not to be had fits none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn verdict_file(slot: u32, terms: u64, facts: u32, mnt: u64, dentry: u64) -> u64 {
+    let Some(kind) = FILTER_KINDS.get(slot) else { return 0 };
+    let terms = super::fact_terms(kind, terms, facts);
+    let asked = kind.name.property.asked;
+    if terms & asked == 0 {
+        return terms;
+    }
+    let mut key = Key::uninit();
+    match file_name(Path { mnt, dentry }, words(&mut key)) {
+        Some(()) => name_terms(kind, slot, terms, &mut key),
+        None => terms & !asked,
+    }
+}
+
 type Key = MaybeUninit<NameKey>;
 
 /// Where the name goes.

@@ -9,6 +9,7 @@ const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
 /// Bits that a number below 1 000 000 000 needs.
 const NANOSECONDS: u32 = 0x3fff_ffff;
 const S_IFMT: u32 = 0o170_000;
+const S_IFDIR: u32 = 0o040_000;
 const S_IFSOCK: u32 = 0o140_000;
 
 /// What the sensor wants of a `struct file`.
@@ -96,6 +97,20 @@ impl File {
             }
             None => Some(valid::FILE),
         }
+    }
+
+    /// Whether it is a directory.
+    #[inline(always)]
+    pub(crate) fn is_directory(self) -> bool {
+        let mode: u16 = self.inode.probe(offset!(inode_mode)).unwrap_or(0);
+        u32::from(mode) & S_IFMT == S_IFDIR
+    }
+
+    /// Which layer of an overlay holds it.
+    #[inline(always)]
+    pub(crate) fn layer(self) -> Option<u32> {
+        let sb: u64 = self.inode.probe(offset!(inode_sb))?;
+        layer(self.inode, Ptr::from_u64(sb).probe(offset!(sb_magic)))
     }
 
     /// Change and modification time, nanoseconds since 1970.

@@ -1,6 +1,6 @@
 //! A file's own name, as a key of a table: its last bytes in native words, NULs behind them.
 
-use core::hint::black_box;
+use core::{hint::black_box, mem::MaybeUninit};
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sensor_common::filter::NAME_LEN;
@@ -12,6 +12,9 @@ use super::{
 
 /// Words of a name.
 pub(crate) const WORDS: usize = NAME_LEN / 8;
+
+/// Bytes of a thread name.
+const COMM: usize = 15;
 
 /// By length: the bytes of each word that belong to a name.
 static KEPT: [[u64; WORDS]; NAME_LEN] = kept();
@@ -87,6 +90,50 @@ pub(crate) fn copy_name(from: *const u8, len: u32, to: *mut u64) -> Option<()> {
     // SAFETY: the destination has room for any length below NAME_LEN; the helper checks the source.
     let failed = unsafe { bpf_probe_read_kernel(to.cast(), len, from.cast()) };
     (failed == 0).then_some(())
+}
+
+/// The thread name that a program gets which is run by the path of `len` bytes that lies at `at` in the scratch memory: the
+/// beginning of its last component.
+#[inline(always)]
+pub(crate) fn path_comm(slot: u32, at: u32, len: u32) -> Option<[u64; 2]> {
+    let mut comm = MaybeUninit::<[u64; 2]>::uninit();
+    let to = comm.as_mut_ptr().cast::<u64>();
+    (read_comm(slot, at, len, to) != 0).then(|| {
+        // SAFETY: both words are written.
+        unsafe { [to.read(), to.add(1).read()] }
+    })
+}
+
+#[inline(always)]
+fn read_comm(slot: u32, at: u32, len: u32, to: *mut u64) -> u32 {
+    let Some(base) = crate::record::scratch(slot) else { return 0 };
+    let (text, len) = (at as usize & 0x3ff8, len as usize & 0xfff);
+    let mut took = 0;
+    // A component has at most 255 bytes.
+    for step in 1..256 {
+        if step > len {
+            break;
+        }
+        let at = black_box(len - step) & 0xfff;
+        // SAFETY: the scratch memory is larger than both numbers together.
+        if unsafe { base.add(text + at).read_volatile() } == b'/' {
+            break;
+        }
+        took = step;
+    }
+    // SAFETY: as above.
+    let name = unsafe { base.add(text + (black_box(len - took) & 0xfff)) };
+    let most = if took > COMM { COMM } else { took };
+    // SAFETY: the caller has room for two words, of which the last byte stays zero.
+    unsafe {
+        to.write_volatile(0);
+        to.add(1).write_volatile(0);
+        let len = black_box(most as u32) & COMM as u32;
+        if bpf_probe_read_kernel(to.cast(), len, name.cast()) != 0 {
+            return 0;
+        }
+    }
+    took as u32
 }
 
 const _: () = assert!(WORDS == 4);

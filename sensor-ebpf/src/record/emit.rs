@@ -3,7 +3,8 @@
 use sensor_common::{Header, Kind, filter::NO_FACTS};
 
 use super::{
-    BROKEN, COUNTERS, FILLED, Record, UNWANTED, record_begin, record_end, record_head, scratch, slots::add,
+    BROKEN, COUNTERS, FILLED, Record, UNWANTED, record_begin, record_end, record_head, scratch,
+    slots::{add, record_borrow, record_return},
 };
 use crate::{filter::Wanted, kernel::Task};
 
@@ -44,6 +45,23 @@ impl Ending {
 #[inline(always)]
 pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
     emit_if::<B>(kind, |_| Some(true), fill);
+}
+
+/// Lends `look` the memory of a record whose texts begin as those behind a body of type `B` do, for something that is most
+/// often no record. False where there is none, and where `look` says so.
+#[inline(always)]
+pub(crate) fn peek<B: Copy>(look: impl FnOnce(&mut Record) -> bool) -> bool {
+    let slot = record_borrow(size_of::<B>() as u32);
+    if slot < 0 {
+        return false;
+    }
+    let slot = slot as u32;
+    let found = match scratch(slot) {
+        Some(base) => look(&mut Record { base, slot }),
+        None => false,
+    };
+    record_return(slot);
+    found
 }
 
 /// [`emit`], of a record that is wanted only if its texts say so: `ask` appends what it has to look at, before anything

@@ -2,7 +2,9 @@
 
 use core::arch::asm;
 
-use sensor_common::{RingState, SLOTS};
+use sensor_common::{Header, RingState, SLOTS};
+
+use super::{RING_STATE, SCRATCH};
 
 /// Adds to a number of this CPU, in a single instruction (`BPF_XADD`, which 5.10 has; the compiler offers no atomic addition
 /// for this target). Behind functions and on packets a program can be interrupted by another that adds to the same number.
@@ -26,4 +28,30 @@ pub(super) fn claim(state: &mut RingState) -> Option<u32> {
         add(users, u64::MAX);
     }
     None
+}
+
+/// Takes a scratch slot for texts that may become no record: nothing is counted. Negative where there is none.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn record_borrow(body: u32) -> i32 {
+    let Some(state) = RING_STATE.get_ptr_mut(0) else { return -1 };
+    // SAFETY: this CPU's own map value, of which others change only what `add` does.
+    let Some(slot) = claim(unsafe { &mut *state }) else { return -1 };
+    let Some(base) = SCRATCH.get_ptr_mut(slot) else { return -1 };
+    // SAFETY: the scratch memory is aligned and larger than a header.
+    unsafe { (*base.cast::<Header>()).len = size_of::<Header>() as u32 + body };
+    slot as i32
+}
+
+/// Gives a scratch slot back.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn record_return(slot: u32) -> i32 {
+    if let Some(state) = RING_STATE.get_ptr_mut(0)
+        // SAFETY: as above.
+        && let Some(users) = unsafe { &mut *state }.slots.get_mut((slot & (SLOTS - 1)) as usize)
+    {
+        add(users, u64::MAX);
+    }
+    0
 }

@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal},
     num::NonZeroU32,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Args;
@@ -15,12 +16,12 @@ use super::{
 use crate::{
     config::{Config, Format},
     pipeline::{
-        Alerting, Live, Origin, PipelineError, blind_rules, needs,
+        Alerting, How, Live, Origin, PipelineError, Plan, Told, blind_rules, needs,
         reload::{self, Planner, Waker},
         tables,
     },
-    probe::{Limit, Options, Report},
-    rule::RuleSet,
+    probe::{Limit, Options, ProbeError, Report, can_refuse},
+    rule::{Act, RuleSet},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
 
@@ -49,7 +50,15 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
             .map(|per_second| Limit { per_second, burst: config.kernel.burst }),
         ..super::options(&config.kernel, needs.wanted)
     };
-    let live = Live::start(&options, &config, asked.stop.clone())?;
+    let set = Arc::new(set);
+    let can = Act::ALL.map(|act| can_refuse(act as u32));
+    let plan = Plan::of(Arc::clone(&set), &can);
+    if let Some(error) = plan.impossible().next() {
+        return Err(ProbeError::Refuse(error).into());
+    }
+    let mut live = Live::start(&options, &config, asked.stop.clone())?;
+    say(&plan);
+    live.enforce(plan)?;
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report(), &set);
@@ -63,6 +72,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let reloads = reload::start(planner(args.common.clone(), rules, config.clone()), plan, content, waker)?;
     let mut alerting = Alerting::new(set, queue, hostname, false)
         .with_state(config.rules.state_bytes)
+        .with_enforcement(can)
         .with_reloads(reloads, origin)
         .with_stats_file(&config.stats_file);
     let mut stats = live.run(&mut alerting).map_err(closed)?;
@@ -108,6 +118,19 @@ fn stdout(config: &Config, json: bool) -> io::Result<Queue<Alert>> {
         Work::Item(alert) => lines.deliver(&alert),
         Work::Idle => lines.flush(),
     })
+}
+
+/// Says how each response will be given.
+fn say(plan: &Plan) {
+    for Told { rule, act, how } in &plan.told {
+        let act = act.map_or("anything else", Act::name);
+        match how {
+            How::RefusedInKernel => tracing::info!(rule, act, "refused in the kernel, in containers"),
+            How::KilledInKernel => tracing::info!(rule, act, "killed in the kernel, in containers"),
+            How::Daemon(why) => tracing::info!(rule, act, why, "left to the daemon"),
+            How::Impossible(why) => tracing::warn!(rule, act, why, "cannot be blocked"),
+        }
+    }
 }
 
 /// Says what this kernel does not let us see, and which rules miss something.

@@ -80,6 +80,8 @@ pub struct Containers {
     by_path: HashMap<Box<str>, u64>,
     /// Groups of the host that came or went since somebody asked.
     hosts: Vec<(u64, bool)>,
+    /// Groups of containers of which something changed since somebody asked, and whether they are there.
+    placed: Vec<(u64, bool)>,
     /// Ended groups and the moments of their end.
     lingering: VecDeque<(u64, u64)>,
     last: u64,
@@ -139,6 +141,7 @@ impl Containers {
         let container = Arc::clone(&instance.container);
         let first = instance.keys.len() == 1;
         let ask = first.then(|| Ask::about(&container));
+        self.placed.push((key, true));
         self.groups.insert(key, Place::Container(container));
         ask
     }
@@ -150,6 +153,7 @@ impl Containers {
                 if let Some(instance) = self.instances.get_mut(&container.instance) {
                     instance.live = instance.live.saturating_sub(1);
                 }
+                self.placed.push((key, false));
             }
             Some(Place::Host(_)) => self.hosts.push((key, false)),
             None => return,
@@ -181,6 +185,29 @@ impl Containers {
     /// The groups of the host that came (`true`) or went since the last time.
     pub fn hosts(&mut self) -> impl Iterator<Item = (u64, bool)> {
         self.hosts.drain(..)
+    }
+
+    /// The groups of containers of which something changed since the last time: what is known of the container now, or `None`
+    /// where the group is gone.
+    pub fn placed(&mut self) -> Vec<(u64, Option<Arc<Container>>)> {
+        let mut placed = std::mem::take(&mut self.placed);
+        // The last change of a group counts.
+        placed.reverse();
+        placed.sort_by_key(|(key, _)| *key);
+        placed.dedup_by_key(|(key, _)| *key);
+        let known = |(key, there): (u64, bool)| match self.groups.get(&key) {
+            Some(Place::Container(container)) if there => (key, Some(Arc::clone(container))),
+            _ => (key, None),
+        };
+        placed.into_iter().map(known).collect()
+    }
+
+    /// The groups of containers that there are.
+    pub fn all(&self) -> impl Iterator<Item = (u64, &Arc<Container>)> {
+        self.groups.iter().filter_map(|(key, place)| match place {
+            Place::Container(container) => Some((*key, container)),
+            Place::Host(_) => None,
+        })
     }
 
     /// What a group is; `None` where it is unknown.
@@ -249,6 +276,7 @@ impl Containers {
         instance.container = Arc::new(container);
         for key in &instance.keys {
             self.groups.insert(*key, Place::Container(Arc::clone(&instance.container)));
+            self.placed.push((*key, true));
         }
         Some(&instance.container)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sensor_common::{
-    ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS, SysCall, valid,
+    ARGS_MAX, Header, Kind, ProcArgs, ProcExec, ProcExit, ProcFork, STREAM_ARGS, SysCall, flags, valid,
 };
 
 use super::{ENDED, Enricher, Lookup, PENDING_ARGS, convert, process};
@@ -86,7 +86,10 @@ impl<L: Lookup> Enricher<L> {
         let ppid = parent.as_ref().map_or(header.ppid, |parent| parent.key.pid);
         let image = convert::image(header, &body, &texts, args, env);
         let runtime_init = self.is_runtime_init(header, &image);
-        let process = self.processes.insert(Process { parent, ppid, runtime_init, ..image }, false);
+        let image = Process { parent, ppid, runtime_init, ..image };
+        // What would have run is told of, and the process is what it was.
+        let refused = header.flags & flags::REFUSED != 0;
+        let process = if refused { Arc::new(image) } else { self.processes.insert(image, false) };
         self.event_of(header, Kind::ProcExec, process, detail)
     }
 

@@ -31,6 +31,17 @@ impl<L: Lookup> Enricher<L> {
         self.containers.hosts()
     }
 
+    /// Control groups of containers of which something changed since the last time. Only what is live needs them, too.
+    pub fn placed_groups(&mut self) -> Vec<(u64, Option<Arc<Container>>)> {
+        self.containers.placed()
+    }
+
+    /// The mount namespace of the host, where it is known.
+    #[must_use]
+    pub const fn host_mnt_ns(&self) -> Option<u32> {
+        self.host_mnt_ns
+    }
+
     /// What a control group is called: its container's id, or its systemd unit.
     #[must_use]
     pub fn called(&self, group: u64) -> Option<Arc<str>> {

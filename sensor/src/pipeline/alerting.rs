@@ -1,5 +1,6 @@
 //! Events → alerts: the match, and the queue in front of the sinks.
 
+mod enforcement;
 mod over_time;
 
 use std::{
@@ -17,7 +18,7 @@ use sensor_common::Kind;
 use self::over_time::Told;
 use crate::{
     event::{Detail, Event, EventType, Limited, Loss, Lost},
-    pipeline::{Consumer, Needs, Origin, PipelineError, RuleStats, Stats, reload::Reloaded},
+    pipeline::{Can, Consumer, Needs, Origin, PipelineError, Plan, RuleStats, Stats, reload::Reloaded},
     probe::Wanted,
     rule::{Engine, Match, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Queue},
@@ -50,12 +51,14 @@ pub struct Alerting {
     /// Bytes for what rules over time remember.
     state_bytes: usize,
     told: Told,
+    /// What the kernel half can do by itself; `None`: it is not asked to.
+    can: Option<Can>,
 }
 
 impl Alerting {
     /// Alerts go to `queue` as events match `rules`. `patient`: wait for room in the queue.
-    pub fn new(rules: RuleSet, queue: Queue<Alert>, hostname: &str, patient: bool) -> Self {
-        let rules = Arc::new(rules);
+    pub fn new(rules: impl Into<Arc<RuleSet>>, queue: Queue<Alert>, hostname: &str, patient: bool) -> Self {
+        let rules = rules.into();
         let mut account = RuleStats::default();
         account.loaded(rules.rules().len(), Origin::default());
         Self {
@@ -72,6 +75,7 @@ impl Alerting {
             stats_file: PathBuf::new(),
             state_bytes: STATE_BYTES,
             told: Told::default(),
+            can: None,
             unwritten: false,
         }
     }
@@ -152,7 +156,7 @@ impl Alerting {
     }
 
     fn take_over(&mut self, reloaded: Reloaded, own: &mut dyn FnMut() -> Event) -> Result<(), PipelineError> {
-        match reloaded {
+        match self.possible(reloaded) {
             Reloaded::Rules { set, origin } => {
                 let (before, failed) = (self.account.loaded, self.account.failing);
                 self.account.loaded(set.rules().len(), origin);
@@ -235,7 +239,7 @@ impl Consumer for Alerting {
         self.told.see(&event);
         self.engine.evaluate(&event, &mut self.matches);
         if self.matches.is_empty() {
-            return Ok(());
+            return self.see_enforced(&event);
         }
         let matches = std::mem::take(&mut self.matches);
         self.matched += matches.len() as u64;
@@ -261,7 +265,8 @@ impl Consumer for Alerting {
                 }
             }
         }
-        Ok((self.account.generation != before).then(|| needs(&self.rules)))
+        let plan = self.can.as_ref().map(|can| Plan::of(Arc::clone(&self.rules), can));
+        Ok((self.account.generation != before).then(|| Needs { plan, ..needs(&self.rules) }))
     }
 
     fn hosts(&self) -> BTreeSet<String> {
@@ -310,7 +315,7 @@ pub fn needs(rules: &RuleSet) -> Needs {
     if rules.hosts().asked && !wanted.kinds.contains(&Kind::NetDns) {
         wanted.kinds.push(Kind::NetDns);
     }
-    Needs { wanted, prefilter: rules.prefilter().clone() }
+    Needs { wanted, prefilter: rules.prefilter().clone(), plan: None }
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@ use rustix::time::{ClockId, clock_gettime};
 use sensor_common::{ABI_VERSION, Kind};
 
 use super::{
-    Consumer, Needs, PipelineError, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, tables,
+    Consumer, Needs, PipelineError, Plan, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, tables,
 };
 use crate::{
     config::Config,
     enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
-    probe::{self, Counts, Options, Probe, Ring},
+    probe::{self, Counts, Options, Probe, ProbeError, Ring},
     recording::{Note, Preamble},
 };
 
@@ -53,6 +53,8 @@ pub struct Live {
     resolve: bool,
     /// What the kernel's counters said when they were last looked at.
     counted: Vec<(Kind, Counts)>,
+    /// What the kernel half does by itself.
+    plan: Option<Plan>,
 }
 
 impl Live {
@@ -75,13 +77,49 @@ impl Live {
         let counted = probe.counts()?;
         let (resolver, resolve) = (None, config.dns.resolve);
         let options = options.clone();
-        Ok(Self { probe, ring, stage, stop, options, resolver, resolve, counted })
+        Ok(Self { probe, ring, stage, stop, options, resolver, resolve, counted, plan: None })
     }
 
     /// What the kernel half could attach.
     #[must_use]
     pub const fn report(&self) -> &probe::Report {
         self.probe.report()
+    }
+
+    /// Has the kernel half do something by itself from now on, in the containers that are known.
+    ///
+    /// # Errors
+    /// Where it cannot do what it could a moment ago.
+    pub fn enforce(&mut self, plan: Plan) -> Result<(), PipelineError> {
+        let decided = !plan.acts.is_empty();
+        for class in &plan.refused {
+            self.probe.refuse(*class).map_err(|why| ProbeError::Hook { hook: "a refusal", why })?;
+        }
+        self.probe.decide(self.options.tables.as_deref(), &plan.acts)?;
+        let enricher = &self.stage.enricher;
+        for (group, container) in enricher.containers().all() {
+            let made = enricher.containers().made(container.instance);
+            self.probe.group(group, Some(plan.holds(container, made, enricher.host_mnt_ns())));
+        }
+        self.plan = decided.then_some(plan);
+        Ok(())
+    }
+
+    /// Tells the kernel half what is new of control groups.
+    fn place(&mut self) {
+        let enricher = &mut self.stage.enricher;
+        for (key, there) in enricher.host_groups() {
+            self.probe.host_group(key, there);
+        }
+        let placed = enricher.placed_groups();
+        let Some(plan) = &self.plan else { return };
+        for (group, container) in placed {
+            let holds = container.map(|container| {
+                let made = enricher.containers().made(container.instance);
+                plan.holds(&container, made, enricher.host_mnt_ns())
+            });
+            self.probe.group(group, holds);
+        }
     }
 
     /// What a recording that begins now starts with.
@@ -120,9 +158,7 @@ impl Live {
                 self.stage.enricher.resolve(found);
             }
             let taken = self.drain(consumer)?;
-            for (key, there) in self.stage.enricher.host_groups() {
-                self.probe.host_group(key, there);
-            }
+            self.place();
             if taken < BATCH {
                 self.stage.stats.seen_until = before;
             }
@@ -239,7 +275,7 @@ impl Live {
             let detail = Detail::Loss(Loss::default());
             enricher.own_event(std::process::id(), boot_time(), EventType::Loss, detail)
         };
-        let Some(Needs { wanted, prefilter }) = consumer.between_batches(own)? else { return Ok(()) };
+        let Some(Needs { wanted, prefilter, plan }) = consumer.between_batches(own)? else { return Ok(()) };
         self.options.wanted = wanted;
         self.probe.attach_more(&self.options)?;
         let hooks = &self.probe.report().hooks;
@@ -250,7 +286,11 @@ impl Live {
         }
         self.stage.stats.hooks.clone_from(hooks);
         if self.options.tables.is_some() {
-            self.probe.filter(&tables(&prefilter))?;
+            self.options.tables = Some(tables(&prefilter));
+        }
+        match plan {
+            Some(plan) => self.enforce(plan)?,
+            None => self.probe.decide(self.options.tables.as_deref(), &[])?,
         }
         self.look_up(consumer)
     }

@@ -75,13 +75,21 @@ fn kind_tables(kind: Kind, terms: &[Term], room: &mut Room) -> KindTables {
 const UNASKED: Property = Property { asked: 0, other: u64::MAX };
 
 /// A word as the kernel compares it, in its native words: its end, so that a NUL follows it.
-fn padded<const WORDS: usize>(word: &[u8]) -> [u64; WORDS] {
+pub(super) fn padded<const WORDS: usize>(word: &[u8]) -> [u64; WORDS] {
     let mut bytes = [[0; 8]; WORDS];
     let cut = word.len().saturating_sub(WORDS * 8 - 1);
     for (to, from) in bytes.as_flattened_mut().iter_mut().zip(word.get(cut..).unwrap_or_default()) {
         *to = *from;
     }
     bytes.map(u64::from_ne_bytes)
+}
+
+/// Says that a word has an entry.
+pub(super) fn mark(table: &mut filter::Words, word: &[u64]) {
+    let mark = filter::mark(word.iter().fold(0, |hash, bytes| filter::mix(hash, *bytes)));
+    if let Some(bits) = table.marks.get_mut(mark as usize / 64) {
+        *bits |= 1 << (mark % 64);
+    }
 }
 
 /// The entries of a property whose values are words.
@@ -103,10 +111,7 @@ fn words<const WORDS: usize>(
     };
     *room = left;
     for word in &all {
-        let mark = filter::mark(word.iter().fold(0, |hash, bytes| filter::mix(hash, *bytes)));
-        if let Some(bits) = table.marks.get_mut(mark as usize / 64) {
-            *bits |= 1 << (mark % 64);
-        }
+        mark(&mut table, word);
     }
     let entry = |word: [u64; WORDS]| {
         let asks = |term: &Term| of(term).0.iter().flatten().any(|asked| padded(asked) == word);
@@ -118,7 +123,7 @@ fn words<const WORDS: usize>(
 
 /// A pattern as the trie has it: bytes that the path begins with; a whole path ends with a NUL. One that is too long is cut,
 /// and stands for more than it did: that is right for what a term demands, and not for what it excludes.
-fn pattern(path: &Path) -> (Vec<u8>, bool) {
+pub(super) fn pattern(path: &Path) -> (Vec<u8>, bool) {
     let mut bytes = match path {
         Path::Exact(path) => [path, &b"\0"[..]].concat(),
         Path::Prefix(path) => path.to_vec(),

@@ -50,7 +50,7 @@ pub(super) fn attach(
 }
 
 /// The root of the unified hierarchy.
-fn root() -> Result<File, String> {
+pub(super) fn root() -> Result<File, String> {
     let mut namespaced = false;
     for mount in MOUNTS {
         match unified(Path::new(mount)) {

@@ -6,8 +6,10 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use sensor_common::{
-    KINDS, Kind,
-    filter::{BANKS, CommKey, KindFilter, NAME_LEN, NameKey, OUTCOMES, PATH_LEN, PathKey, call_index, slot},
+    Kind,
+    filter::{
+        BANKS, CommKey, KindFilter, NAME_LEN, NameKey, OUTCOMES, PATH_LEN, PathKey, ROWS, call_index, slot,
+    },
 };
 
 use super::ProbeError;
@@ -28,6 +30,10 @@ pub struct KindTables {
     /// By beginning of the path; a whole path ends with a NUL.
     pub paths: Vec<(Vec<u8>, u64)>,
 }
+
+/// By thread name, by file name, by beginning of the path.
+pub(super) type RowEntries<'a> =
+    (&'a [([u64; 2], u64)], &'a [([u64; NAME_LEN / 8], u64)], &'a [(Vec<u8>, u64)]);
 
 macro_rules! pod {
     ($($name:ident($of:ty);)*) => {$(
@@ -72,23 +78,32 @@ impl Filters {
         })
     }
 
-    /// Writes a set of tables where none is at work, and gives its number.
-    pub(super) fn write(&mut self, tables: &[KindTables]) -> Result<u32, MapError> {
-        let bank = self.bank % (BANKS - 1) + 1;
-        self.clear(bank)?;
-        self.write_into(bank, tables)?;
-        self.bank = bank;
-        Ok(bank)
+    /// Empties a set of tables where none is at work, and gives its number.
+    pub(super) fn next(&mut self) -> Result<u32, MapError> {
+        self.bank = self.bank % (BANKS - 1) + 1;
+        self.clear(self.bank)?;
+        Ok(self.bank)
+    }
+
+    /// Writes the tables of a kind of records.
+    pub(super) fn write(&mut self, bank: u32, table: &KindTables) -> Result<(), MapError> {
+        for (number, terms) in &table.calls {
+            for (outcome, terms) in (0..).zip(terms) {
+                self.calls.set(call_index(bank, *number, outcome), terms, 0)?;
+            }
+        }
+        let slot = slot(bank, u32::from(table.kind.number()));
+        self.write_row(slot, &table.whole, (&table.comms, &table.names, &table.paths))
     }
 
     fn clear(&mut self, bank: u32) -> Result<(), MapError> {
         for index in call_index(bank, 0, 0)..call_index(bank + 1, 0, 0) {
             self.calls.set(index, 0, 0)?;
         }
-        for kind in 0..KINDS {
+        for kind in 0..ROWS {
             self.kinds.set(slot(bank, kind), PodKind(KindFilter::default()), 0)?;
         }
-        let ours = |slot: u64| slot / u64::from(KINDS) == u64::from(bank);
+        let ours = |slot: u64| slot / u64::from(ROWS) == u64::from(bank);
         for key in self.comms.keys().collect::<Result<Vec<_>, _>>()? {
             if ours(key.0.slot) {
                 self.comms.remove(&key)?;
@@ -107,32 +122,29 @@ impl Filters {
         Ok(())
     }
 
-    fn write_into(&mut self, bank: u32, tables: &[KindTables]) -> Result<(), MapError> {
-        for table in tables {
-            let slot = slot(bank, u32::from(table.kind.number()));
-            self.kinds.set(slot, PodKind(table.whole), 0)?;
-            for (number, terms) in &table.calls {
-                for (outcome, terms) in (0..).zip(terms) {
-                    self.calls.set(call_index(bank, *number, outcome), terms, 0)?;
-                }
-            }
-            for (comm, terms) in &table.comms {
-                let key = CommKey { slot: slot.into(), comm: *comm };
-                self.comms.insert(PodComm(key), terms, 0)?;
-            }
-            for (name, terms) in &table.names {
-                self.names.insert(PodName(NameKey { slot: slot.into(), name: *name }), terms, 0)?;
-            }
-            for (path, terms) in &table.paths {
-                let mut key = PathKey { slot, path: [0; PATH_LEN] };
-                for (to, from) in key.path.iter_mut().zip(path) {
-                    *to = *from;
-                }
-                let bits = 8 * (size_of::<u32>() + path.len().min(PATH_LEN)) as u32;
-                self.paths.insert(&Key::new(bits, PodPath(key)), terms, 0)?;
-            }
+    /// Writes a row.
+    pub(super) fn write_row(
+        &mut self,
+        slot: u32,
+        whole: &KindFilter,
+        (comms, names, paths): RowEntries<'_>,
+    ) -> Result<(), MapError> {
+        for (comm, terms) in comms {
+            let key = CommKey { slot: slot.into(), comm: *comm };
+            self.comms.insert(PodComm(key), terms, 0)?;
         }
-        Ok(())
+        for (name, terms) in names {
+            self.names.insert(PodName(NameKey { slot: slot.into(), name: *name }), terms, 0)?;
+        }
+        for (path, terms) in paths {
+            let mut key = PathKey { slot, path: [0; PATH_LEN] };
+            for (to, from) in key.path.iter_mut().zip(path) {
+                *to = *from;
+            }
+            let bits = 8 * (size_of::<u32>() + path.len().min(PATH_LEN)) as u32;
+            self.paths.insert(&Key::new(bits, PodPath(key)), terms, 0)?;
+        }
+        self.kinds.set(slot, PodKind(*whole), 0)
     }
 
     /// Says that a control group is in no container, or that it is no more. One for which there is no room stays unknown, and
@@ -145,7 +157,10 @@ impl Filters {
     }
 }
 
-fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &str) -> Result<M, ProbeError> {
+pub(super) fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &str,
+) -> Result<M, ProbeError> {
     super::load::take_map(ebpf, name)?
         .try_into()
         .map_err(|error: MapError| ProbeError::Load(error.to_string()))

@@ -20,6 +20,7 @@ use super::{
     object::{self, OBJECT},
     offsets,
     tables::Tables,
+    verdict::Verdicts,
 };
 
 /// The records that anybody wants: hooks that write no other are not attached. Those that make and end processes always
@@ -151,14 +152,15 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;
     let limited = Limited::take(&mut ebpf)?;
+    let verdicts = Verdicts::take(&mut ebpf)?;
     let tables = Tables::take(&mut ebpf)?;
     let functions = Functions::new(&mut ebpf, options.rehearsal)?;
     let settings = options.settings();
-    let mut probe = Probe { ebpf, tables, functions, counters, report, filters, limited, settings };
+    let mut probe = Probe { ebpf, tables, functions, counters, report, filters, verdicts, limited, settings };
     // All this before the first program runs.
     probe.set(settings)?;
     if let Some(tables) = &options.tables {
-        probe.filter(tables)?;
+        probe.decide(Some(tables), &[])?;
     }
     let Probe { ebpf, tables, functions, report, .. } = &mut probe;
     let (own_btf, mode) = (&own_btf, options.mode);

@@ -2,6 +2,7 @@
 //! whichever rule or macro wrote it. What is known of a node before any event is seen (on which events it can hold, what
 //! it costs, how often it is true) orders the parts of groups and decides how rules are found.
 
+mod alternatives;
 mod digest;
 mod terms;
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use rustc_hash::FxHashMap;
 use sensor_common::{Kind, filter::TERMS};
 
-pub(crate) use self::demand::{Demand, Situation};
+pub(crate) use self::demand::{Demand, Situation, on_host};
 pub use self::{
     demand::Outcome,
     set::{Path, Paths, Words},

@@ -1,12 +1,15 @@
 //! The graph of conditions as events run through it: flat, shared by all threads, with what one thread remembers beside it.
 //! Every node is evaluated at most once per event.
 
+use std::sync::Arc;
+
 use super::{
     check::Check,
     index::{Found, Index},
+    prefilter::on_host,
     value::Slots,
 };
-use crate::event::Event;
+use crate::event::{Container, Event};
 
 /// Number of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,6 +48,22 @@ impl Program {
     /// A program of these checks, with so many buffers, and no node yet.
     pub(crate) const fn new(checks: Vec<Check>, slots: u32) -> Self {
         Self { checks, nodes: Vec::new(), parts: Vec::new(), slots }
+    }
+
+    /// Whether a check reads nothing but the container's id.
+    pub(crate) fn asks_id(&self, check: u32) -> bool {
+        let mut readings = Vec::new();
+        if let Some(check) = self.checks.get(check as usize) {
+            check.readings(&mut readings);
+        }
+        !readings.is_empty() && readings.iter().all(|reading| reading.name() == "container.id")
+    }
+
+    /// Whether a check that reads nothing but the container holds in this one.
+    pub(crate) fn holds_in(&self, check: u32, container: &Arc<Container>) -> bool {
+        let Some(check) = self.checks.get(check as usize) else { return false };
+        let mut slots = Slots::new(self.slots as usize, check.buffers());
+        check.holds(&Event { container: Some(Arc::clone(container)), ..on_host() }, &mut slots)
     }
 
     pub(crate) fn push(&mut self, node: Flat) {

@@ -1,12 +1,13 @@
 //! A set of rules, compiled, that never changes: what is loaded, what it wants to see, and what it cannot see.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use sensor_common::Kind;
 use serde::Serialize;
 use serde_json::Map;
 
+use self::say::{say_blind, say_gate, unused};
 use super::{
     Diagnostic, Diagnostics, Priority, Reaction, Source,
     compile::Compiler,
@@ -16,14 +17,14 @@ use super::{
     graph::FALSE,
     hosts::Hosts,
     index::Index,
-    load::{Definitions, RuleDef},
+    load::Definitions,
     prefilter::{Drafts, Gate, Prefilter},
     program::{NodeId, Program},
-    syntax,
     template::Template,
     types::{Class, TypeSet},
+    verdict::{self, Verdicts},
 };
-use crate::event::{Event, EventType};
+use crate::event::Event;
 
 /// Switches rules on or off after everything is loaded; later ones win.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,7 @@ pub struct RuleSet {
     gates: Vec<Vec<Gate>>,
     idle_toggles: Vec<String>,
     hosts: Hosts,
+    verdicts: Verdicts,
 }
 
 impl RuleSet {
@@ -199,6 +201,7 @@ impl RuleSet {
         }
         let mut plan = Plan::default();
         let mut drafts = Drafts::default();
+        let mut decided = verdict::Drafts::default();
         let mut by_class: Vec<Arc<[Step]>> = vec![Arc::default(); Class::COUNT];
         for (class, steps) in Class::all().zip(&mut by_class) {
             if !class.event_type.is_seen() {
@@ -213,6 +216,7 @@ impl RuleSet {
                 }
             }
             drafts.add(class, &candidates, &compiler.program);
+            decided.add(class, &candidates);
             *steps = plan.steps(candidates, &mut compiler.program);
         }
         let mut gates: Vec<Vec<Gate>> =
@@ -231,6 +235,10 @@ impl RuleSet {
                 say_gate(definition, *gate, compiler.found);
             }
         }
+        let verdicts = verdicts::of(&rules, &decided, &compiler.program);
+        if known {
+            verdicts::say(&rules, &verdicts, definitions, compiler.found);
+        }
         let program = compiler.program.finish();
         let hosts = Hosts::of(&program, &entries, rules.iter().map(|rule| &rule.template));
         Self {
@@ -242,6 +250,7 @@ impl RuleSet {
             later,
             first_match: options.first_match,
             prefilter: drafts.finish(),
+            verdicts,
             gates,
             idle_toggles: Vec::new(),
             hosts,
@@ -339,57 +348,10 @@ fn union(types: impl Iterator<Item = TypeSet>) -> TypeSet {
     types.fold(TypeSet::NONE, TypeSet::union)
 }
 
-fn say_blind(rule: &RuleDef, unseen: TypeSet, entirely: bool, found: &mut Diagnostics<'_>) {
-    let names: Vec<_> = unseen.iter().map(EventType::name).collect();
-    let names = names.join(", ");
-    let name = &rule.name.text;
-    if entirely {
-        found.warning(rule.name.span, format!("rule `{name}` is blind: the sensor does not see {names}"));
-    } else {
-        found.notice(
-            rule.name.span,
-            format!("rule `{name}` is blind on {names}: the sensor does not see them"),
-        );
-    }
-}
-
-/// Opens are the one flood that a single rule turns on.
-fn say_gate(rule: &RuleDef, gate: Gate, found: &mut Diagnostics<'_>) {
-    let name = &rule.name.text;
-    let message = format!(
-        "rule `{name}` makes the sensor read {gate}: the kernel cannot tell which of them it is about"
-    );
-    found.warning(rule.name.span, message).hint =
-        Some("what it can tell: paths by their beginning, file names, directories and `proc.name`".into());
-}
-
-/// Says which macros nothing uses: most often a name that was mistyped, or one that a local file shall use.
-fn unused(definitions: &Definitions, found: &mut Diagnostics<'_>) {
-    let mut used: HashSet<String> = HashSet::new();
-    let conditions = definitions
-        .macros
-        .values()
-        .map(|definition| &definition.condition)
-        .chain(definitions.rules.iter().map(|rule| &rule.condition))
-        .chain(
-            definitions
-                .rules
-                .iter()
-                .filter_map(|rule| rule.temporal.sequence.as_ref())
-                .flat_map(|it| &it.then),
-        );
-    for condition in conditions {
-        used.extend(syntax::names(condition));
-    }
-    let mut unused: Vec<_> = definitions.macros.values().filter(|it| !used.contains(&it.name.text)).collect();
-    unused.sort_by_key(|definition| definition.order.first);
-    for definition in unused {
-        found.notice(definition.name.span, format!("macro `{}` is not used", definition.name.text));
-    }
-}
-
 #[cfg(test)]
 mod reference;
+mod say;
 #[cfg(test)]
 mod tests;
 mod toggle;
+mod verdicts;

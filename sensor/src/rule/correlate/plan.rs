@@ -25,6 +25,14 @@ pub struct OverTime {
     pub(crate) digests: [u64; 3],
 }
 
+impl OverTime {
+    /// Whether it takes more than one event.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.sequence.is_some() || self.count.is_some()
+    }
+}
+
 /// Conditions that must follow the rule's own, in this order.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sequence {

@@ -26,6 +26,18 @@ impl Ranges {
         ranges
     }
 
+    /// The networks.
+    pub(crate) fn nets(&self) -> impl Iterator<Item = IpNet> {
+        let bits = |equal: u32| u8::try_from(equal).unwrap_or_default();
+        let v4 = self.v4.iter().map(move |(first, last)| {
+            IpNet::new_assert(IpAddr::V4((*first).into()), bits((first ^ last).leading_zeros()))
+        });
+        let v6 = self.v6.iter().map(move |(first, last)| {
+            IpNet::new_assert(IpAddr::V6((*first).into()), bits((first ^ last).leading_zeros()))
+        });
+        v4.chain(v6)
+    }
+
     pub(crate) fn contain(&self, ip: IpAddr) -> bool {
         match ip {
             IpAddr::V4(ip) => within(&self.v4, ip.into()),

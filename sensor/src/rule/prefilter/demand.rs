@@ -221,7 +221,7 @@ impl Demand {
 }
 
 /// Something that happens outside of any container.
-fn on_host() -> Event {
+pub(crate) fn on_host() -> Event {
     Event {
         event_type: EventType::Loss,
         number: 0,

@@ -9,7 +9,7 @@ use crate::{
     rule::{
         Engine, Filter,
         field::Reading,
-        syntax::{Check, Expr, Op, Operand, Right},
+        syntax::{self, Check, Expr, Op, Operand, Right},
         testing::event,
         value::{Out, Slot, Value},
         yaml::Located,

@@ -7,7 +7,10 @@ mod plan;
 mod semantics;
 
 use super::*;
-use crate::rule::{Engine, Filter, Severity, testing::event};
+use crate::{
+    event::EventType,
+    rule::{Engine, Filter, Severity, testing::event},
+};
 
 fn sources(texts: &[&str]) -> Vec<Source> {
     let name = |at: usize| format!("{}.yaml", char::from(b'a' + at as u8));

@@ -1,0 +1,103 @@
+//! Verdicts: what the kernel half decides by itself, before any user code runs on. Rules whose conditions it can tell
+//! exactly are terms as in [`crate::filter`], in rows of their own behind those of the kinds; what cannot be told here
+//! holds in none of them.
+//!
+//! A verdict is about containers only, and about those that the daemon has named to the kernel: for every group it says
+//! which terms can hold there.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{
+    KINDS,
+    filter::{Property, ROWS},
+};
+
+/// What can be decided.
+pub const CLASSES: u32 = 3;
+/// A new image.
+pub const EXEC: u32 = 0;
+/// A file that is opened.
+pub const OPEN: u32 = 1;
+/// A connection that is made.
+pub const CONNECT: u32 = 2;
+
+/// Bits of the number under which [`crate::filter::KindFilter::facts`] has the terms of a class; those of
+/// [`OPEN`] are [`crate::filter::facts`].
+pub mod facts {
+    /// [`super::EXEC`]: the file lies in the upper layer of an overlay.
+    pub const UPPER: u32 = 1;
+    /// [`super::EXEC`]: it lies in the lower layers.
+    pub const LOWER: u32 = 1 << 1;
+    /// [`super::OPEN`], beside [`crate::filter::facts`]: it is a directory.
+    pub const DIRECTORY: u32 = 1 << 3;
+    /// [`super::CONNECT`].
+    pub const TCP: u32 = 1;
+    /// [`super::CONNECT`].
+    pub const UDP: u32 = 1 << 1;
+    /// [`super::CONNECT`]: to an address of version 6.
+    pub const V6: u32 = 1 << 2;
+}
+
+/// The row of a class in a set of tables.
+#[must_use]
+pub const fn slot(bank: u32, class: u32) -> u32 {
+    bank * ROWS + KINDS + class
+}
+
+/// What to do where terms of a class hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Verdict {
+    /// The terms that refuse.
+    pub refuse: u64,
+    /// The terms that kill.
+    pub kill: u64,
+    /// Addresses of the other end.
+    pub net: Property,
+    /// Its ports.
+    pub port: Property,
+}
+
+/// Key of a control group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct GroupKey {
+    /// Which set of tables.
+    pub bank: u64,
+    /// As in a record's header.
+    pub group: u64,
+}
+
+/// Room for the terms of each class: a power of two, so that a number of a class is masked to be one.
+pub const ROOM: usize = (CLASSES as usize).next_power_of_two();
+
+/// What can hold in a control group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Group {
+    /// Terms by class.
+    pub terms: [u64; ROOM],
+    /// Inode numbers of mount namespaces: of who made the group, and of the host. Whoever is still in one of them is the
+    /// runtime, and no workload.
+    pub outside: [u32; 2],
+}
+
+/// Key of the trie of addresses, behind the length in bits. Those of version 4 stand as `::ffff:a.b.c.d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NetKey {
+    /// See [`slot`].
+    pub slot: u32,
+    /// Network byte order.
+    pub addr: [u8; 16],
+}
+
+/// Key of the table of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PortKey {
+    /// See [`slot`].
+    pub slot: u32,
+    /// Host byte order.
+    pub port: u32,
+}

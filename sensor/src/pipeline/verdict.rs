@@ -1,0 +1,250 @@
+//! What the kernel half is to do of its own accord: the verdicts of a set of rules as its tables, for the containers that
+//! there are, as far as this kernel can.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use sensor_common::{
+    filter::{self, FACTS, KindFilter, PATH_LEN, Property},
+    verdict::{Group, ROOM, Verdict},
+};
+use serde::Serialize;
+
+use crate::{
+    enrich::Made,
+    event::Container,
+    pipeline::prefilter::{mark, padded, pattern},
+    probe::ActTables,
+    rule::{Act, Alternative, Covers, Net, Order, Path, Response, RuleSet, Sets, Word},
+};
+
+/// Terms of one class of acts.
+const TERMS: usize = 64;
+
+/// What becomes of a rule's response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// The kernel half refuses the act.
+    RefusedInKernel,
+    /// The kernel half kills the process before it runs another instruction.
+    KilledInKernel,
+    /// The daemon acts when it has seen the event, for this reason.
+    Daemon(String),
+    /// Nobody can do what the rule says, for this reason.
+    Impossible(String),
+}
+
+/// What becomes of a rule's response at one act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// Name of the rule.
+    pub rule: String,
+    /// At which act; `None`: at all others.
+    pub act: Option<Act>,
+    /// What becomes of it.
+    pub how: How,
+}
+
+/// Whether this kernel can refuse, by act.
+pub type Can = [Result<(), String>; Act::ALL.len()];
+
+/// The terms of one class: what holds of the container, bit by bit.
+type Workloads = Vec<BTreeSet<(u32, bool)>>;
+
+/// What the kernel half is to do of the rules of a set.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    set: Arc<RuleSet>,
+    /// The tables of each act that is decided.
+    pub acts: Vec<ActTables>,
+    /// The classes of acts that are refused.
+    pub refused: BTreeSet<u32>,
+    /// What becomes of each response.
+    pub told: Vec<Told>,
+    workloads: [Workloads; Act::ALL.len()],
+}
+
+impl Plan {
+    /// The plan for these rules where the kernel `can` do so much.
+    #[must_use]
+    pub fn of(set: Arc<RuleSet>, can: &Can) -> Self {
+        let name = |rule: usize| set.rules().get(rule).map_or_else(String::new, |rule| rule.name.clone());
+        let mut told: Vec<_> = set
+            .verdicts()
+            .left
+            .iter()
+            .map(|left| {
+                let how = How::Daemon(left.why.clone());
+                Told { rule: name(left.rule), act: left.act, how }
+            })
+            .collect();
+        let (mut acts, mut refused) = (Vec::new(), BTreeSet::new());
+        let mut workloads = [(); Act::ALL.len()].map(|()| Workloads::new());
+        for (class, (act, can)) in (0..).zip(Act::ALL.into_iter().zip(can)) {
+            let mut terms: Vec<&Alternative> = Vec::new();
+            let mut verdict = Verdict::default();
+            for order in set.verdicts().orders.iter().filter(|order| order.act == act) {
+                let mut how = decide(order, can);
+                if matches!(how, How::RefusedInKernel | How::KilledInKernel) {
+                    if terms.len() + order.any.len() > TERMS {
+                        how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));
+                    } else {
+                        let bits =
+                            (terms.len()..terms.len() + order.any.len()).fold(0, |bits, bit| bits | 1 << bit);
+                        *(if how == How::RefusedInKernel {
+                            &mut verdict.refuse
+                        } else {
+                            &mut verdict.kill
+                        }) |= bits;
+                        terms.extend(order.any.iter());
+                    }
+                }
+                told.push(Told { rule: name(order.rule), act: Some(act), how });
+            }
+            if verdict.refuse != 0 {
+                refused.insert(class);
+            }
+            if let Some(of_class) = workloads.get_mut(class as usize) {
+                of_class.extend(terms.iter().map(|term| term.workload.clone()));
+            }
+            if !terms.is_empty() {
+                acts.push(tables(class, verdict, &terms));
+            }
+        }
+        Self { set, acts, refused, told, workloads }
+    }
+
+    /// Responses that nobody can give, as sentences.
+    pub fn impossible(&self) -> impl Iterator<Item = String> {
+        self.told.iter().filter_map(|told| match (&told.how, told.act) {
+            (How::Impossible(why), Some(act)) => {
+                Some(format!("rule `{}` cannot block {}: {why}", told.rule, act.name()))
+            }
+            (How::Impossible(why), None) => Some(format!("rule `{}` cannot block: {why}", told.rule)),
+            _ => None,
+        })
+    }
+
+    /// What holds in a container's control groups. `made`: by whom, `host`: the mount namespace of the host.
+    #[must_use]
+    pub fn holds(&self, container: &Arc<Container>, made: Option<Made>, host: Option<u32>) -> Group {
+        let mut terms = [0; ROOM];
+        for (terms, workloads) in terms.iter_mut().zip(&self.workloads) {
+            for (bit, workload) in workloads.iter().enumerate() {
+                // What is not known of it yet may still make a check true.
+                let known = |check| container.settled || self.set.asks_id(check);
+                let holds = |(check, holds): &(u32, bool)| {
+                    known(*check) && self.set.holds_in(*check, container) == *holds
+                };
+                if workload.iter().all(holds) {
+                    *terms |= 1_u64 << bit;
+                }
+            }
+        }
+        // No namespace has the number 0.
+        let host = host.unwrap_or(0);
+        Group { terms, outside: [made.and_then(|made| made.by).unwrap_or(host), host] }
+    }
+}
+
+/// What becomes of an order here.
+fn decide(order: &Order, can: &Result<(), String>) -> How {
+    match (order.reaction.response, can) {
+        (Response::Block, Ok(())) => How::RefusedInKernel,
+        (Response::Block, Err(why)) => match order.reaction.or {
+            Some(Response::Kill) => kill(order.act),
+            Some(_) => How::Daemon(why.clone()),
+            None => How::Impossible(why.clone()),
+        },
+        _ => kill(order.act),
+    }
+}
+
+fn kill(act: Act) -> How {
+    match act {
+        Act::Exec | Act::Open => How::KilledInKernel,
+        Act::Connect => How::Daemon("a connection is known when it has been tried".to_owned()),
+    }
+}
+
+fn otherwise(order: &Order, why: String) -> How {
+    let blocks = order.reaction.response == Response::Block && order.reaction.or.is_none();
+    if blocks { How::Impossible(why) } else { How::Daemon(why) }
+}
+
+fn tables(class: u32, verdict: Verdict, terms: &[&Alternative]) -> ActTables {
+    let bits = |holds: &dyn Fn(&Alternative) -> bool| {
+        terms.iter().enumerate().filter(|(_, term)| holds(term)).fold(0, |set, (bit, _)| set | 1_u64 << bit)
+    };
+    let mut facts = [0; FACTS];
+    for (number, set) in facts.iter_mut().enumerate() {
+        *set = bits(&|term| term.not_facts & 1 << number == 0);
+    }
+    let (comm, comms) = words(terms, |term| &term.comm);
+    let (name, names) = words(terms, |term| &term.name);
+    let (path, paths) = entries(terms, |term| &term.path);
+    let (port, ports) = entries(terms, |term| &term.port);
+    let (net, nets) = entries(terms, |term| &term.net);
+    let whole = KindFilter {
+        comm,
+        name,
+        path,
+        root: bits(&|term| term.root != Some(false)),
+        user: bits(&|term| term.root != Some(true)),
+        host: 0,
+        facts,
+    };
+    ActTables {
+        class,
+        whole,
+        verdict: Verdict { net, port, ..verdict },
+        comms,
+        names,
+        paths: paths.into_iter().map(|(path, terms)| (bytes(&path), terms)).collect(),
+        ports,
+        nets: nets
+            .into_iter()
+            .map(|(net, terms): (Net, u64)| (net.first.to_be_bytes(), net.bits, terms))
+            .collect(),
+    }
+}
+
+/// What the kernel is told of a path is never cut: one that is too long is left to the daemon.
+fn bytes(path: &Path) -> Vec<u8> {
+    let (bytes, whole) = pattern(path);
+    debug_assert!(
+        whole && bytes.len() <= PATH_LEN,
+        "a pattern that is cut stands for more than the rule says"
+    );
+    bytes
+}
+
+/// For each value that is named, the terms that hold there and in no narrower one; and those of all others.
+fn entries<T: Covers>(
+    terms: &[&Alternative],
+    of: impl Fn(&Alternative) -> &Sets<T>,
+) -> (Property, Vec<(T, u64)>) {
+    let bits = |holds: &dyn Fn(&Sets<T>) -> bool| {
+        let set = terms.iter().enumerate().filter(|(_, term)| holds(of(term)));
+        set.fold(0, |set, (bit, _)| set | 1_u64 << bit)
+    };
+    let property = Property { asked: bits(&|sets| !sets.is_any()), other: bits(&Sets::fits_others) };
+    let all: BTreeSet<&T> = terms.iter().flat_map(|term| of(term).values()).collect();
+    (property, all.into_iter().map(|value| (value.clone(), bits(&|sets| sets.fits(value)))).collect())
+}
+
+fn words<const WORDS: usize>(
+    terms: &[&Alternative],
+    of: impl Fn(&Alternative) -> &Sets<Word>,
+) -> (filter::Words, Vec<([u64; WORDS], u64)>) {
+    let (property, entries) = entries(terms, of);
+    let mut table = filter::Words { property, ..filter::Words::default() };
+    let entries: Vec<_> = entries.into_iter().map(|(word, terms)| (padded(&word), terms)).collect();
+    for (word, _) in &entries {
+        mark(&mut table, word);
+    }
+    (table, entries)
+}
+
+#[cfg(test)]
+mod tests;

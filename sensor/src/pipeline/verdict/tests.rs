@@ -1,0 +1,130 @@
+//! What becomes of responses, and that the tables say of every act what the rules say: asked here as the kernel programs
+//! ask them, as plainly as can be.
+
+use super::*;
+use crate::{
+    event::Runtime,
+    rule::{Options, Source},
+};
+
+fn set(rules: &str) -> Arc<RuleSet> {
+    let source = Source { name: "t.yaml".to_owned(), text: rules.to_owned() };
+    let (set, found) = RuleSet::compile(&[source], &Options::default());
+    Arc::new(set.unwrap_or_else(|| panic!("{found:?}")))
+}
+
+fn rule(name: &str, response: &str, condition: &str) -> String {
+    format!(
+        "- {{rule: {name}, desc: d, condition: '{condition}', output: o, priority: INFO, response: {response}}}\n"
+    )
+}
+
+fn can(what: Result<(), &str>) -> Can {
+    [(); 3].map(|()| what.map_err(str::to_owned))
+}
+
+fn container(id: &str) -> Arc<Container> {
+    Arc::new(Container::new(id, Runtime::Containerd, "/c", None))
+}
+
+#[test]
+fn what_becomes_of_a_response_depends_on_the_kernel() {
+    let exec = "evt.type = execve and proc.exepath = /bin/nc";
+    let rules = [
+        rule("block", "block", exec),
+        rule("or kill", "{block: {or: kill}}", exec),
+        rule("or pause", "{block: {or: pause}}", exec),
+        rule("kill", "kill", exec),
+        rule("net", "kill", "evt.type = connect and fd.sport = 22"),
+        rule("text", "kill", "evt.type = execve and proc.cmdline contains x"),
+    ];
+    let set = set(&rules.concat());
+    let how = |plan: &Plan, rule: &str| {
+        plan.told.iter().find(|told| told.rule == rule).map(|told| told.how.clone()).unwrap()
+    };
+    let able = Plan::of(Arc::clone(&set), &can(Ok(())));
+    assert_eq!(able.refused, [0].into());
+    for rule in ["block", "or kill", "or pause"] {
+        assert_eq!(how(&able, rule), How::RefusedInKernel, "{rule}");
+    }
+    assert_eq!(how(&able, "kill"), How::KilledInKernel);
+    assert!(matches!(how(&able, "net"), How::Daemon(_)));
+    assert!(matches!(how(&able, "text"), How::Daemon(why) if why.contains("proc.cmdline")));
+    assert_eq!(able.impossible().count(), 0);
+    let unable = Plan::of(set, &can(Err("no LSM")));
+    assert_eq!(unable.refused, [].into());
+    assert_eq!(how(&unable, "or kill"), How::KilledInKernel);
+    assert_eq!(how(&unable, "or pause"), How::Daemon("no LSM".to_owned()));
+    assert_eq!(unable.impossible().collect::<Vec<_>>(), ["rule `block` cannot block an exec: no LSM"]);
+}
+
+#[test]
+fn more_terms_than_there_are_bits_are_left_to_the_daemon() {
+    let rules: String = (0..70)
+        .map(|number| {
+            rule(&format!("r{number}"), "kill", &format!("evt.type = execve and proc.exepath = /{number}"))
+        })
+        .collect();
+    let plan = Plan::of(set(&rules), &can(Ok(())));
+    let killed = plan.told.iter().filter(|told| told.how == How::KilledInKernel).count();
+    assert_eq!((killed, plan.told.len()), (TERMS, 70));
+}
+
+#[test]
+fn what_is_asked_of_containers_is_asked_once_for_each() {
+    let rules = [
+        rule("all", "kill", "evt.type = execve and container.id != host and proc.exepath = /a"),
+        rule("one", "kill", "evt.type = execve and container.id = c1 and proc.exepath = /a"),
+        rule("name", "kill", "evt.type = execve and not container.name = good and proc.exepath = /a"),
+    ];
+    let plan = Plan::of(set(&rules.concat()), &can(Ok(())));
+    let holds = |container: &Arc<Container>| plan.holds(container, None, Some(7));
+    assert_eq!(holds(&container("c1")).terms[0], 0b011);
+    assert_eq!(holds(&container("c2")).terms[0], 0b001);
+    // Its name is asked for when it is known, or when nobody waits for it any more.
+    let mut settled = (*container("c2")).clone();
+    settled.settled = true;
+    assert_eq!(holds(&Arc::new(settled.clone())).terms[0], 0b101);
+    settled.facts.name = Some("good".into());
+    assert_eq!(holds(&Arc::new(settled)).terms[0], 0b001);
+    assert_eq!(holds(&container("c1")).outside, [7, 7]);
+}
+
+/// The terms of a table for a value: those of the narrowest entry that it lies in.
+fn look<T>(property: Property, entries: &[(T, u64)], fits: impl Fn(&T) -> Option<usize>) -> u64 {
+    if property.asked == 0 {
+        return u64::MAX;
+    }
+    let found = entries.iter().filter_map(|(value, terms)| Some((fits(value)?, *terms)));
+    found.max_by_key(|(width, _)| *width).map_or(property.other, |(_, terms)| terms)
+}
+
+#[test]
+fn the_narrowest_entry_answers_for_all_rules() {
+    let rules = [
+        rule("net", "block", "evt.type = connect and fd.snet = 10.0.0.0/8 and not fd.snet = 10.1.0.0/16"),
+        rule("port", "block", "evt.type = connect and fd.sport in (22, 23) and fd.snet = \"10.1.0.0/16\""),
+        rule("other", "block", "evt.type = connect and not fd.sport in (22, 80) and not fd.sip = 10.1.2.3"),
+    ];
+    let plan = Plan::of(set(&rules.concat()), &can(Ok(())));
+    let [act] = plan.acts.as_slice() else { panic!("{plan:?}") };
+    let verdict = act.verdict;
+    let decide = |ip: &str, port: u16| {
+        let ip: std::net::Ipv4Addr = ip.parse().unwrap();
+        let address = ip.to_ipv6_mapped().to_bits();
+        let nets: Vec<_> = act.nets.iter().map(|(first, bits, terms)| ((*first, *bits), *terms)).collect();
+        let net = look(verdict.net, &nets, |(first, bits)| {
+            let mask = u128::MAX << (128 - u32::from(*bits));
+            (address & mask == u128::from_be_bytes(*first)).then_some(usize::from(*bits))
+        });
+        let port = look(verdict.port, &act.ports, |of| (*of == port).then_some(0));
+        net & port & verdict.refuse
+    };
+    assert_eq!(decide("10.2.0.1", 80), 0b001);
+    assert_eq!(decide("10.2.0.1", 443), 0b101);
+    assert_eq!(decide("10.1.0.1", 22), 0b010);
+    assert_eq!(decide("10.1.0.1", 23), 0b110);
+    assert_eq!(decide("10.1.2.3", 23), 0b010);
+    assert_eq!(decide("10.1.2.3", 443), 0);
+    assert_eq!(decide("8.8.8.8", 443), 0b100);
+}

@@ -1,0 +1,203 @@
+//! What the kernel half decides by itself: its tables, the control groups that they hold for, and the programs that refuse.
+//! What the tables mean is said in [`sensor_common::verdict`]; who makes them is not known here.
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
+    programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, ProgramError, ProgramType},
+    sys::is_program_supported,
+};
+use sensor_common::{
+    filter::KindFilter,
+    verdict::{CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
+};
+
+use super::{ProbeError, cgroup, chain, filter::take};
+
+/// The tables of one class of acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActTables {
+    /// One of [`sensor_common::verdict`]'s.
+    pub class: u32,
+    /// What holds for all of them; it has no terms by call, and none by the host.
+    pub whole: KindFilter,
+    /// What to do.
+    pub verdict: Verdict,
+    /// By thread name.
+    pub comms: Vec<([u64; 2], u64)>,
+    /// By file name.
+    pub names: Vec<([u64; 4], u64)>,
+    /// By beginning of the path; a whole path ends with a NUL.
+    pub paths: Vec<(Vec<u8>, u64)>,
+    /// By port.
+    pub ports: Vec<(u16, u64)>,
+    /// By first address of a network, and the bits that count.
+    pub nets: Vec<([u8; 16], u8, u64)>,
+}
+
+macro_rules! pod {
+    ($($name:ident($of:ty);)*) => {$(
+        #[derive(Clone, Copy, Debug)]
+        #[repr(transparent)]
+        struct $name($of);
+
+        // SAFETY: integers only, no padding (`IntoBytes` proves it).
+        #[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
+        unsafe impl Pod for $name {}
+    )*};
+}
+
+pod! {
+    PodVerdict(Verdict);
+    PodGroupKey(GroupKey);
+    PodGroup(Group);
+    PodPort(PortKey);
+    PodNet(NetKey);
+}
+
+/// The maps.
+pub(super) struct Verdicts {
+    verdicts: Array<MapData, PodVerdict>,
+    groups: HashMap<MapData, PodGroupKey, PodGroup>,
+    ports: HashMap<MapData, PodPort, u64>,
+    nets: LpmTrie<MapData, PodNet, u64>,
+    /// The acts whose refusing programs are attached.
+    attached: [bool; CLASSES as usize],
+}
+
+impl Verdicts {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self {
+            verdicts: take(ebpf, "VERDICTS")?,
+            groups: take(ebpf, "VERDICT_GROUPS")?,
+            ports: take(ebpf, "VERDICT_PORTS")?,
+            nets: take(ebpf, "VERDICT_NETS")?,
+            attached: [false; CLASSES as usize],
+        })
+    }
+
+    /// Takes everything out of a set of tables.
+    pub(super) fn clear(&mut self, bank: u32) -> Result<(), MapError> {
+        for class in 0..CLASSES {
+            self.verdicts.set(slot(bank, class), PodVerdict(Verdict::default()), 0)?;
+        }
+        let ours = |of: u32| (0..CLASSES).any(|class| slot(bank, class) == of);
+        for key in self.groups.keys().collect::<Result<Vec<_>, _>>()? {
+            if key.0.bank == u64::from(bank) {
+                self.groups.remove(&key)?;
+            }
+        }
+        for key in self.ports.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(key.0.slot) {
+                self.ports.remove(&key)?;
+            }
+        }
+        for key in self.nets.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(key.data().0.slot) {
+                self.nets.remove(&key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what [`super::filter::Filters`] does not.
+    pub(super) fn write(&mut self, bank: u32, tables: &ActTables) -> Result<(), MapError> {
+        let slot = slot(bank, tables.class);
+        for (port, terms) in &tables.ports {
+            self.ports.insert(PodPort(PortKey { slot, port: (*port).into() }), terms, 0)?;
+        }
+        for (addr, bits, terms) in &tables.nets {
+            let bits = 8 * size_of::<u32>() as u32 + u32::from(*bits);
+            self.nets.insert(&Key::new(bits, PodNet(NetKey { slot, addr: *addr })), terms, 0)?;
+        }
+        self.verdicts.set(slot, PodVerdict(tables.verdict), 0)
+    }
+
+    /// Says what holds in a control group, or that it is no more.
+    pub(super) fn group(&mut self, bank: u32, group: u64, holds: Option<Group>) -> Result<(), MapError> {
+        let key = PodGroupKey(GroupKey { bank: bank.into(), group });
+        match holds {
+            Some(holds) => self.groups.insert(key, PodGroup(holds), 0),
+            None => match self.groups.remove(&key) {
+                // It was never told.
+                Err(MapError::KeyNotFound) => Ok(()),
+                done => done,
+            },
+        }
+    }
+
+    /// Attaches the programs that refuse acts of a class, once.
+    pub(super) fn attach(&mut self, ebpf: &mut Ebpf, class: u32, btf: &aya::Btf) -> Result<(), String> {
+        let Some(attached) = self.attached.get_mut(class as usize) else {
+            return Err(format!("there is no act {class}"));
+        };
+        if *attached {
+            return Ok(());
+        }
+        can_refuse(class)?;
+        for name in programs(class) {
+            let program = ebpf.program_mut(name).ok_or("not in the kernel object")?;
+            attach(program, name, btf)?;
+        }
+        *attached = true;
+        Ok(())
+    }
+}
+
+/// The programs that refuse.
+const fn programs(class: u32) -> &'static [&'static str] {
+    match class {
+        EXEC => &["lsm_proc_exec"],
+        OPEN => &["lsm_file_open"],
+        _ => &["cg_connect4", "cg_connect6"],
+    }
+}
+
+fn attach(program: &mut Program, name: &str, btf: &aya::Btf) -> Result<(), String> {
+    match program {
+        Program::Lsm(program) => {
+            let hook = if name == "lsm_proc_exec" { "bprm_check_security" } else { "file_open" };
+            program.load(hook, btf).map_err(|error| chain(&error))?;
+            program.attach().map(drop).map_err(|error| chain(&error))
+        }
+        Program::CgroupSockAddr(program) => {
+            let program: &mut CgroupSockAddr = program;
+            program.load().map_err(|error| chain(&error))?;
+            // A link always leaves room for others; the kernel refuses the flag that would say so.
+            let attached = program.attach(cgroup::root()?, CgroupAttachMode::Single);
+            attached.map(drop).map_err(|error| chain(&error))
+        }
+        _ => Err("of another kind in the kernel object".to_owned()),
+    }
+}
+
+/// Takes off a program that refuses, if it is one.
+pub(super) fn detach(program: &mut Program) -> Option<Result<(), ProgramError>> {
+    match program {
+        Program::Lsm(program) => Some(Lsm::unload(program)),
+        Program::CgroupSockAddr(program) => Some(program.unload()),
+        _ => None,
+    }
+}
+
+/// Whether this kernel can refuse acts of a class before they happen.
+///
+/// # Errors
+/// Why not.
+pub fn can_refuse(class: u32) -> Result<(), String> {
+    /// The security modules at work. On some kernels programs are taken that then never run.
+    const MODULES: &str = "/sys/kernel/security/lsm";
+    if class == CONNECT {
+        return cgroup::root().map(drop);
+    }
+    let modules = std::fs::read_to_string(MODULES)
+        .map_err(|error| format!("{MODULES} cannot be read ({error}): is securityfs mounted?"))?;
+    if !modules.trim().split(',').any(|module| module == "bpf") {
+        return Err(format!("BPF is not among the security modules ({}): see `lsm=`", modules.trim()));
+    }
+    match is_program_supported(ProgramType::Lsm(aya::programs::LsmAttachType::Mac)) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("this kernel has no LSM programs".to_owned()),
+        Err(error) => Err(chain(&error)),
+    }
+}
