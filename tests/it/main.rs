@@ -35,3 +35,4 @@ mod replay;
 mod runtime;
 mod simulate;
 mod uring;
+mod verdict;

@@ -1,0 +1,281 @@
+//! What the kernel half does by itself: refused or killed before any user code runs on, in containers and nowhere else.
+
+use std::{
+    fs, io,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use sensor_tests::{
+    alerts::{Watcher, flags},
+    cgroup::{Group, unified},
+    deadline, needs_kernel,
+    require::skip,
+    test_name, vedette,
+};
+
+/// How often something forbidden is tried.
+const TRIES: usize = 200;
+const EXEC: u32 = 0;
+const OPEN: u32 = 1;
+
+/// A control group that looks like a container's, and a folder for its files.
+struct Container {
+    group: Group,
+    procs: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Container {
+    fn new(unified: &Path, number: u8) -> Self {
+        let path = format!("/docker/{number:02x}{:08x}{}", std::process::id(), "7".repeat(54));
+        let group = Group::new(unified, &path);
+        Self {
+            group,
+            procs: unified.join(&path[1..]).join("cgroup.procs"),
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A copy of the helper under another name.
+    fn program(&self, name: &str) -> PathBuf {
+        fs::copy(sensor_tests::act::program(), self.path(name)).unwrap();
+        self.path(name)
+    }
+
+    /// A command that runs in the container: in its group, and in a mount namespace of its own.
+    fn command(&self, program: &Path, steps: &[&str]) -> Command {
+        let procs = self.procs.clone();
+        let mut command = Command::new(program);
+        command.args(steps).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // SAFETY: system calls only.
+        unsafe {
+            command.pre_exec(move || {
+                if libc::unshare(libc::CLONE_NEWNS) != 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                fs::write(&procs, "0")
+            });
+        }
+        command
+    }
+
+    /// Starts a sensor with these rules.
+    fn watched(&self, rules: &str) -> Watcher {
+        let file = self.path("rules.yaml");
+        fs::write(&file, rules).unwrap();
+        Watcher::start(&file, &[])
+    }
+
+    /// Tries what is forbidden until it no longer goes well, and says how often it was tried: each time is an alert.
+    fn until_forbidden(&self, watcher: &Watcher, allowed: impl Fn() -> bool) -> usize {
+        let end = Instant::now() + deadline();
+        let mut tries = 1;
+        while allowed() {
+            tries += 1;
+            assert!(Instant::now() < end, "never forbidden; {}", watcher.stderr());
+        }
+        tries
+    }
+}
+
+fn rule(name: &str, response: &str, condition: &str) -> String {
+    format!(
+        "- {{rule: {name}, desc: d, condition: '{condition}', output: o, priority: INFO, response: {response}}}\n"
+    )
+}
+
+/// Whether this kernel can refuse; what it cannot is a reason to skip.
+fn can_refuse(test: &str, class: u32) -> bool {
+    sensor::probe::can_refuse(class).inspect_err(|why| skip(test, why)).is_ok()
+}
+
+macro_rules! container {
+    ($number:literal) => {{
+        needs_kernel!();
+        let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+        Container::new(&unified, $number)
+    }};
+}
+
+/// The words of an alert's event that say what was done.
+fn creates(command: &mut Command) -> Option<i32> {
+    match command.status() {
+        Ok(status) => status.code().or_else(|| status.signal().map(|signal| -signal)),
+        Err(error) => error.raw_os_error().map(|error| 1000 + error),
+    }
+}
+
+#[test]
+fn verdict_kills_an_exec_before_its_first_instruction() {
+    let container = container!(1);
+    let forbidden = container.program("forbidden");
+    let mark = container.path("mark");
+    let steps = ["creat", mark.to_str().unwrap(), "420"];
+    let runs = || creates(&mut container.command(&forbidden, &steps));
+    let condition =
+        format!("evt.type = execve and container.id != host and proc.exepath = {}", forbidden.display());
+    let watcher = container.watched(&rule("killed", "kill", &condition));
+    let before = container.until_forbidden(&watcher, || runs() == Some(0));
+    let _ = fs::remove_file(&mark);
+    for _ in 0..TRIES {
+        assert_eq!(runs(), Some(-libc::SIGKILL));
+        assert!(!mark.exists(), "its first instructions ran");
+    }
+    let _ = watcher.alert("killed", before + TRIES);
+    // On the host the daemon decides, and another program in the container is let alone.
+    let allowed = container.program("allowed");
+    assert_eq!(creates(&mut container.command(&allowed, &steps)), Some(0));
+    fs::remove_file(&mark).unwrap();
+    // Whoever is in a group and still where it was made is the runtime.
+    let container = Container::new(&unified().unwrap(), 6);
+    let procs = container.procs.clone();
+    let mut runtime = Command::new(&forbidden);
+    runtime.args(steps).stdout(Stdio::null());
+    // SAFETY: system calls only.
+    unsafe { runtime.pre_exec(move || fs::write(&procs, "0")) };
+    assert_eq!(creates(&mut runtime), Some(0));
+    drop(container.group);
+}
+
+#[test]
+fn verdict_kills_what_opens_a_file() {
+    let container = container!(2);
+    let (program, secret) = (container.program("reader"), container.path("secret"));
+    fs::write(&secret, "x").unwrap();
+    let link = container.path("link");
+    std::os::unix::fs::symlink(&secret, &link).unwrap();
+    let mark = container.path("mark");
+    let reads = |path: &Path, flags: &str| {
+        let steps =
+            ["open", path.to_str().unwrap(), flags, "0", "--", "creat", mark.to_str().unwrap(), "420"];
+        creates(&mut container.command(&program, &steps))
+    };
+    let condition = format!(
+        "evt.type in (open, openat, openat2) and evt.is_open_read = true and container.id != host and fd.name = {}",
+        secret.display()
+    );
+    let watcher = container.watched(&rule("killed", "kill", &condition));
+    let _ = container.until_forbidden(&watcher, || reads(&secret, "0") == Some(0));
+    let _ = fs::remove_file(&mark);
+    for path in [&secret, &link] {
+        assert_eq!(reads(path, "0"), Some(-libc::SIGKILL));
+        assert!(!mark.exists(), "it went on");
+    }
+    assert_eq!(reads(&secret, "1"), Some(0), "opened for writing alone");
+    assert_eq!(reads(&program, "0"), Some(0), "another file");
+}
+
+#[test]
+fn verdict_refuses_connections() {
+    let container = container!(3);
+    let program = container.program("client");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, free) = (listener.local_addr().unwrap().port(), other.local_addr().unwrap().port());
+    let connect = |family: &str, address: String| -> i64 {
+        let steps = ["socket", family, "1", "0", "--", "connect", "3", &address];
+        let output = container.command(&program, &steps).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        last["result"].as_i64().unwrap()
+    };
+    let condition = format!(
+        "evt.type = connect and container.id != host and fd.snet = \"127.0.0.0/8\" and fd.sport = {port} and fd.l4proto = tcp"
+    );
+    let rules = rule("refused", "block", &condition);
+    let watcher = container.watched(&rules);
+    let before = container.until_forbidden(&watcher, || connect("2", format!("127.0.0.1:{port}")) == 0);
+    assert_eq!(connect("2", format!("127.0.0.1:{port}")), i64::from(-libc::EPERM));
+    assert_eq!(connect("10", format!("[::ffff:127.0.0.1]:{port}")), i64::from(-libc::EPERM));
+    assert_eq!(connect("2", format!("127.0.0.1:{free}")), 0, "another port");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "the host is let alone");
+    let alert = watcher.alert("refused", before + 2);
+    assert_eq!(alert["event"]["type"], "connect");
+    let (alerts, _) = watcher.stop();
+    assert_eq!(alerts.len(), before + 2, "each refusal is one alert: {alerts:#?}");
+}
+
+#[test]
+fn verdict_refuses_an_exec() {
+    let container = container!(4);
+    if !can_refuse(test_name!(), EXEC) {
+        return;
+    }
+    let forbidden = container.program("forbidden");
+    let mark = container.path("mark");
+    let steps = ["creat", mark.to_str().unwrap(), "420"];
+    let runs = || creates(&mut container.command(&forbidden, &steps));
+    let condition = "evt.type = execve and container.id != host and proc.name = forbidden";
+    let watcher = container.watched(&rule("refused", "block", condition));
+    let before = container.until_forbidden(&watcher, || runs() == Some(0));
+    let _ = fs::remove_file(&mark);
+    for _ in 0..TRIES {
+        assert_eq!(runs(), Some(1000 + libc::EPERM));
+    }
+    assert!(!mark.exists(), "its first instructions ran");
+    let _ = watcher.alert("refused", before + TRIES);
+    // A script is what its interpreter is, by the name of the script.
+    let script = container.path("script");
+    fs::write(&script, format!("#!{}\n", forbidden.display())).unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert_ne!(creates(&mut container.command(&script, &[])), Some(1000 + libc::EPERM));
+    let (alerts, _) = watcher.stop();
+    assert_eq!(alerts.len(), before + TRIES, "each refusal is one alert");
+}
+
+#[test]
+fn verdict_refuses_opens() {
+    let container = container!(5);
+    if !can_refuse(test_name!(), OPEN) {
+        return;
+    }
+    let (program, secret) = (container.program("reader"), container.path("secret"));
+    fs::write(&secret, "x").unwrap();
+    let reads = |path: &Path, flags: &str| {
+        let steps = ["open", path.to_str().unwrap(), flags, "0"];
+        let output = container.command(&program, &steps).output().unwrap();
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        line["result"].as_i64().unwrap()
+    };
+    let condition = format!(
+        "evt.type in (open, openat, openat2) and evt.is_open_write = true and container.id != host and fd.name = {}",
+        secret.display()
+    );
+    let watcher = container.watched(&rule("refused", "block", &condition));
+    let before = container.until_forbidden(&watcher, || reads(&secret, "1") >= 0);
+    assert_eq!(reads(&secret, "1"), i64::from(-libc::EPERM));
+    assert_eq!(reads(&secret, "2"), i64::from(-libc::EPERM));
+    assert!(reads(&secret, "0") >= 0, "opened for reading alone");
+    assert!(fs::write(&secret, "y").is_ok(), "the host is let alone");
+    let _ = watcher.alert("refused", before + 2);
+    let (alerts, _) = watcher.stop();
+    assert_eq!(alerts.len(), before + 2, "each refusal is one alert");
+}
+
+#[test]
+fn verdict_that_this_kernel_cannot_give_ends_the_start() {
+    needs_kernel!();
+    let Err(why) = sensor::probe::can_refuse(EXEC) else {
+        return skip(test_name!(), "this kernel can refuse execs");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rules.yaml");
+    let condition = "evt.type = execve and proc.exepath = /none";
+    let start = |response: &str| {
+        fs::write(&file, rule("r", response, condition)).unwrap();
+        let flags = flags(dir.path(), file.to_str().unwrap());
+        Command::new(vedette()).arg("run").args(flags).output().unwrap()
+    };
+    let output = start("block");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{words}");
+    assert!(words.contains("rule `r` cannot block an exec") && words.contains(&why), "{words}");
+    assert!(words.contains("{block: {or: kill}}"), "{words}");
+}
