@@ -97,9 +97,10 @@ impl Live {
         }
         self.probe.decide(self.options.tables.as_deref(), &plan.acts)?;
         let enricher = &self.stage.enricher;
+        let host = enricher.host_mnt_ns().or_else(own_mnt_ns);
         for (group, container) in enricher.containers().all() {
             let made = enricher.containers().made(container.instance);
-            self.probe.group(group, Some(plan.holds(container, made, enricher.host_mnt_ns())));
+            self.probe.group(group, Some(plan.holds(container, made, host)));
         }
         self.plan = decided.then_some(plan);
         Ok(())
@@ -113,10 +114,11 @@ impl Live {
         }
         let placed = enricher.placed_groups();
         let Some(plan) = &self.plan else { return };
+        let host = enricher.host_mnt_ns().or_else(own_mnt_ns);
         for (group, container) in placed {
             let holds = container.map(|container| {
                 let made = enricher.containers().made(container.instance);
-                plan.holds(&container, made, enricher.host_mnt_ns())
+                plan.holds(&container, made, host)
             });
             self.probe.group(group, holds);
         }
@@ -345,6 +347,12 @@ pub(super) fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// Our own mount namespace, which is the host's where we are not in a container. The first process hides its own from some.
+fn own_mnt_ns() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/mnt").ok().and_then(|meta| u32::try_from(meta.ino()).ok())
 }
 
 /// Nanoseconds between the start of 1970 and the zero of the boot clock, as the clocks stand now.
