@@ -5,6 +5,7 @@
 
 pub(crate) mod debian;
 mod linker;
+pub(crate) mod packages;
 mod rust_src;
 
 use std::path::PathBuf;

@@ -4,7 +4,6 @@
 //! cannot run. Counts come out of [`output`], the table out of [`table`].
 
 mod output;
-mod packages;
 mod table;
 mod vm;
 
@@ -18,6 +17,7 @@ use anyhow::{Context, Result};
 
 use crate::child::{self, Exit};
 use crate::place::Place;
+use crate::setup::packages;
 use crate::{build, test::output::Reader, test::table::Row};
 
 /// The environment's promise: `kernel` says that this machine can run the real-kernel suite, so that not

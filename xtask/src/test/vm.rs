@@ -21,12 +21,13 @@ use self::facts::Facts;
 use self::machine::{End, Machine, QEMU};
 use self::root::Programs;
 use self::verifier::Verified;
+use super::PROMISE;
 use super::output::Reader;
 use super::table::{self, Row};
-use super::{PROMISE, packages};
 use crate::build;
 use crate::child::{self, Exit};
 use crate::place::Place;
+use crate::setup::packages;
 
 /// How long a machine may take: twice what the whole suite takes on two processors that others use as well.
 const LIMIT: Duration = Duration::from_secs(1200);

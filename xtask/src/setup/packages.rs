@@ -50,17 +50,17 @@ const POLICY_TEXT: &str = "#!/bin/sh\n# Written by `cargo xtask test` while it i
                            exit 101\n";
 
 /// Installs or names what is missing, and is silent where nothing is.
-pub(super) fn ensure(place: &Place) -> Result<()> {
+pub(crate) fn ensure(place: &Place) -> Result<()> {
     ensure_all(place, &PACKAGES)
 }
 
 /// The same for what the machines of `--vm` need.
-pub(super) fn ensure_machines(place: &Place) -> Result<()> {
+pub(crate) fn ensure_machines(place: &Place) -> Result<()> {
     ensure_all(place, &MACHINES)
 }
 
 /// Whether a program is in the `PATH`.
-pub(super) fn in_path(program: &str) -> bool {
+pub(crate) fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
