@@ -1,8 +1,11 @@
 //! The kernel fields that the programs read, each with its place in the running kernel's BTF.
 //!
 //! A path is `type.member.member`; `a|b` tries one after the other (a member was renamed), `sizeof type` is a size, and
-//! `member[Enumerator]` the element of a pointer array. The loader patches [`Offsets`] into the object; what this kernel
-//! does not have becomes [`MISSING`], and the program reads zero and clears the field's bit in `Header::valid`.
+//! `member[Enumerator]` or `member[2]` the element of an array of words. The loader patches [`Offsets`] into the object; what
+//! this kernel does not have becomes [`MISSING`], and the program reads zero and clears the field's bit in `Header::valid`.
+//!
+//! The registers are those of `x86_64` or of `arm64`, whose first one holds the result when the call has ended: what it held
+//! before is `orig_x0`.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -64,7 +67,7 @@ offsets! {
     task_loginuid: "task_struct.loginuid" Optional;
     task_cgroups: "task_struct.cgroups" Optional;
     task_stack: "task_struct.stack" Optional;
-    task_ti_status: "task_struct.thread_info.status" Always;
+    task_ti_compat: "task_struct.thread_info.status|task_struct.thread_info.flags" Always;
     cred_uid: "cred.uid" Always;
     cred_gid: "cred.gid" Always;
     cred_euid: "cred.euid" Always;
@@ -156,17 +159,20 @@ offsets! {
     unix_path: "unix_sock.path" Optional;
     unix_address_len: "unix_address.len" Optional;
     unix_address_name: "unix_address.name" Optional;
-    regs_syscall: "pt_regs.orig_ax" Always;
+    regs_syscall: "pt_regs.orig_ax|pt_regs.syscallno" Always;
     regs_size: "sizeof pt_regs" Optional;
-    regs_0: "pt_regs.di" Always;
-    regs_1: "pt_regs.si" Always;
-    regs_2: "pt_regs.dx" Always;
-    regs_3: "pt_regs.r10" Always;
-    regs_4: "pt_regs.r8" Always;
-    regs_5: "pt_regs.r9" Always;
-    regs_compat_0: "pt_regs.bx" Always;
-    regs_compat_1: "pt_regs.cx" Always;
-    regs_compat_5: "pt_regs.bp" Always;
+    regs_0: "pt_regs.di|pt_regs.orig_x0" Always;
+    regs_1: "pt_regs.si|pt_regs.regs[1]" Always;
+    regs_2: "pt_regs.dx|pt_regs.regs[2]" Always;
+    regs_3: "pt_regs.r10|pt_regs.regs[3]" Always;
+    regs_4: "pt_regs.r8|pt_regs.regs[4]" Always;
+    regs_5: "pt_regs.r9|pt_regs.regs[5]" Always;
+    regs_compat_0: "pt_regs.bx|pt_regs.orig_x0" Always;
+    regs_compat_1: "pt_regs.cx|pt_regs.regs[1]" Always;
+    regs_compat_2: "pt_regs.dx|pt_regs.regs[2]" Always;
+    regs_compat_3: "pt_regs.si|pt_regs.regs[3]" Always;
+    regs_compat_4: "pt_regs.di|pt_regs.regs[4]" Always;
+    regs_compat_5: "pt_regs.bp|pt_regs.regs[5]" Always;
     filename_name: "filename.name" Optional;
     request_file: "io_kiocb.file" Optional;
     request_opcode: "io_kiocb.opcode" Optional;

@@ -24,6 +24,10 @@ pub struct Knobs {
     pub wake_after: u32,
     /// Number of that controller's hierarchy; records of control groups in other v1 hierarchies are not sent.
     pub cgroup1_hierarchy: u32,
+    /// The bit of a task's state (`task_ti_compat`) that marks a 32-bit caller.
+    pub compat_bit: u32,
+    /// 1: an `arm64` kernel, with other bits for four of `open`'s flags than `x86_64`.
+    pub arm64: u32,
 }
 
 /// The one value of the settings map; may change at any time.

@@ -1,12 +1,19 @@
-//! System call numbers of `x86_64`, and how the 32-bit tables map to them.
+//! System call numbers of `x86_64`, by which records name calls, and the tables of other machines and of 32-bit programs.
+//!
+//! A running kernel speaks one native table and perhaps a 32-bit one. The tables that programs are found by have a slot for
+//! each number that a program can say there; [`indexes`] and [`numbers`] are the way there and back.
 
-/// Slots of the dispatch table: native numbers, then 32-bit ones, then the calls inside `socketcall`.
+/// Slots of the dispatch tables: native numbers, then 32-bit ones, then the calls inside `socketcall`.
 pub const INDEXES: u32 = FIRST_SOCKETCALL + 32;
 /// First slot of the 32-bit numbers.
 pub const FIRST_COMPAT: u32 = 512;
 /// First slot of the calls inside `socketcall`.
 pub const FIRST_SOCKETCALL: u32 = 1024;
-/// 32-bit `socketcall`.
+/// Words of the table from slots to numbers: a power of two, because the verifier believes in masks.
+pub const NUMBERS: usize = 2048;
+/// In that table: a call that no program exists for.
+pub const NO_CALL: u16 = u16::MAX;
+/// 32-bit `socketcall` (`x86`; nobody has that number on `arm64`).
 pub const SOCKETCALL: u32 = 102;
 /// The last call of Linux 5.10, `process_madvise`. Later ones may be missing.
 pub const LAST_OF_5_10: u32 = 440;
@@ -17,15 +24,41 @@ pub const X32: u32 = 1 << 30;
 /// Calls that 32-bit callers alone have are known by their 32-bit number behind this one.
 const COMPAT_ONLY: u32 = 4096;
 
+/// A processor architecture, as far as calls are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// With `i386` as its 32-bit table.
+    X86_64,
+    /// With the generic table, and the one of 32-bit `arm` (EABI).
+    Arm64,
+}
+
+/// A call that a program exists for; all that has no number is not in that table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its number in the table of `x86_64`.
+    pub number: u32,
+    /// Its name in capital letters.
+    pub name: &'static str,
+    i386: Option<u32>,
+    socketcall: Option<u32>,
+    arm64: Option<u32>,
+    arm: Option<u32>,
+}
+
 macro_rules! syscalls {
-    ($($name:ident $number:literal compat $compat:tt socketcall $socketcall:tt;)*) => {
+    ($($name:ident $number:literal i386 $i386:tt socketcall $socketcall:tt arm64 $arm64:tt arm $arm:tt;)*) => {
         $(#[doc = concat!("Number of `", stringify!($name), "`.")] pub const $name: u32 = $number;)*
 
-        /// (number, 32-bit number, number inside `socketcall`) of every call that a program exists for.
-        pub const TABLE: &[(u32, Option<u32>, Option<u32>)] = &[$(($number, option!($compat), option!($socketcall)),)*];
-
-        /// (number, name in capital letters) of the same.
-        pub const NAMES: &[(u32, &str)] = &[$(($number, stringify!($name)),)*];
+        /// Every call that a program exists for.
+        pub const TABLE: &[Row] = &[$(Row {
+            number: $number,
+            name: stringify!($name),
+            i386: option!($i386),
+            socketcall: option!($socketcall),
+            arm64: option!($arm64),
+            arm: option!($arm),
+        },)*];
     };
 }
 
@@ -39,93 +72,94 @@ macro_rules! option {
 }
 
 syscalls! {
-    OPEN 2 compat 5 socketcall none;
-    MPROTECT 10 compat 125 socketcall none;
-    DUP 32 compat 41 socketcall none;
-    DUP2 33 compat 63 socketcall none;
-    SOCKET 41 compat 359 socketcall 1;
-    CONNECT 42 compat 362 socketcall 3;
-    ACCEPT 43 compat none socketcall 5;
-    SENDTO 44 compat 369 socketcall 11;
-    RECVFROM 45 compat 371 socketcall 12;
-    SENDMSG 46 compat 370 socketcall 16;
-    RECVMSG 47 compat 372 socketcall 17;
-    BIND 49 compat 361 socketcall 2;
-    LISTEN 50 compat 363 socketcall 4;
-    CLONE 56 compat 120 socketcall none;
-    FORK 57 compat 2 socketcall none;
-    VFORK 58 compat 190 socketcall none;
-    EXECVE 59 compat 11 socketcall none;
-    KILL 62 compat 37 socketcall none;
-    FCNTL 72 compat 55 socketcall none;
-    RENAME 82 compat 38 socketcall none;
-    MKDIR 83 compat 39 socketcall none;
-    RMDIR 84 compat 40 socketcall none;
-    CREAT 85 compat 8 socketcall none;
-    LINK 86 compat 9 socketcall none;
-    UNLINK 87 compat 10 socketcall none;
-    SYMLINK 88 compat 83 socketcall none;
-    CHMOD 90 compat 15 socketcall none;
-    FCHMOD 91 compat 94 socketcall none;
-    CHOWN 92 compat 212 socketcall none;
-    FCHOWN 93 compat 207 socketcall none;
-    LCHOWN 94 compat 198 socketcall none;
-    PTRACE 101 compat 26 socketcall none;
-    SETUID 105 compat 213 socketcall none;
-    SETGID 106 compat 214 socketcall none;
-    SETREUID 113 compat 203 socketcall none;
-    SETREGID 114 compat 204 socketcall none;
-    SETRESUID 117 compat 208 socketcall none;
-    SETRESGID 119 compat 210 socketcall none;
-    SETFSUID 122 compat 215 socketcall none;
-    SETFSGID 123 compat 216 socketcall none;
-    CAPSET 126 compat 185 socketcall none;
-    MKNOD 133 compat 14 socketcall none;
-    PIVOT_ROOT 155 compat 217 socketcall none;
-    PRCTL 157 compat 172 socketcall none;
-    CHROOT 161 compat 61 socketcall none;
-    MOUNT 165 compat 21 socketcall none;
-    UMOUNT2 166 compat 52 socketcall none;
-    INIT_MODULE 175 compat 128 socketcall none;
-    DELETE_MODULE 176 compat 129 socketcall none;
-    TKILL 200 compat 238 socketcall none;
-    TGKILL 234 compat 270 socketcall none;
-    KEYCTL 250 compat 288 socketcall none;
-    OPENAT 257 compat 295 socketcall none;
-    MKDIRAT 258 compat 296 socketcall none;
-    MKNODAT 259 compat 297 socketcall none;
-    FCHOWNAT 260 compat 298 socketcall none;
-    UNLINKAT 263 compat 301 socketcall none;
-    RENAMEAT 264 compat 302 socketcall none;
-    LINKAT 265 compat 303 socketcall none;
-    SYMLINKAT 266 compat 304 socketcall none;
-    FCHMODAT 268 compat 306 socketcall none;
-    UNSHARE 272 compat 310 socketcall none;
-    ACCEPT4 288 compat 364 socketcall 18;
-    DUP3 292 compat 330 socketcall none;
-    PERF_EVENT_OPEN 298 compat 336 socketcall none;
-    RECVMMSG 299 compat 337 socketcall 19;
-    OPEN_BY_HANDLE_AT 304 compat 342 socketcall none;
-    SENDMMSG 307 compat 345 socketcall 20;
-    SETNS 308 compat 346 socketcall none;
-    PROCESS_VM_READV 310 compat 347 socketcall none;
-    PROCESS_VM_WRITEV 311 compat 348 socketcall none;
-    FINIT_MODULE 313 compat 350 socketcall none;
-    RENAMEAT2 316 compat 353 socketcall none;
-    MEMFD_CREATE 319 compat 356 socketcall none;
-    BPF 321 compat 357 socketcall none;
-    EXECVEAT 322 compat 358 socketcall none;
-    USERFAULTFD 323 compat 374 socketcall none;
-    IO_URING_SETUP 425 compat 425 socketcall none;
-    MOVE_MOUNT 429 compat 429 socketcall none;
-    CLONE3 435 compat 435 socketcall none;
-    OPENAT2 437 compat 437 socketcall none;
-    PIDFD_GETFD 438 compat 438 socketcall none;
-    FCHMODAT2 452 compat 452 socketcall none;
-    UMOUNT 4118 compat 22 socketcall none;
+    OPEN 2 i386 5 socketcall none arm64 none arm 5;
+    MPROTECT 10 i386 125 socketcall none arm64 226 arm 125;
+    DUP 32 i386 41 socketcall none arm64 23 arm 41;
+    DUP2 33 i386 63 socketcall none arm64 none arm 63;
+    SOCKET 41 i386 359 socketcall 1 arm64 198 arm 281;
+    CONNECT 42 i386 362 socketcall 3 arm64 203 arm 283;
+    ACCEPT 43 i386 none socketcall 5 arm64 202 arm 285;
+    SENDTO 44 i386 369 socketcall 11 arm64 206 arm 290;
+    RECVFROM 45 i386 371 socketcall 12 arm64 207 arm 292;
+    SENDMSG 46 i386 370 socketcall 16 arm64 211 arm 296;
+    RECVMSG 47 i386 372 socketcall 17 arm64 212 arm 297;
+    BIND 49 i386 361 socketcall 2 arm64 200 arm 282;
+    LISTEN 50 i386 363 socketcall 4 arm64 201 arm 284;
+    CLONE 56 i386 120 socketcall none arm64 220 arm 120;
+    FORK 57 i386 2 socketcall none arm64 none arm 2;
+    VFORK 58 i386 190 socketcall none arm64 none arm 190;
+    EXECVE 59 i386 11 socketcall none arm64 221 arm 11;
+    KILL 62 i386 37 socketcall none arm64 129 arm 37;
+    FCNTL 72 i386 55 socketcall none arm64 25 arm 55;
+    RENAME 82 i386 38 socketcall none arm64 none arm 38;
+    MKDIR 83 i386 39 socketcall none arm64 none arm 39;
+    RMDIR 84 i386 40 socketcall none arm64 none arm 40;
+    CREAT 85 i386 8 socketcall none arm64 none arm 8;
+    LINK 86 i386 9 socketcall none arm64 none arm 9;
+    UNLINK 87 i386 10 socketcall none arm64 none arm 10;
+    SYMLINK 88 i386 83 socketcall none arm64 none arm 83;
+    CHMOD 90 i386 15 socketcall none arm64 none arm 15;
+    FCHMOD 91 i386 94 socketcall none arm64 52 arm 94;
+    CHOWN 92 i386 212 socketcall none arm64 none arm 212;
+    FCHOWN 93 i386 207 socketcall none arm64 55 arm 207;
+    LCHOWN 94 i386 198 socketcall none arm64 none arm 198;
+    PTRACE 101 i386 26 socketcall none arm64 117 arm 26;
+    SETUID 105 i386 213 socketcall none arm64 146 arm 213;
+    SETGID 106 i386 214 socketcall none arm64 144 arm 214;
+    SETREUID 113 i386 203 socketcall none arm64 145 arm 203;
+    SETREGID 114 i386 204 socketcall none arm64 143 arm 204;
+    SETRESUID 117 i386 208 socketcall none arm64 147 arm 208;
+    SETRESGID 119 i386 210 socketcall none arm64 149 arm 210;
+    SETFSUID 122 i386 215 socketcall none arm64 151 arm 215;
+    SETFSGID 123 i386 216 socketcall none arm64 152 arm 216;
+    CAPSET 126 i386 185 socketcall none arm64 91 arm 185;
+    MKNOD 133 i386 14 socketcall none arm64 none arm 14;
+    PIVOT_ROOT 155 i386 217 socketcall none arm64 41 arm 218;
+    PRCTL 157 i386 172 socketcall none arm64 167 arm 172;
+    CHROOT 161 i386 61 socketcall none arm64 51 arm 61;
+    MOUNT 165 i386 21 socketcall none arm64 40 arm 21;
+    UMOUNT2 166 i386 52 socketcall none arm64 39 arm 52;
+    INIT_MODULE 175 i386 128 socketcall none arm64 105 arm 128;
+    DELETE_MODULE 176 i386 129 socketcall none arm64 106 arm 129;
+    TKILL 200 i386 238 socketcall none arm64 130 arm 238;
+    TGKILL 234 i386 270 socketcall none arm64 131 arm 268;
+    KEYCTL 250 i386 288 socketcall none arm64 219 arm 311;
+    OPENAT 257 i386 295 socketcall none arm64 56 arm 322;
+    MKDIRAT 258 i386 296 socketcall none arm64 34 arm 323;
+    MKNODAT 259 i386 297 socketcall none arm64 33 arm 324;
+    FCHOWNAT 260 i386 298 socketcall none arm64 54 arm 325;
+    UNLINKAT 263 i386 301 socketcall none arm64 35 arm 328;
+    RENAMEAT 264 i386 302 socketcall none arm64 38 arm 329;
+    LINKAT 265 i386 303 socketcall none arm64 37 arm 330;
+    SYMLINKAT 266 i386 304 socketcall none arm64 36 arm 331;
+    FCHMODAT 268 i386 306 socketcall none arm64 53 arm 333;
+    UNSHARE 272 i386 310 socketcall none arm64 97 arm 337;
+    ACCEPT4 288 i386 364 socketcall 18 arm64 242 arm 366;
+    DUP3 292 i386 330 socketcall none arm64 24 arm 358;
+    PERF_EVENT_OPEN 298 i386 336 socketcall none arm64 241 arm 364;
+    RECVMMSG 299 i386 337 socketcall 19 arm64 243 arm 365;
+    OPEN_BY_HANDLE_AT 304 i386 342 socketcall none arm64 265 arm 371;
+    SENDMMSG 307 i386 345 socketcall 20 arm64 269 arm 374;
+    SETNS 308 i386 346 socketcall none arm64 268 arm 375;
+    PROCESS_VM_READV 310 i386 347 socketcall none arm64 270 arm 376;
+    PROCESS_VM_WRITEV 311 i386 348 socketcall none arm64 271 arm 377;
+    FINIT_MODULE 313 i386 350 socketcall none arm64 273 arm 379;
+    RENAMEAT2 316 i386 353 socketcall none arm64 276 arm 382;
+    MEMFD_CREATE 319 i386 356 socketcall none arm64 279 arm 385;
+    BPF 321 i386 357 socketcall none arm64 280 arm 386;
+    EXECVEAT 322 i386 358 socketcall none arm64 281 arm 387;
+    USERFAULTFD 323 i386 374 socketcall none arm64 282 arm 388;
+    IO_URING_SETUP 425 i386 425 socketcall none arm64 425 arm 425;
+    MOVE_MOUNT 429 i386 429 socketcall none arm64 429 arm 429;
+    CLONE3 435 i386 435 socketcall none arm64 435 arm 435;
+    OPENAT2 437 i386 437 socketcall none arm64 437 arm 437;
+    PIDFD_GETFD 438 i386 438 socketcall none arm64 438 arm 438;
+    FCHMODAT2 452 i386 452 socketcall none arm64 452 arm 452;
+    UMOUNT 4118 i386 22 socketcall none arm64 none arm none;
 }
 
-/// (number, 32-bit number) of calls that 32-bit callers have twice: these are the old ones, with ids of 16 bits.
+/// (number, 32-bit number) of calls that 32-bit callers have twice: these are the old ones, with ids of 16 bits. Their numbers
+/// are older than what tells `i386` and `arm` apart.
 pub const SHORT_IDS: &[(u32, u32)] = &[
     (CHOWN, 182),
     (LCHOWN, 16),
@@ -140,7 +174,8 @@ pub const SHORT_IDS: &[(u32, u32)] = &[
     (SETFSGID, 139),
 ];
 
-/// (number, 32-bit number) of other calls that 32-bit callers have twice (`fcntl64`, `recvmmsg_time64`): the second one.
+/// (number, 32-bit number) of other calls that 32-bit callers have twice (`fcntl64`, `recvmmsg_time64`): the second one, on both
+/// machines.
 pub const SECOND: &[(u32, u32)] = &[(FCNTL, 221), (RECVMMSG, 417)];
 
 /// Whether a 32-bit call is one of [`SHORT_IDS`].
@@ -149,126 +184,47 @@ pub const fn has_short_ids(number: u32) -> bool {
     matches!(number, 16 | 23 | 46 | 70 | 71 | 95 | 138 | 139 | 164 | 170 | 182)
 }
 
-/// The native number of a 32-bit call that a program exists for; 0 for any other.
+/// Whether the machine's native table has a call.
 #[must_use]
-pub const fn from_compat(number: u32) -> u32 {
-    match number {
-        2 => FORK,
-        5 => OPEN,
-        8 => CREAT,
-        9 => LINK,
-        10 => UNLINK,
-        11 => EXECVE,
-        14 => MKNOD,
-        15 => CHMOD,
-        16 | 198 => LCHOWN,
-        21 => MOUNT,
-        22 => UMOUNT,
-        23 | 213 => SETUID,
-        26 => PTRACE,
-        37 => KILL,
-        38 => RENAME,
-        39 => MKDIR,
-        40 => RMDIR,
-        41 => DUP,
-        46 | 214 => SETGID,
-        52 => UMOUNT2,
-        55 | 221 => FCNTL,
-        61 => CHROOT,
-        63 => DUP2,
-        70 | 203 => SETREUID,
-        71 | 204 => SETREGID,
-        83 => SYMLINK,
-        94 => FCHMOD,
-        95 | 207 => FCHOWN,
-        120 => CLONE,
-        125 => MPROTECT,
-        128 => INIT_MODULE,
-        129 => DELETE_MODULE,
-        138 | 215 => SETFSUID,
-        139 | 216 => SETFSGID,
-        164 | 208 => SETRESUID,
-        170 | 210 => SETRESGID,
-        172 => PRCTL,
-        182 | 212 => CHOWN,
-        185 => CAPSET,
-        190 => VFORK,
-        217 => PIVOT_ROOT,
-        238 => TKILL,
-        270 => TGKILL,
-        288 => KEYCTL,
-        295 => OPENAT,
-        296 => MKDIRAT,
-        297 => MKNODAT,
-        298 => FCHOWNAT,
-        301 => UNLINKAT,
-        302 => RENAMEAT,
-        303 => LINKAT,
-        304 => SYMLINKAT,
-        306 => FCHMODAT,
-        310 => UNSHARE,
-        330 => DUP3,
-        336 => PERF_EVENT_OPEN,
-        337 | 417 => RECVMMSG,
-        342 => OPEN_BY_HANDLE_AT,
-        345 => SENDMMSG,
-        346 => SETNS,
-        347 => PROCESS_VM_READV,
-        348 => PROCESS_VM_WRITEV,
-        350 => FINIT_MODULE,
-        353 => RENAMEAT2,
-        356 => MEMFD_CREATE,
-        357 => BPF,
-        358 => EXECVEAT,
-        359 => SOCKET,
-        361 => BIND,
-        362 => CONNECT,
-        363 => LISTEN,
-        364 => ACCEPT4,
-        369 => SENDTO,
-        370 => SENDMSG,
-        371 => RECVFROM,
-        372 => RECVMSG,
-        374 => USERFAULTFD,
-        425 => IO_URING_SETUP,
-        429 => MOVE_MOUNT,
-        435 => CLONE3,
-        437 => OPENAT2,
-        438 => PIDFD_GETFD,
-        452 => FCHMODAT2,
-        _ => 0,
-    }
+pub fn is_native(machine: Machine, number: u32) -> bool {
+    indexes(machine, number).any(|slot| slot < FIRST_COMPAT)
 }
 
-/// The native number of a call inside `socketcall`; 0 for one that no program exists for.
-#[must_use]
-pub const fn from_socketcall(call: u32) -> u32 {
-    match call {
-        1 => SOCKET,
-        2 => BIND,
-        3 => CONNECT,
-        4 => LISTEN,
-        5 => ACCEPT,
-        11 => SENDTO,
-        12 => RECVFROM,
-        16 => SENDMSG,
-        17 => RECVMSG,
-        18 => ACCEPT4,
-        19 => RECVMMSG,
-        20 => SENDMMSG,
-        _ => 0,
-    }
-}
-
-/// The slots of a call in the dispatch table: native, 32-bit ones, and inside `socketcall`.
-pub fn indexes(number: u32) -> impl Iterator<Item = u32> {
-    let row = TABLE.iter().find(|(native, ..)| *native == number);
-    let native = (number < COMPAT_ONLY).then_some(number);
-    let compat = row.and_then(|(_, compat, _)| *compat).map(|number| FIRST_COMPAT + number);
-    let inside = row.and_then(|(.., call)| *call).map(|call| FIRST_SOCKETCALL + call);
+/// The slots of a call in the dispatch tables: native, 32-bit ones, and inside `socketcall`.
+pub fn indexes(machine: Machine, number: u32) -> impl Iterator<Item = u32> {
+    let row = TABLE.iter().find(|row| row.number == number);
+    let (native, compat, inside) = match machine {
+        Machine::X86_64 => (
+            (number < COMPAT_ONLY).then_some(number),
+            row.and_then(|row| row.i386),
+            row.and_then(|row| row.socketcall),
+        ),
+        Machine::Arm64 => (row.and_then(|row| row.arm64), row.and_then(|row| row.arm), None),
+    };
     let twice = SHORT_IDS.iter().chain(SECOND).filter(move |(native, _)| *native == number);
-    let twice = twice.map(|(_, compat)| FIRST_COMPAT + compat);
-    [native, compat, inside].into_iter().flatten().chain(twice)
+    let compat =
+        compat.into_iter().chain(twice.map(|(_, compat)| *compat)).map(|number| FIRST_COMPAT + number);
+    native.into_iter().chain(compat).chain(inside.map(|call| FIRST_SOCKETCALL + call))
+}
+
+/// The number of the call behind each slot, or [`NO_CALL`]. What is native to `x86_64` is known whether a program exists for it
+/// or not.
+#[must_use]
+pub fn numbers(machine: Machine) -> [u16; NUMBERS] {
+    let mut numbers = [NO_CALL; NUMBERS];
+    if machine == Machine::X86_64 {
+        for (slot, number) in (0..FIRST_COMPAT as u16).zip(&mut numbers) {
+            *number = slot;
+        }
+    }
+    for row in TABLE {
+        for slot in indexes(machine, row.number) {
+            if let Some(number) = numbers.get_mut(slot as usize) {
+                *number = row.number as u16;
+            }
+        }
+    }
+    numbers
 }
 
 /// The number that a caller has in its register whose call is dispatched by this slot.
@@ -282,21 +238,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_and_the_kernel_side_matches_agree() {
-        for (native, compat, socketcall) in TABLE {
-            assert!(compat.is_none_or(|number| from_compat(number) == *native), "{native}");
-            assert!(socketcall.is_none_or(|call| from_socketcall(call) == *native), "{native}");
+    fn a_slot_belongs_to_one_call() {
+        for machine in [Machine::X86_64, Machine::Arm64] {
+            let numbers = numbers(machine);
+            for row in TABLE {
+                for slot in indexes(machine, row.number) {
+                    assert!(slot < INDEXES);
+                    assert_eq!(u32::from(numbers[slot as usize]), row.number, "{} on {machine:?}", row.name);
+                }
+            }
         }
-        for (native, compat) in SHORT_IDS {
-            assert_eq!(from_compat(*compat), *native);
-            assert!(has_short_ids(*compat));
-        }
-        for (native, compat) in SECOND {
-            assert_eq!(from_compat(*compat), *native);
-        }
-        for (native, compat, _) in TABLE.iter().filter(|(native, ..)| *native >= FIRST_COMPAT) {
-            assert_eq!(Some(native - COMPAT_ONLY), *compat);
-        }
+        assert_eq!(numbers(Machine::X86_64)[39], 39);
+        assert_eq!(numbers(Machine::Arm64)[39], UMOUNT2 as u16);
+        assert_eq!(numbers(Machine::Arm64)[0], NO_CALL);
+    }
+
+    #[test]
+    fn short_ids_are_known_by_their_numbers() {
+        assert!(SHORT_IDS.iter().all(|(_, compat)| has_short_ids(*compat)));
         assert_eq!((0..512).filter(|number| has_short_ids(*number)).count(), SHORT_IDS.len());
+        for row in TABLE.iter().filter(|row| row.number >= FIRST_COMPAT) {
+            assert_eq!(Some(row.number - COMPAT_ONLY), row.i386);
+        }
+    }
+
+    /// Every family that an older call belongs to has a call that generic tables have, too.
+    #[test]
+    fn the_generic_table_has_its_own_numbers() {
+        let slot = |number| indexes(Machine::Arm64, number).collect::<Vec<_>>();
+        assert_eq!(slot(OPENAT), [56, FIRST_COMPAT + 322]);
+        assert_eq!(slot(OPEN), [FIRST_COMPAT + 5]);
+        assert_eq!(slot(SOCKET), [198, FIRST_COMPAT + 281]);
+        assert!(!is_native(Machine::Arm64, OPEN) && is_native(Machine::X86_64, OPEN));
+        assert!(!is_native(Machine::X86_64, UMOUNT));
     }
 }

@@ -6,7 +6,7 @@ mod uring;
 
 use sensor_common::{FileOpen, Kind, Settings, Text, flags, verdict::OPEN};
 
-use self::request::{Request, request};
+use self::request::{Request, portable, request};
 use crate::{
     filter::{Case, Wanted, was_refused},
     kernel::{File, Task, append_path, append_relative_dir, fd_file},
@@ -98,7 +98,7 @@ fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
 #[inline(always)]
 fn ask(record: &mut Record, request: Request) {
     let body = record.body::<FileOpen>();
-    body.open_flags = request.flags;
+    body.open_flags = portable(request.flags);
     body.mode = request.mode;
     body.dirfd = request.dirfd;
     body.resolve = request.resolve;

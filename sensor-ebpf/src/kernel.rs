@@ -5,6 +5,7 @@
 
 mod file;
 mod name;
+mod number;
 mod path;
 mod socket;
 mod task;
@@ -18,9 +19,10 @@ use sensor_common::{Knobs, Offsets, offsets::MISSING};
 pub(crate) use self::{
     file::{File, fd_file, ring_file},
     name::{WORDS, copy_name, file_name, path_comm},
+    number::{call_at, call_index},
     path::{Path, append_cwd, append_path, append_relative_dir},
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
-    task::{Task, cgroup_key, syscall_from_compat},
+    task::{Task, cgroup_key},
 };
 
 /// Patched by the loader; the values here never run.

@@ -40,8 +40,8 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
             body.child_pid_ns = namespace;
             record.header().valid |= valid::VPID;
         }
-        if let Some(nr) = task.syscall() {
-            record.header().syscall = nr as u16;
+        if let Some(number) = task.syscall() {
+            record.header().syscall = number as u16;
         }
         if task.is_compat() {
             record.header().flags |= flags::COMPAT;

@@ -10,7 +10,7 @@
 //! body and two entries ([`on_end`]). What the first misses: calls that never reach their function because seccomp or a
 //! tracer refused them.
 //!
-//! Why no kprobe between the two: on `x86_64` fexit works wherever kprobes do, and a kprobe costs more.
+//! Why no kprobe between the two: fexit works wherever kprobes do (on `arm64` since 6.4), and a kprobe costs more.
 
 mod address;
 mod call;
@@ -29,7 +29,7 @@ pub(crate) use self::{
     call::Call,
     name::{Name, PATH},
 };
-use crate::kernel::{Ptr, Task, knob, offset};
+use crate::kernel::{Ptr, Task, call_index, knob, offset};
 
 /// From [`syscalls::index`] to the program behind the tracepoint. The daemon fills it, and may change it at any time.
 #[map]
@@ -53,8 +53,7 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     // A BTF pointer where the kernel has those; elsewhere the registers are found by the task.
     if knob!(task_btf) != 0 {
         let regs = Ptr::from_u64(word(&ctx, 0));
-        let number =
-            regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32 & (syscalls::FIRST_COMPAT - 1);
+        let number = regs.load::<u32>(offset!(regs_syscall)).unwrap_or(0) & (syscalls::FIRST_COMPAT - 1);
         let watched = WATCHED.get(number / 64).copied().unwrap_or(0);
         if watched & 1 << (number % 64) == 0 {
             return 0;
@@ -63,7 +62,8 @@ fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     dispatch(&ctx, &SYSCALLS)
 }
 
-/// Since 5.5; the daemon loads it once for each function of a call that somebody watches, such as `__x64_sys_openat`.
+/// Since 5.5; the daemon loads it once for each function of a call that somebody watches, such as
+/// `__x64_sys_openat` or `__arm64_sys_openat`.
 #[fexit]
 fn sys_return(ctx: FExitContext) -> i32 {
     dispatch(&ctx, &FUNCTIONS)
@@ -78,26 +78,37 @@ fn sys_return_2(ctx: FExitContext) -> i32 {
 fn dispatch(ctx: &impl EbpfContext, programs: &ProgramArray) -> i32 {
     let task = Task::current();
     let regs = regs(ctx, task);
-    let Some(number) = regs.load::<u64>(offset!(regs_syscall)) else { return 0 };
-    let number = number as u32;
-    let index = if task.is_compat() {
-        if number == syscalls::SOCKETCALL {
-            let call: u64 = regs.load(offset!(regs_compat_0)).unwrap_or(0);
-            syscalls::FIRST_SOCKETCALL + (call as u32 & 31)
-        } else {
-            syscalls::FIRST_COMPAT + (number & 511)
-        }
-    } else {
-        // x32 callers use the same numbers with a bit of their own.
-        let number = number & !syscalls::X32;
-        if number >= syscalls::FIRST_COMPAT {
-            return 0;
-        }
-        number
-    };
+    let Some(index) = index(regs, task.is_compat()) else { return 0 };
+    if knob!(arm64) != 0 && was_exec(ctx, regs, index) {
+        return 0;
+    }
     // SAFETY: the map holds programs of this type only; a missing entry returns.
     unsafe { programs.tail_call(ctx, index) };
     0
+}
+
+/// The place of a call in the tables.
+#[inline(always)]
+fn index(regs: Ptr, compat: bool) -> Option<u32> {
+    let number: u32 = regs.load(offset!(regs_syscall))?;
+    if compat && number == syscalls::SOCKETCALL {
+        let call: u64 = regs.load(offset!(regs_compat_0))?;
+        return Some(syscalls::FIRST_SOCKETCALL + (call as u32 & 31));
+    }
+    call_index(number, compat)
+}
+
+/// A 64-bit program that becomes a 32-bit one of `arm` ends its call with the old number in the new table (`fcntl64`, `socket`), and
+/// with nothing in the registers. Neither of these calls can succeed with that.
+#[inline(always)]
+fn was_exec(ctx: &impl EbpfContext, regs: Ptr, index: u32) -> bool {
+    const EXECVE: u32 = syscalls::FIRST_COMPAT + 221;
+    const EXECVEAT: u32 = syscalls::FIRST_COMPAT + 281;
+    let empty = |register| regs.load::<u64>(register) == Some(0);
+    (index == EXECVE || index == EXECVEAT)
+        && word(ctx, 1) == 0
+        && empty(offset!(regs_compat_0))
+        && empty(offset!(regs_compat_1))
 }
 
 /// One of the two words that every program here is called with: the registers, and the result.

@@ -9,6 +9,7 @@ mod functions;
 mod hooks;
 mod limited;
 mod load;
+mod machine;
 mod object;
 mod offsets;
 mod ring;

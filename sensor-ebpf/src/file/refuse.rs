@@ -71,7 +71,7 @@ fn tell(task: Task, request: Request, file: File) {
         header.valid |= valid;
         header.flags |= flags::REFUSED;
         header.syscall = match task.syscall() {
-            Some(number) if is_open(number as u32) => number as u16,
+            Some(number) if is_open(number) => number as u16,
             _ => syscalls::OPENAT as u16,
         };
         Some(())

@@ -1,11 +1,11 @@
 //! Tasks: who they are, what they may do, where they belong.
 
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs};
-use sensor_common::{Header, offsets::MISSING, syscalls};
+use sensor_common::{Header, offsets::MISSING};
 
-use super::{Ptr, knob, offset};
+use super::{Ptr, call_at, call_index, knob, offset};
 
-/// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64` without KASAN).
+/// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64`, and `arm64` with small pages, without KASAN).
 const STACK: u64 = 16 << 10;
 
 /// `struct task_struct`.
@@ -60,10 +60,10 @@ impl Task {
         self.0.load(offset)
     }
 
-    /// Whether the task is inside a 32-bit system call (`TS_COMPAT`).
+    /// Whether the task is inside a 32-bit system call (`TS_COMPAT`), or makes no others (`TIF_32BIT` of `arm64`).
     #[inline(always)]
     pub(crate) fn is_compat(self) -> bool {
-        self.0.load::<u32>(offset!(task_ti_status)).unwrap_or(0) & 2 != 0
+        self.0.load::<u32>(offset!(task_ti_compat)).unwrap_or(0) & knob!(compat_bit) != 0
     }
 
     /// The key of the task's control group.
@@ -99,11 +99,11 @@ impl Task {
         Some(Ptr::from_u64(stack + STACK - u64::from(offset!(regs_size))))
     }
 
-    /// Number of the system call that the task is in, in the native table.
+    /// Number of the system call that the task is in, in the table of `x86_64`.
     #[inline(always)]
-    pub(crate) fn syscall(self) -> Option<u64> {
-        let number: u64 = self.regs()?.probe(offset!(regs_syscall))?;
-        Some(if self.is_compat() { u64::from(syscall_from_compat(number as u32)) } else { number })
+    pub(crate) fn syscall(self) -> Option<u32> {
+        let number: u32 = self.regs()?.probe(offset!(regs_syscall))?;
+        Some(call_at(call_index(number, self.is_compat())?))
     }
 
     /// One of `signal->pids[]` as (id in the initial namespace, id in the task's own).
@@ -157,14 +157,6 @@ impl Task {
     pub(crate) fn namespace(self, member: u32, inum: u32) -> Option<u32> {
         self.0.follow(offset!(task_nsproxy))?.follow(member)?.load(inum)
     }
-}
-
-/// The native number of a 32-bit call, as a function that the verifier checks once: inlined, each row of its table is a path
-/// of its own through the rest of every program (22 more rows took `sx_net_accept` from 47 000 instructions to 75 000).
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub(crate) extern "C" fn syscall_from_compat(number: u32) -> u32 {
-    syscalls::from_compat(number)
 }
 
 /// A `struct pid`'s number at a namespace level, and that namespace's inode number.

@@ -3,9 +3,9 @@
 use aya_ebpf::EbpfContext;
 use sensor_common::{SysCall, flags, syscalls};
 
-use super::{regs, word};
+use super::{index, regs, word};
 use crate::{
-    kernel::{Ptr, Task, offset, read_user, syscall_from_compat},
+    kernel::{Ptr, Task, call_at, offset, read_user},
     record::{Ending, Record},
 };
 
@@ -29,25 +29,17 @@ impl Call {
         let task = Task::current();
         let regs = regs(ctx, task);
         let result = word(ctx, 1).cast_signed();
-        let raw = regs.load::<u64>(offset!(regs_syscall)).unwrap_or(0) as u32;
-        if !task.is_compat() {
-            let number = raw & !syscalls::X32;
-            return Self { task, regs, result, number, compat: false, short_ids: false, arguments: 0 };
+        let compat = task.is_compat();
+        let index = index(regs, compat).unwrap_or(0);
+        let number = call_at(index);
+        if !compat {
+            return Self { task, regs, result, number, compat, short_ids: false, arguments: 0 };
         }
-        let mut call = Self {
-            task,
-            regs,
-            result: i64::from(result as i32),
-            number: 0,
-            compat: true,
-            short_ids: syscalls::has_short_ids(raw),
-            arguments: 0,
-        };
-        if raw == syscalls::SOCKETCALL {
-            call.number = syscalls::from_socketcall(call.arg(0) as u32);
+        let short_ids = syscalls::has_short_ids(index.wrapping_sub(syscalls::FIRST_COMPAT));
+        let mut call =
+            Self { task, regs, result: i64::from(result as i32), number, compat, short_ids, arguments: 0 };
+        if index >= syscalls::FIRST_SOCKETCALL {
             call.arguments = call.arg(1);
-        } else {
-            call.number = syscall_from_compat(raw);
         }
         call
     }
@@ -90,9 +82,9 @@ impl Call {
         let register = match n {
             0 => offset!(regs_compat_0),
             1 => offset!(regs_compat_1),
-            2 => offset!(regs_2),
-            3 => offset!(regs_1),
-            4 => offset!(regs_0),
+            2 => offset!(regs_compat_2),
+            3 => offset!(regs_compat_3),
+            4 => offset!(regs_compat_4),
             _ => offset!(regs_compat_5),
         };
         u64::from(self.regs.load::<u64>(register).unwrap_or(0) as u32)

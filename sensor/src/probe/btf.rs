@@ -160,11 +160,11 @@ impl Btf {
         let mut bits = 0;
         for name in names {
             let (name, element) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
-                Some((name, enumerator)) => (name, self.enumerator(enumerator)?),
+                Some((name, index)) => (name, index.parse().ok().or_else(|| self.enumerator(index))?),
                 None => (name, 0),
             };
             let (offset, member) = self.member(self.composite(id)?, name.as_bytes(), 0)?;
-            // Arrays are indexed only where they hold pointers.
+            // Arrays are indexed only where they hold words of 64 bits.
             bits += offset + element * 64;
             id = member;
         }
@@ -249,6 +249,7 @@ mod tests {
         assert!(btf.resolve("sizeof inode").is_some_and(|size| size > 100));
         let pids = btf.resolve("signal_struct.pids").unwrap();
         assert_eq!(btf.resolve("signal_struct.pids[PIDTYPE_SID]"), Some(pids + 24));
+        assert_eq!(btf.resolve("signal_struct.pids[2]"), Some(pids + 16));
         assert!(btf.has_tracepoint("sys_exit"));
         assert!(!btf.has_tracepoint("no_such_tracepoint"));
     }

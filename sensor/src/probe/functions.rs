@@ -21,6 +21,7 @@ use super::{
     ProbeError, chain,
     hooks::DISPATCHERS,
     load::take_table,
+    machine::HERE,
     targets::{Target, Targets},
 };
 
@@ -75,7 +76,7 @@ impl Functions {
         let done = self.attach_all((ebpf, btf), (program, kind), numbers, &targets.functions);
         if done.is_err() {
             self.attached.truncate(before);
-            for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
+            for index in numbers.iter().flat_map(|number| syscalls::indexes(HERE, *number)) {
                 for group in &mut self.groups {
                     // One that is empty already is no error that matters.
                     drop(group.table.clear_index(&index));
@@ -106,7 +107,7 @@ impl Functions {
             let group = self.groups.get_mut(group).ok_or("no table")?;
             let program = loaded(ebpf, btf, program, target)?;
             let fd = program.fd().map_err(|error| chain(&error))?;
-            for index in numbers.iter().flat_map(|number| syscalls::indexes(*number)) {
+            for index in numbers.iter().flat_map(|number| syscalls::indexes(HERE, *number)) {
                 group.table.set(index, fd, 0).map_err(|error| chain(&error))?;
             }
             instructions = program.info().ok().and_then(|info| info.verified_instruction_count());

@@ -6,7 +6,7 @@ use aya::{
     Ebpf, EbpfLoader, Pod,
     maps::{Array, MapData, PerCpuArray, ProgramArray, RingBuf},
 };
-use sensor_common::{Counters, Kind, Settings};
+use sensor_common::{Counters, Kind, Settings, syscalls};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     filter::{Filters, KindTables},
     functions::Functions,
     limited::Limited,
+    machine::HERE,
     object::{self, OBJECT},
     offsets,
     tables::Tables,
@@ -138,11 +139,13 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         .filter_map(|word| word.try_into().ok())
         .map(u32::from_ne_bytes)
         .collect();
+    let numbers = syscalls::numbers(HERE);
     let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
     let mut ebpf = EbpfLoader::new()
         .btf(Some(&btf))
         .override_global("OFFSETS", offsets.as_slice(), true)
         .override_global("KNOBS", knobs.as_slice(), true)
+        .override_global("NUMBERS", numbers.as_slice(), true)
         .map_max_entries("EVENTS", options.ring_bytes)
         .load(OBJECT)
         .map_err(|error| refused(&chain(&error)))?;

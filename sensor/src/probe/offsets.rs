@@ -5,9 +5,14 @@ use std::fs;
 use sensor_common::{
     Knobs,
     offsets::{FIELDS, MISSING, Need},
+    syscalls::Machine,
 };
 
-use super::{ProbeError, Report, btf::Btf};
+use super::{
+    ProbeError, Report,
+    btf::Btf,
+    machine::{self, HERE},
+};
 
 /// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
 ///
@@ -49,6 +54,8 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         dentry_packed: packed,
         // See `Ring::wait`: twice this long without a record, and the next one is sure to wake.
         wake_after: 2_000_000,
+        compat_bit: machine::compat_bit(HERE),
+        arm64: u32::from(HERE == Machine::Arm64),
     }
 }
 

@@ -10,6 +10,7 @@ use sensor_common::syscalls;
 use super::{
     ProbeError,
     load::{take_map, take_table},
+    machine::HERE,
 };
 
 /// Held for as long as the programs are attached: the kernel empties such a table when its last descriptor is closed.
@@ -37,7 +38,7 @@ impl Tables {
 
     /// Has a program run behind a system call, in all the forms that the call has.
     pub(super) fn watch(&mut self, number: u32, program: &ProgramFd) -> Result<(), MapError> {
-        for index in syscalls::indexes(number) {
+        for index in syscalls::indexes(HERE, number) {
             self.calls.set(index, program, 0)?;
             let raw = syscalls::raw(index);
             let bits = self.watched.get(&(raw / 64), 0)?;

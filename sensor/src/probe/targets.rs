@@ -2,10 +2,10 @@
 
 use sensor_common::syscalls;
 
-use super::btf::Btf;
-
-/// A function that exists wherever 32-bit calls do.
-const HAS_COMPAT: &str = "__ia32_sys_close";
+use super::{
+    btf::Btf,
+    machine::{HERE, Prefixes, prefixes},
+};
 
 /// A function that programs can be attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,15 +27,16 @@ impl Targets {
     /// Those of these calls; the error says which one of them has none that a program can be attached to.
     pub(super) fn of(numbers: &[u32], btf: &Btf) -> Result<Self, String> {
         let mut targets = Self::default();
-        let has_compat = btf.syscall(HAS_COMPAT).is_some();
+        let prefixes = prefixes(HERE);
+        let has_compat = btf.syscall(prefixes.has_compat).is_some();
         if !has_compat {
             targets.absent.push("32-bit calls".to_owned());
         }
         for number in numbers {
-            let (_, name) = syscalls::NAMES.iter().find(|(named, _)| named == number).ok_or("no name")?;
-            let name = name.to_lowercase();
-            let native = format!("__x64_sys_{}", if name == "umount2" { "umount" } else { &name });
-            let is_native = syscalls::indexes(*number).any(|index| index == *number);
+            let row = syscalls::TABLE.iter().find(|row| row.number == *number).ok_or("no name")?;
+            let name = row.name.to_lowercase();
+            let native = format!("{}{}", prefixes.native, if name == "umount2" { "umount" } else { &name });
+            let is_native = syscalls::is_native(HERE, *number);
             if is_native && *number > syscalls::LAST_OF_5_10 && btf.syscall(&native).is_none() {
                 targets.absent.push(name);
                 continue;
@@ -44,30 +45,30 @@ impl Targets {
                 targets.add(&[native], btf)?;
             }
             if has_compat {
-                targets.add_compat(*number, &name, btf)?;
+                targets.add_compat(*number, &name, &prefixes, btf)?;
             }
         }
         Ok(targets)
     }
 
     /// A 32-bit call has a function of its own only where its arguments differ.
-    fn add_compat(&mut self, number: u32, name: &str, btf: &Btf) -> Result<(), String> {
+    fn add_compat(&mut self, number: u32, name: &str, prefixes: &Prefixes, btf: &Btf) -> Result<(), String> {
         let compat = syscalls::FIRST_COMPAT..syscalls::FIRST_SOCKETCALL;
-        for index in syscalls::indexes(number).filter(|index| *index >= compat.start) {
+        for index in syscalls::indexes(HERE, number).filter(|index| *index >= compat.start) {
             let number = index - compat.start;
             let short_name = format!("{name}16");
             let name = match number {
                 _ if !compat.contains(&index) => "socketcall",
                 _ if syscalls::has_short_ids(number) => &short_name,
-                // What the kernel's own table calls otherwise than the call.
+                // What the kernel's own tables call otherwise than the call.
                 22 => "oldumount",
                 52 => "umount",
                 221 => "fcntl64",
-                337 => "recvmmsg_time32",
                 417 => "recvmmsg_time64",
+                _ if name == "recvmmsg" => "recvmmsg_time32",
                 _ => name,
             };
-            self.add(&[format!("__ia32_compat_sys_{name}"), format!("__ia32_sys_{name}")], btf)?;
+            self.add(&prefixes.compat.map(|prefix| format!("{prefix}{name}")), btf)?;
         }
         Ok(())
     }
