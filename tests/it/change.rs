@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use sensor_tests::{Act, Done, Event, needs_kernel, require, shared, test_name};
+use sensor_tests::{Act, Done, Event, called, needs_32_bit_calls, needs_kernel, require, shared, test_name};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -38,7 +38,10 @@ fn said(events: &[Event]) -> Vec<(String, i64, String, String)> {
 
 fn expected(base: &str, table: &[(&str, i64, &str, &str)]) -> Vec<(String, i64, String, String)> {
     let at = |name: &str| if name.is_empty() { String::new() } else { format!("{base}/{name}") };
-    table.iter().map(|(call, result, old, new)| ((*call).to_owned(), *result, at(old), at(new))).collect()
+    table
+        .iter()
+        .map(|(call, result, old, new)| (called(call).to_owned(), *result, at(old), at(new)))
+        .collect()
 }
 
 #[test]
@@ -275,6 +278,7 @@ fn file_change_of_long_names() {
 #[test]
 fn file_change_by_a_32_bit_caller() {
     needs_kernel!();
+    needs_32_bit_calls!();
     let (dir, base) = place();
     let at = |name: &str| format!("{base}/{name}");
     let (a, b, d, data) = (at("a"), at("b"), at("d"), at("data"));

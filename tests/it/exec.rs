@@ -9,7 +9,7 @@ use std::{
 use sensor_tests::{
     Act, Event,
     act::program,
-    needs_kernel,
+    needs_32_bit_calls, needs_kernel,
     recorded::{play, record},
     shared,
 };
@@ -258,6 +258,7 @@ fn proc_exec_failed_says_what_was_tried() {
 #[test]
 fn proc_exec_by_a_32_bit_caller() {
     needs_kernel!();
+    needs_32_bit_calls!();
     let (done, events) =
         Act::new(steps(&["exec32", "/nowhere/x", "a", "b c", "--", "exec32", "ACT", "32", "exit", "6"]))
             .seen_by(&shared());

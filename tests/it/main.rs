@@ -8,6 +8,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod arm;
 mod cgroup;
 mod change;
 mod cli;

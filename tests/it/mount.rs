@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use sensor_tests::{Act, Done, Event, needs_kernel, shared};
+use sensor_tests::{Act, Done, Event, needs_32_bit_calls, needs_kernel, shared};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -122,6 +122,7 @@ fn mount_root_changes() {
 #[test]
 fn mount_by_a_32_bit_caller() {
     needs_kernel!();
+    needs_32_bit_calls!();
     let (dir, base) = place();
     let from = format!("{base}/from");
     let (done, events) = mounts(&[

@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use sensor_tests::{Act, Done, Event, needs_kernel, shared};
+use sensor_tests::{Act, Done, Event, needs_32_bit_calls, needs_kernel, shared};
 use serde_json::{Value, json};
 
 const INET: &str = "2";
@@ -272,6 +272,7 @@ fn net_unix_abstract_names_and_datagrams() {
 #[test]
 fn net_connect_by_a_32_bit_caller() {
     needs_kernel!();
+    needs_32_bit_calls!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let to = format!("127.0.0.1:{port}");

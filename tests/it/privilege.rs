@@ -1,6 +1,6 @@
 //! Credentials and namespaces that change, and what the sensor knows of the process afterwards.
 
-use sensor_tests::{Act, Done, Event, needs_kernel, shared};
+use sensor_tests::{Act, Done, Event, needs_32_bit_calls, needs_kernel, shared};
 use serde_json::json;
 
 #[track_caller]
@@ -69,6 +69,7 @@ fn cred_change_every_call() {
 #[test]
 fn cred_change_by_a_32_bit_caller() {
     needs_kernel!();
+    needs_32_bit_calls!();
     let (done, mut events) = calls(&[
         &["setgid32", "70000"],
         &["setreuid16-32", "65535", "8"],

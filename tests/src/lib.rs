@@ -17,6 +17,7 @@ pub mod daemon;
 pub mod dns;
 pub mod engine;
 mod event;
+mod machine;
 pub mod recorded;
 pub mod require;
 mod sensor;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 pub use self::{
     act::{Act, Done},
     event::Event,
+    machine::called,
     sensor::{Exclusive, Sensor, exclusive, shared},
     slow::{deadline, scaled},
 };
@@ -49,6 +51,20 @@ macro_rules! test_name {
         let name = name.strip_suffix("::here").unwrap_or(name);
         name.split_once("::").map_or(name, |(_, name)| name)
     }};
+}
+
+/// Ends the test as skipped where programs cannot make 32-bit calls without being 32-bit programs.
+#[macro_export]
+macro_rules! needs_32_bit_calls {
+    () => {
+        if cfg!(not(target_arch = "x86_64")) {
+            $crate::require::skip(
+                $crate::test_name!(),
+                "only x86_64 lets a 64-bit program make 32-bit calls",
+            );
+            return;
+        }
+    };
 }
 
 /// Ends the test as skipped where this machine cannot load the sensor's programs.

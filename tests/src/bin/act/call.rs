@@ -3,7 +3,10 @@
 
 use std::ffi::CString;
 
-use crate::{Args, Outcome, compat};
+use crate::{
+    Args, Outcome, compat,
+    machine::{call, old},
+};
 
 /// What an argument is: a string, a number, or words of 32 bits (separated by commas) in memory.
 #[derive(Clone, Copy)]
@@ -20,26 +23,26 @@ const WORDS: usize = 40;
 
 /// (name, 64-bit number, 32-bit number, arguments).
 const CALLS: &[(&str, i64, u32, &[Kind])] = &[
-    ("unlink", libc::SYS_unlink, 10, &[P]),
+    ("unlink", old::SYS_unlink, 10, &[P]),
     ("unlinkat", libc::SYS_unlinkat, 301, &[N, P, N]),
-    ("rmdir", libc::SYS_rmdir, 40, &[P]),
-    ("rename", libc::SYS_rename, 38, &[P, P]),
+    ("rmdir", old::SYS_rmdir, 40, &[P]),
+    ("rename", old::SYS_rename, 38, &[P, P]),
     ("renameat", libc::SYS_renameat, 302, &[N, P, N, P]),
     ("renameat2", libc::SYS_renameat2, 353, &[N, P, N, P, N]),
-    ("link", libc::SYS_link, 9, &[P, P]),
+    ("link", old::SYS_link, 9, &[P, P]),
     ("linkat", libc::SYS_linkat, 303, &[N, P, N, P, N]),
-    ("symlink", libc::SYS_symlink, 83, &[P, P]),
+    ("symlink", old::SYS_symlink, 83, &[P, P]),
     ("symlinkat", libc::SYS_symlinkat, 304, &[P, N, P]),
-    ("mkdir", libc::SYS_mkdir, 39, &[P, N]),
+    ("mkdir", old::SYS_mkdir, 39, &[P, N]),
     ("mkdirat", libc::SYS_mkdirat, 296, &[N, P, N]),
-    ("mknod", libc::SYS_mknod, 14, &[P, N, N]),
+    ("mknod", old::SYS_mknod, 14, &[P, N, N]),
     ("mknodat", libc::SYS_mknodat, 297, &[N, P, N, N]),
-    ("chmod", libc::SYS_chmod, 15, &[P, N]),
+    ("chmod", old::SYS_chmod, 15, &[P, N]),
     ("fchmod", libc::SYS_fchmod, 94, &[N, N]),
     ("fchmodat", libc::SYS_fchmodat, 306, &[N, P, N]),
     ("fchmodat2", 452, 452, &[N, P, N, N]),
-    ("chown", libc::SYS_chown, 212, &[P, N, N]),
-    ("lchown", libc::SYS_lchown, 198, &[P, N, N]),
+    ("chown", old::SYS_chown, 212, &[P, N, N]),
+    ("lchown", old::SYS_lchown, 198, &[P, N, N]),
     ("fchown", libc::SYS_fchown, 207, &[N, N, N]),
     ("fchownat", libc::SYS_fchownat, 298, &[N, P, N, N, N]),
     ("mount", libc::SYS_mount, 21, &[P, P, P, N, N]),
@@ -49,7 +52,7 @@ const CALLS: &[(&str, i64, u32, &[Kind])] = &[
     ("pivot_root", libc::SYS_pivot_root, 217, &[P, P]),
     ("root", libc::SYS_chroot, 61, &[P]),
     ("dup", libc::SYS_dup, 41, &[N]),
-    ("dup2", libc::SYS_dup2, 63, &[N, N]),
+    ("dup2", old::SYS_dup2, 63, &[N, N]),
     ("dup3", libc::SYS_dup3, 330, &[N, N, N]),
     ("fcntl", libc::SYS_fcntl, 55, &[N, N, N]),
     ("close", libc::SYS_close, 6, &[N]),
@@ -89,8 +92,8 @@ const CALLS: &[(&str, i64, u32, &[Kind])] = &[
     ("setreuid16-", libc::SYS_setreuid, 70, &[N, N]),
     ("fcntl64-", libc::SYS_fcntl, 221, &[N, N, N]),
     // The same, with ids of 16 bits.
-    ("chown16-", libc::SYS_chown, 182, &[P, N, N]),
-    ("lchown16-", libc::SYS_lchown, 16, &[P, N, N]),
+    ("chown16-", old::SYS_chown, 182, &[P, N, N]),
+    ("lchown16-", old::SYS_lchown, 16, &[P, N, N]),
     ("fchown16-", libc::SYS_fchown, 95, &[N, N, N]),
 ];
 
@@ -126,10 +129,10 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
             }
         };
     }
-    let [a, b, c, d, e] = values;
     if compat {
+        let [a, b, c, d, _] = values;
         return Some(compat::call(*number, [a as u32, b as u32, c as u32, d as u32]));
     }
     // SAFETY: strings that live until here, and numbers.
-    Some(unsafe { libc::syscall(*native, a, b, c, d, e) }.into())
+    Some(unsafe { call(*native, values) }.into())
 }

@@ -2,7 +2,10 @@
 
 use std::mem::zeroed;
 
-use crate::{Args, Outcome};
+use crate::{
+    Args, Outcome,
+    machine::{call, old, open_flags},
+};
 
 /// `struct open_how`.
 #[repr(C)]
@@ -23,19 +26,21 @@ struct Handle {
 pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
     Some(match name {
         "open" => {
-            let (path, flags, mode) = (args.c(), args.number(), args.number());
+            let (path, flags, mode) = (args.c(), open_flags(args.number()), args.number());
             // SAFETY: the path is a C string.
-            opened(unsafe { libc::syscall(libc::SYS_open, path.as_ptr(), flags, mode) })
+            opened(unsafe { call(old::SYS_open, [path.as_ptr() as i64, flags, mode, 0, 0]) })
         }
         "openat" => {
-            let (dir, path, flags, mode) = (args.number(), args.c(), args.number(), args.number());
+            let (dir, path) = (args.number(), args.c());
+            let (flags, mode) = (open_flags(args.number()), args.number());
             // SAFETY: the path is a C string.
             opened(unsafe { libc::syscall(libc::SYS_openat, dir, path.as_ptr(), flags, mode) })
         }
         "openat2" => {
             let (dir, path) = (args.number(), args.c());
+            let flags = open_flags(args.number()).cast_unsigned();
             let mut number = || args.number().cast_unsigned();
-            let how = OpenHow { flags: number(), mode: number(), resolve: number() };
+            let how = OpenHow { flags, mode: number(), resolve: number() };
             // SAFETY: a C string, and a struct of the size that is given.
             opened(unsafe {
                 libc::syscall(libc::SYS_openat2, dir, path.as_ptr(), &raw const how, size_of::<OpenHow>())
@@ -44,7 +49,7 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
         "creat" => {
             let (path, mode) = (args.c(), args.number());
             // SAFETY: the path is a C string.
-            opened(unsafe { libc::syscall(libc::SYS_creat, path.as_ptr(), mode) })
+            opened(unsafe { call(old::SYS_creat, [path.as_ptr() as i64, mode, 0, 0, 0]) })
         }
         "open-by-handle" => by_handle(args),
         "chdir" => {
@@ -117,7 +122,7 @@ pub(crate) fn opened(fd: i64) -> Outcome {
 }
 
 fn by_handle(args: &mut Args) -> Outcome {
-    let (path, flags) = (args.c(), args.number());
+    let (path, flags) = (args.c(), open_flags(args.number()));
     let mut handle = Handle { bytes: 128, kind: 0, data: [0; 128] };
     let mut mount = 0_i32;
     // SAFETY: C strings, and a struct with as much room as it says.

@@ -9,8 +9,13 @@
 )]
 
 mod call;
+#[cfg(target_arch = "x86_64")]
+mod compat;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "no_compat.rs"]
 mod compat;
 mod file;
+mod machine;
 mod net;
 mod process;
 mod uring;

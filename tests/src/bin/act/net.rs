@@ -22,7 +22,7 @@ impl Address {
             let unix = unsafe { &mut *at.cast::<libc::sockaddr_un>() };
             unix.sun_family = libc::AF_UNIX as u16;
             for (to, from) in unix.sun_path.iter_mut().zip(bytes.as_bytes()) {
-                *to = from.cast_signed();
+                *to = *from as libc::c_char;
             }
             let path = offset_of!(libc::sockaddr_un, sun_path);
             let end = usize::from(!name.starts_with('@'));

@@ -7,7 +7,7 @@ use std::{
     sync::Barrier,
 };
 
-use crate::{Args, Outcome, c};
+use crate::{Args, Outcome, c, machine};
 
 /// `struct clone_args`, as far as it is used here.
 #[repr(C)]
@@ -52,12 +52,12 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
             exec_at(&file, c"", &args.rest(), libc::AT_EMPTY_PATH)
         }
         // SAFETY: this process has one thread.
-        "fork" => child(|| unsafe { libc::syscall(libc::SYS_fork) }, &mut || exit(args.number())),
+        "fork" => child(|| unsafe { fork() }, &mut || exit(args.number())),
         "vfork-exec" => vfork_exec(&args.rest()),
         "fork-exec" => {
             let list = args.rest();
             // SAFETY: this process has one thread.
-            child(|| unsafe { libc::syscall(libc::SYS_fork) }, &mut || exit(exec(&list).0))
+            child(|| unsafe { fork() }, &mut || exit(exec(&list).0))
         }
         "clone" => {
             let flags = args.number() | i64::from(libc::SIGCHLD);
@@ -81,7 +81,7 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
         "killed-child" => {
             let signal = args.number() as i32;
             // SAFETY: this process has one thread.
-            child(|| unsafe { libc::syscall(libc::SYS_fork) }, &mut || {
+            child(|| unsafe { fork() }, &mut || {
                 // SAFETY: a number.
                 unsafe { libc::raise(signal) };
                 exit(0)
@@ -118,6 +118,13 @@ pub(crate) fn step(name: &str, args: &mut Args) -> Option<Outcome> {
         }
         _ => return None,
     })
+}
+
+/// # Safety
+/// This process has one thread.
+unsafe fn fork() -> i64 {
+    // SAFETY: the caller's.
+    unsafe { machine::call(machine::old::SYS_fork, [0; 5]) }
 }
 
 fn exit(code: i64) -> ! {
@@ -202,7 +209,7 @@ fn clone_parent(code: i64) -> Outcome {
     // SAFETY: this process has one thread, and each child goes its own way.
     unsafe {
         libc::pipe(pipe.as_mut_ptr());
-        let first = libc::syscall(libc::SYS_fork);
+        let first = fork();
         if first == 0 {
             let flags = i64::from(libc::CLONE_PARENT | libc::SIGCHLD);
             let second = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0);
@@ -226,10 +233,10 @@ fn double_fork(code: i64) -> Outcome {
     // SAFETY: this process has one thread, and each child goes its own way.
     unsafe {
         libc::pipe(pipe.as_mut_ptr());
-        let first = libc::syscall(libc::SYS_fork);
+        let first = fork();
         if first == 0 {
             let parent = libc::getpid();
-            let second = libc::syscall(libc::SYS_fork);
+            let second = fork();
             if second == 0 {
                 while libc::getppid() == parent {
                     libc::sched_yield();
@@ -254,7 +261,7 @@ fn chain(depth: i64, args: &[OsString]) -> Outcome {
         return exec(args);
     }
     // SAFETY: this process has one thread.
-    child(|| unsafe { libc::syscall(libc::SYS_fork) }, &mut || exit(chain(depth - 1, args).0))
+    child(|| unsafe { fork() }, &mut || exit(chain(depth - 1, args).0))
 }
 
 /// All threads exit by themselves at the same moment, the main one too.

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     Args, Outcome,
     file::opened,
+    machine::open_flags,
     net::{Address, port},
 };
 
@@ -137,12 +138,12 @@ fn ask(request: &mut Request, operation: &str, args: &mut Args) {
     request.opcode = match operation {
         "openat" => {
             request.first = text(args);
-            (request.op_flags, request.len) = (args.number() as u32, args.number() as u32);
+            (request.op_flags, request.len) = (open_flags(args.number()) as u32, args.number() as u32);
             18
         }
         "openat2" => {
             request.first = text(args);
-            let how = [args.number(), args.number(), args.number()];
+            let how = [open_flags(args.number()), args.number(), args.number()];
             request.len = size_of_val(&how) as u32;
             request.second = Box::leak(Box::new(how)).as_ptr() as u64;
             28
