@@ -10,9 +10,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::arch::Arch;
 use crate::child;
 use crate::place::{Place, Profile};
-use crate::setup::{self, Tools};
+use crate::setup::{self, Tools, packages};
 
 /// The target that kernel programs are built for: BPF in the byte order of every supported machine.
 const KERNEL_TARGET: &str = "bpfel-unknown-none";
@@ -28,6 +29,9 @@ pub(crate) struct Args {
     /// Build the daemon without optimisation (`target/debug/vedette`)
     #[arg(long)]
     debug: bool,
+    /// Build for this machine (`target/cross/TARGET/release/vedette`): the daemon is linked statically there
+    #[arg(long, value_enum, default_value_t = Arch::HERE, value_name = "TARGET")]
+    target: Arch,
 }
 
 /// Sets up and builds.
@@ -35,16 +39,21 @@ pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     let profile = if args.debug { Profile::Debug } else { Profile::Release };
     let tools = setup::command(place)?;
     kernel_object(place, &tools)?;
-    let daemon = daemon(place, profile)?;
+    let daemon = daemon(place, args.target, profile)?;
     println!("built {}", daemon.strip_prefix(&place.top).unwrap_or(&daemon).display());
     Ok(())
 }
 
 /// Sets up and builds the release daemon, for the commands that go on to use it.
 pub(crate) fn release(place: &Place) -> Result<PathBuf> {
+    release_for(place, Arch::HERE)
+}
+
+/// The same for another machine.
+pub(crate) fn release_for(place: &Place, arch: Arch) -> Result<PathBuf> {
     let tools = setup::command(place)?;
     kernel_object(place, &tools)?;
-    daemon(place, Profile::Release)
+    daemon(place, arch, Profile::Release)
 }
 
 /// Builds the kernel object and puts it where `sensor/build.rs` looks for it.
@@ -86,12 +95,11 @@ pub(crate) fn kernel_cargo(place: &Place, tools: &Tools, verb: &str) -> Command 
 /// contain blanks.
 fn kernel_flags(place: &Place, tools: &Tools) -> OsString {
     // BTF is made out of the debug information: it carries the types of the maps and the source lines that
-    // the verifier quotes. `bpf_target_arch` chooses the layout of the registers in `pt_regs`.
+    // the verifier quotes.
     let mut flags = OsString::from("-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}");
     flags.push(INLINE);
-    flags.push("\u{1f}--cfg=bpf_target_arch=\"");
-    flags.push(std::env::consts::ARCH);
-    flags.push("\"");
+    // aya asks for a machine, for a layout of `pt_regs` that nothing here uses: the object is the same for all machines.
+    flags.push("\u{1f}--cfg=bpf_target_arch=\"x86_64\"");
     // File names end up in BTF. Without the folders of this machine the object is the same everywhere.
     let library = tools.sysroot.join("lib/rustlib/src/rust");
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -107,12 +115,15 @@ fn kernel_flags(place: &Place, tools: &Tools) -> OsString {
     flags
 }
 
-fn daemon(place: &Place, profile: Profile) -> Result<PathBuf> {
-    let mut cargo = child::cargo(&place.top);
-    cargo.args(["build", "--package", "sensor", "--bin", "vedette", "--target-dir"]).arg(&place.target);
+fn daemon(place: &Place, arch: Arch, profile: Profile) -> Result<PathBuf> {
+    if arch != Arch::HERE {
+        packages::ensure_cross(place, arch)?;
+    }
+    let mut cargo = arch.cargo(place, "build");
+    cargo.args(["--package", "sensor", "--bin", "vedette"]);
     if profile == Profile::Release {
         cargo.arg("--release");
     }
     child::run(&mut cargo, "building the daemon")?;
-    Ok(place.daemon(profile))
+    Ok(place.daemon(arch, profile))
 }

@@ -3,6 +3,7 @@
 //! Everything here runs other programs (cargo, rustup, apt, the daemon) and knows nothing of what they do
 //! inside: this crate must build when no kernel object exists yet, so it never depends on `sensor`.
 
+mod arch;
 mod bench;
 mod build;
 mod child;

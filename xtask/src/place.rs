@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::arch::Arch;
+
 /// The folders that a command works in, all of them absolute.
 pub(crate) struct Place {
     /// The top of the repository: every child process starts there.
@@ -35,9 +37,16 @@ impl Place {
         Ok(Place { top, target, cache: cache.join("vedette") })
     }
 
-    /// The daemon as `cargo build` leaves it for that profile.
-    pub(crate) fn daemon(&self, profile: Profile) -> PathBuf {
-        self.target.join(profile.folder()).join("vedette")
+    /// The daemon as `cargo build` leaves it for that machine and profile.
+    pub(crate) fn daemon(&self, arch: Arch, profile: Profile) -> PathBuf {
+        let target = self.target_of(arch);
+        let target = if arch == Arch::HERE { target } else { target.join(arch.triple()) };
+        target.join(profile.folder()).join("vedette")
+    }
+
+    /// The output folder of what runs on that machine.
+    pub(crate) fn target_of(&self, arch: Arch) -> PathBuf {
+        if arch == Arch::HERE { self.target.clone() } else { self.target.join("cross") }
     }
 
     /// The output folder of the kernel build. It is separate because that build sets `RUSTC_BOOTSTRAP`,

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::arch::Arch;
 use crate::child;
 use crate::place::Place;
 
@@ -29,7 +30,7 @@ pub(super) fn folder(place: &Place) -> PathBuf {
 pub(super) fn download(place: &Place, package: &str, version: &str) -> Result<PathBuf> {
     let mut read = Vec::new();
     for suite in SUITES {
-        let Some(apt) = Apt::read(place, suite)? else { continue };
+        let Some(apt) = Apt::read(place, suite, Arch::HERE)? else { continue };
         read.push(suite);
         let table = child::output(&mut apt.command("apt-cache", &["madison", package]), "apt-cache madison")?;
         if let Some(exact) = first_version(&table, version) {
@@ -40,18 +41,18 @@ pub(super) fn download(place: &Place, package: &str, version: &str) -> Result<Pa
     bail!("none of {} has {package} {version}*", read.join(", "))
 }
 
-/// Downloads the package whose name has the greatest key, out of all suites that can be read. Where `key`
-/// is nothing, the package is not meant.
+/// Downloads the package of another machine, or of this one, whose name has the greatest key, out of all suites that can be
+/// read. Where `key` is nothing, the package is not meant.
 pub(crate) fn download_newest<K: Ord>(
     place: &Place,
-    suites: &[&str],
+    (suites, arch): (&[&str], Arch),
     prefix: &str,
     key: impl Fn(&str) -> Option<K>,
 ) -> Result<PathBuf> {
     let mut best: Option<(K, String, Apt)> = None;
     let mut read = Vec::new();
     for suite in suites {
-        let Some(apt) = Apt::read(place, suite)? else { continue };
+        let Some(apt) = Apt::read(place, suite, arch)? else { continue };
         read.push(*suite);
         let names =
             child::output(&mut apt.command("apt-cache", &["pkgnames", prefix]), "apt-cache pkgnames")?;
@@ -124,24 +125,26 @@ fn first_version<'a>(table: &'a str, version: &str) -> Option<&'a str> {
     rows.map(str::trim).find(|candidate| candidate.starts_with(version))
 }
 
-/// An apt that knows one suite and keeps everything in one folder of the cache.
+/// An apt that knows one suite of one machine and keeps everything in one folder of the cache.
 struct Apt {
     folder: PathBuf,
+    arch: Arch,
 }
 
 impl Apt {
     /// With the suite's list read anew; nothing where it cannot be read: a suite may not exist yet, or not any
     /// more.
-    fn read(place: &Place, suite: &str) -> Result<Option<Apt>> {
+    fn read(place: &Place, suite: &str, arch: Arch) -> Result<Option<Apt>> {
         ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
-        let apt = Apt::new(place, &mirror(place)?, suite)?;
-        println!("setup: reading the package list of Debian {suite}");
+        let apt = Apt::new(place, &mirror(place)?, suite, arch)?;
+        println!("setup: reading the package list of Debian {suite} ({})", arch.debian());
         let read = child::succeeds(&mut apt.command("apt-get", &["update", "--quiet"]));
         Ok(read.then_some(apt))
     }
 
-    fn new(place: &Place, mirror: &str, suite: &str) -> Result<Apt> {
-        let folder = place.cache.join("debian").join(suite);
+    fn new(place: &Place, mirror: &str, suite: &str, arch: Arch) -> Result<Apt> {
+        let debian = place.cache.join("debian");
+        let folder = if arch == Arch::HERE { debian } else { debian.join(arch.debian()) }.join(suite);
         let create = |dir: PathBuf| {
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))
         };
@@ -154,7 +157,7 @@ impl Apt {
         write("sources.list", &format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
         // With an empty status nothing is installed, so nothing of this machine gets into the answers.
         write("status", "")?;
-        Ok(Apt { folder })
+        Ok(Apt { folder, arch })
     }
 
     fn command(&self, program: &str, args: &[&str]) -> Command {
@@ -176,6 +179,8 @@ impl Apt {
         set("APT::Update::Post-Invoke-Success", "".as_ref());
         // Root's apt would download as the user `_apt`, who may not enter a cache in root's home.
         set("APT::Sandbox::User", "".as_ref());
+        set("APT::Architecture", self.arch.debian().as_ref());
+        set("APT::Architectures", self.arch.debian().as_ref());
         set("Acquire::Languages", "none".as_ref());
         set("Acquire::http::Timeout", "20".as_ref());
         set("Acquire::Retries", "1".as_ref());

@@ -1,6 +1,6 @@
-//! Installs the distribution packages that the tests use, on Debian and Ubuntu as root; else names them.
+//! Installs the distribution packages that tests and cross-builds use, on Debian and Ubuntu as root; else names them.
 //!
-//! A missing package is never an error here: the tests that need it skip themselves and say so.
+//! A missing package is never an error here: the tests that need it skip themselves and say so, a linker is named by cargo.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -10,16 +10,18 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::arch::Arch;
 use crate::child;
 use crate::place::Place;
 
 /// A package of the distribution.
-struct Package {
-    name: &'static str,
+#[derive(Clone, Copy)]
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
     /// The program by which it is recognised where there is no dpkg.
-    program: &'static str,
-    /// What the tests do with it.
-    why: &'static str,
+    pub(crate) program: &'static str,
+    /// What it is for.
+    pub(crate) why: &'static str,
 }
 
 /// All of them, with Debian's names.
@@ -37,10 +39,6 @@ const PACKAGES: [Package; 7] = [
     Package { name: "skopeo", program: "skopeo", why: "gives the test image its name and its digest" },
 ];
 
-/// What the machines of `--vm` need besides; too large to be put on machines that do not ask for it.
-const MACHINES: [Package; 1] =
-    [Package { name: "qemu-system-x86", program: "qemu-system-x86_64", why: "machines with other kernels" }];
-
 /// Debian's hook that is asked before a service is started; 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -54,9 +52,15 @@ pub(crate) fn ensure(place: &Place) -> Result<()> {
     ensure_all(place, &PACKAGES)
 }
 
-/// The same for what the machines of `--vm` need.
-pub(crate) fn ensure_machines(place: &Place) -> Result<()> {
-    ensure_all(place, &MACHINES)
+/// The same for what emulated machines need besides; too large to be put on machines that do not ask for it.
+pub(crate) fn ensure_machines(place: &Place, arch: Arch) -> Result<()> {
+    ensure_all(place, &[arch.qemu()])?;
+    if arch == Arch::HERE { Ok(()) } else { ensure_cross(place, arch) }
+}
+
+/// The same for what building for another machine needs.
+pub(crate) fn ensure_cross(place: &Place, arch: Arch) -> Result<()> {
+    ensure_all(place, &arch.packages())
 }
 
 /// Whether a program is in the `PATH`.
@@ -79,11 +83,11 @@ fn ensure_all(place: &Place, packages: &[Package]) -> Result<()> {
     let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
     if !install {
         let hint = if debian { "as root: apt-get install " } else { "install the equivalents of " };
-        println!("setup: tests that need them are skipped; {hint}{}", names.join(" "));
+        println!("setup: what needs them is skipped or fails; {hint}{}", names.join(" "));
         return Ok(());
     }
     if let Err(error) = apt_install(place, &names) {
-        println!("setup: {error:#}; tests that need these packages are skipped");
+        println!("setup: {error:#}; what needs these packages is skipped or fails");
     }
     Ok(())
 }

@@ -15,15 +15,18 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
+use tempfile::NamedTempFile;
 
 use self::entry::Entry;
 use self::facts::Facts;
-use self::machine::{End, Machine, QEMU};
+use self::machine::{End, Machine};
 use self::root::Programs;
 use self::verifier::Verified;
 use super::PROMISE;
 use super::output::Reader;
 use super::table::{self, Row};
+use crate::arch::Arch;
 use crate::build;
 use crate::child::{self, Exit};
 use crate::place::Place;
@@ -31,9 +34,6 @@ use crate::setup::packages;
 
 /// How long a machine may take: twice what the whole suite takes on two processors that others use as well.
 const LIMIT: Duration = Duration::from_secs(1200);
-
-/// Why there are no machines.
-const NO_QEMU: &str = "qemu-system-x86_64 is not here: install the package qemu-system-x86";
 
 /// What tests are told of a machine: how much more patient to be (such that a test that waits in vain still
 /// fails by its name, before the machine's time is over), and how much smaller to make their storms.
@@ -80,9 +80,11 @@ pub(super) fn command(place: &Place, wanted: &Wanted<'_>) -> Result<()> {
     }
     let entries = entries(wanted.list)?;
     packages::ensure(place)?;
-    packages::ensure_machines(place)?;
-    if !packages::in_path(QEMU) {
-        return Err(Exit::new(1, NO_QEMU).into());
+    for arch in archs(&entries) {
+        packages::ensure_machines(place, arch)?;
+        if let Some(why) = no_qemu(arch) {
+            return Err(Exit::new(1, why).into());
+        }
     }
     let rows = run_all(place, &entries, wanted)?;
     print!("{}", table::render(&rows));
@@ -92,12 +94,12 @@ pub(super) fn command(place: &Place, wanted: &Wanted<'_>) -> Result<()> {
 /// Runs the rows beside other suites: what cannot be had here is skipped.
 pub(super) fn beside(place: &Place, list: &str) -> Result<Vec<Row>> {
     let entries = entries(list)?;
-    packages::ensure_machines(place)?;
+    for arch in archs(&entries) {
+        packages::ensure_machines(place, arch)?;
+    }
     let absent = |entry: &Entry| {
-        if !packages::in_path(QEMU) {
-            return Some(NO_QEMU.to_owned());
-        }
-        kernel::ensure(place, entry.series).err().map(|error| format!("no kernel: {error:#}"))
+        let no_kernel = || kernel::ensure(place, entry).err().map(|error| format!("no kernel: {error:#}"));
+        no_qemu(entry.arch()).or_else(no_kernel)
     };
     let mut rows = Vec::new();
     let mut there = Vec::new();
@@ -113,23 +115,41 @@ pub(super) fn beside(place: &Place, list: &str) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// The processors of these rows, each once.
+fn archs(entries: &[Entry]) -> Vec<Arch> {
+    let is_there = |arch: &Arch| entries.iter().any(|entry| entry.arch() == *arch);
+    Arch::value_variants().iter().copied().filter(is_there).collect()
+}
+
+/// Why there are no such machines.
+fn no_qemu(arch: Arch) -> Option<String> {
+    let qemu = arch.qemu();
+    let missing = !packages::in_path(qemu.program);
+    missing.then(|| format!("{} is not here: install the package {}", qemu.program, qemu.name))
+}
+
 fn entries(list: &str) -> Result<Vec<Entry>> {
     entry::parse(list).map_err(|error| Exit::new(2, format!("{error:#}")).into())
 }
 
 fn run_all(place: &Place, entries: &[Entry], wanted: &Wanted<'_>) -> Result<Vec<Row>> {
-    let programs = programs(place)?;
-    let root = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-    let bytes = root::archive(place, &programs, &script(wanted.filter))?;
-    std::fs::write(root.path(), &bytes).context("cannot write the root file system")?;
-    println!("a root file system of {} MiB", bytes.len() / (1024 * 1024));
-    drop(bytes);
+    let mut roots: Vec<(Arch, NamedTempFile)> = Vec::new();
     let mut known = Verified::read(place);
     let (mut rows, mut facts) = (Vec::new(), Vec::new());
     for entry in entries {
+        let arch = entry.arch();
+        let root = match roots.iter().position(|(of, _)| *of == arch) {
+            Some(at) => roots.get(at),
+            None => {
+                roots.push((arch, root(place, arch, wanted.filter)?));
+                roots.last()
+            }
+        };
+        let (_, root) = root.context("no root file system")?;
         let (mut row, fact) = run(place, entry, root.path(), wanted.filter.is_none())?;
         if let Some(fact) = fact {
-            let programs = fact.programs();
+            // The page is about one processor: what the verifier walks through is nearly the same on the other.
+            let programs = if arch == Arch::X86_64 { fact.programs() } else { Vec::new() };
             if wanted.refresh {
                 known.learn(entry.series, &programs);
             } else {
@@ -148,21 +168,31 @@ fn run_all(place: &Place, entries: &[Entry], wanted: &Wanted<'_>) -> Result<Vec<
     Ok(rows)
 }
 
+/// The root file system of all machines with that processor.
+fn root(place: &Place, arch: Arch, filter: Option<&str>) -> Result<NamedTempFile> {
+    let programs = programs(place, arch)?;
+    let root = NamedTempFile::new().context("cannot make a temporary file")?;
+    let bytes = root::archive(place, &programs, &script(filter))?;
+    std::fs::write(root.path(), &bytes).context("cannot write the root file system")?;
+    println!("a root file system of {} MiB", bytes.len() / (1024 * 1024));
+    Ok(root)
+}
+
 /// What `--vm` understands, and what is in the cache.
 fn print_list(place: &Place) {
     for entry in entry::all() {
-        let kept = kernel::kept(place, entry.series);
+        let kept = kernel::kept(place, &entry);
         let state = kept.map_or("not fetched yet".to_owned(), |kernel| kernel.version);
         println!("{:16} {state:24} {}", entry.name(), entry.options());
     }
 }
 
 /// Builds what goes into the machines.
-fn programs(place: &Place) -> Result<Programs> {
-    let daemon = build::release(place)?;
-    let mut cargo = child::cargo(&place.top);
-    cargo.args(["test", "--package", "sensor-tests", "--no-run", "--message-format=json", "--target-dir"]);
-    let messages = child::output(cargo.arg(&place.target), "building the real-kernel tests")?;
+fn programs(place: &Place, arch: Arch) -> Result<Programs> {
+    let daemon = build::release_for(place, arch)?;
+    let mut cargo = arch.cargo(place, "test");
+    cargo.args(["--package", "sensor-tests", "--no-run", "--message-format=json"]);
+    let messages = child::output(&mut cargo, "building the real-kernel tests")?;
     let built = |name: &str, is_test: bool| -> Result<PathBuf> {
         let found = messages.lines().find_map(|line| {
             let message: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -172,7 +202,7 @@ fn programs(place: &Place) -> Result<Programs> {
         });
         found.with_context(|| format!("cargo did not say where it built `{name}`"))
     };
-    Ok(Programs { daemon, tests: built("it", true)?, act: built("act", false)? })
+    Ok(Programs { arch, daemon, tests: built("it", true)?, act: built("act", false)? })
 }
 
 /// What a machine runs.
@@ -194,13 +224,13 @@ fn run(place: &Place, entry: &Entry, root: &Path, whole: bool) -> Result<(Row, O
     let name = entry.name();
     println!("\n== {name}");
     let start = Instant::now();
-    let kernel = match kernel::ensure(place, entry.series) {
+    let kernel = match kernel::ensure(place, entry) {
         Ok(kernel) => kernel,
         Err(error) => return Ok((Row::broken(&name, format!("no kernel: {error:#}")), None)),
     };
     let options = format!("{} vedette.mode={}", entry.options(), entry.mode());
     println!("kernel {}, {options}", kernel.version);
-    let machine = Machine { kernel: &kernel, root, options: &options, limit: LIMIT };
+    let machine = Machine { kernel: &kernel, root, arch: entry.arch(), options: &options, limit: LIMIT };
     let mut once_more = true;
     let (mut reader, facts, end) = loop {
         let (mut reader, mut facts) = (Reader::libtest(), Facts::default());

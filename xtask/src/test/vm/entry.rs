@@ -4,6 +4,8 @@
 
 use anyhow::{Result, bail};
 
+use crate::arch::Arch;
+
 /// A kernel of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Series {
@@ -42,9 +44,12 @@ pub(super) enum Variant {
     NoLsm,
     /// System calls seen behind the tracepoint instead of at the ends of their functions.
     Tracepoint,
+    /// The same release on another processor.
+    Arm64,
 }
 
-const VARIANTS: [(&str, Variant); 4] = [
+const VARIANTS: [(&str, Variant); 5] = [
+    ("arm64", Variant::Arm64),
     ("cgroup1", Variant::CgroupV1),
     ("lsm", Variant::Lsm),
     ("nolsm", Variant::NoLsm),
@@ -69,11 +74,16 @@ impl Entry {
     /// What the kernel is told besides what every machine is told.
     pub(super) fn options(&self) -> &'static str {
         match self.variant {
-            Variant::Plain | Variant::Tracepoint => "vedette.cgroup=v2",
+            Variant::Plain | Variant::Tracepoint | Variant::Arm64 => "vedette.cgroup=v2",
             Variant::CgroupV1 => "vedette.cgroup=v1",
             Variant::Lsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor,bpf",
             Variant::NoLsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor",
         }
+    }
+
+    /// The processor.
+    pub(super) fn arch(&self) -> Arch {
+        if self.variant == Variant::Arm64 { Arch::Arm64 } else { Arch::X86_64 }
     }
 
     /// How hooks are attached there. Left to itself the sensor takes the full mode wherever it is to be had: 5.10 does not
@@ -87,7 +97,7 @@ impl Entry {
         let bpf = lsm.split(',').any(|module| module.trim() == "bpf");
         let unified = cgroup.contains("cgroup2");
         let (want_bpf, want_unified) = match self.variant {
-            Variant::Plain | Variant::Tracepoint => (self.series.bpf_lsm, true),
+            Variant::Plain | Variant::Tracepoint | Variant::Arm64 => (self.series.bpf_lsm, true),
             Variant::CgroupV1 => (self.series.bpf_lsm, false),
             Variant::Lsm => (true, true),
             Variant::NoLsm => (false, true),
@@ -103,7 +113,7 @@ impl Entry {
 }
 
 /// What `all` means: every kernel as it comes, at both ends also with BPF LSM turned round, in between also with
-/// cgroup v1, and one of them also in the other mode.
+/// cgroup v1, and one of them also in the other mode and on the other processor.
 pub(super) fn all() -> Vec<Entry> {
     let mut entries = Vec::new();
     for series in SERIES {
@@ -116,6 +126,7 @@ pub(super) fn all() -> Vec<Entry> {
         }
         if series.name == USUAL {
             entries.push(Entry { series, variant: Variant::Tracepoint });
+            entries.push(Entry { series, variant: Variant::Arm64 });
         }
     }
     entries
@@ -152,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_list_names_rows_and_rows_their_list() {
-        let rows = parse("5.10, 6.12/cgroup1,newest/nolsm").unwrap();
+        let rows = parse("5.10, 6.12/cgroup1,newest/nolsm,6.12/arm64").unwrap();
         let names: Vec<String> = rows.iter().map(super::Entry::name).collect();
-        assert_eq!(names, ["5.10", "6.12/cgroup1", "newest/nolsm"]);
+        assert_eq!(names, ["5.10", "6.12/cgroup1", "newest/nolsm", "6.12/arm64"]);
         assert_eq!(rows.get(1).unwrap().variant, Variant::CgroupV1);
         assert!(parse("5.1").unwrap_err().to_string().contains("no kernel `5.1`"));
         assert!(parse("5.10/x").is_err());

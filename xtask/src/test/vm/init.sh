@@ -40,6 +40,6 @@ sh /vm/tests
 echo "vm: exit $?"
 # Setting a serial port waits until all is sent; what is still under way when the machine ends is lost.
 stty -F /dev/ttyS0 sane
-stty -F /dev/ttyS1 sane
+stty -F "/dev/$(cat /sys/class/tty/console/active)" sane
 echo b > /proc/sysrq-trigger
 sleep 9

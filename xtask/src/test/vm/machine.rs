@@ -11,10 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::kernel::Kernel;
+use crate::arch::Arch;
 use crate::child;
-
-/// The program; the package `qemu-system-x86`.
-pub(super) const QEMU: &str = "qemu-system-x86_64";
 
 /// How much memory a machine has, in MiB. The root file system is in it, twice while it is unpacked.
 const MEMORY: &str = "1536";
@@ -41,6 +39,7 @@ pub(super) enum End {
 pub(super) struct Machine<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) root: &'a Path,
+    pub(super) arch: Arch,
     /// Options for the kernel.
     pub(super) options: &'a str,
     pub(super) limit: Duration,
@@ -66,22 +65,29 @@ impl Machine<'_> {
     fn command(&self, log: &Path) -> Command {
         // `timeout` stays in the foreground group, so that an interrupt from the terminal ends the machine too.
         let mut command = child::command("timeout", Path::new("/"));
-        command.args(["--foreground", "--kill-after=5", &self.limit.as_secs().to_string(), QEMU]);
-        // One thread for both processors: with two, QEMU 7.2 now and then breaks the kernel's patching of its
-        // own code. Its `cmpxchg16b` corrupts the flags now and then, so the processor does without.
-        command.args([
-            "-M",
-            "q35",
-            "-accel",
-            "tcg,thread=single,tb-size=256",
-            "-cpu",
-            "max,cx16=off,la57=off",
-        ]);
+        let seconds = self.limit.as_secs().to_string();
+        command.args(["--foreground", "--kill-after=5", &seconds, self.arch.qemu().program]);
+        // One thread for both processors: with two, QEMU 7.2 now and then breaks the kernel's patching of its own code.
+        command.args(["-accel", "tcg,thread=single,tb-size=256"]);
         command.args(["-smp", "2", "-m", MEMORY, "-nodefaults", "-display", "none", "-no-reboot"]);
-        command.args(["-serial", "stdio", "-serial"]).arg(format!("file:{}", log.display()));
+        let log = format!("file:{}", log.display());
+        let console = match self.arch {
+            Arch::X86_64 => {
+                // Its `cmpxchg16b` corrupts the flags now and then, so the processor does without.
+                command.args(["-M", "q35", "-cpu", "max,cx16=off,la57=off"]);
+                command.args(["-serial", "stdio", "-serial", &log]);
+                "ttyS1 no_timer_check tsc=reliable"
+            }
+            Arch::Arm64 => {
+                // The one serial port that the board has takes the log, from the first line on; the tests have one on a card.
+                command.args(["-M", "virt", "-cpu", "cortex-a72", "-serial", &log]);
+                command.args(["-chardev", "stdio,id=tests", "-device", "pci-serial,chardev=tests"]);
+                "ttyAMA0"
+            }
+        };
         command.arg("-kernel").arg(&self.kernel.image).arg("-initrd").arg(self.root);
-        let always = "console=ttyS1 loglevel=5 panic=-1 oops=panic nokaslr no_timer_check tsc=reliable";
-        command.arg("-append").arg(format!("{always} {}", self.options));
+        let always = "loglevel=5 panic=-1 oops=panic nokaslr";
+        command.arg("-append").arg(format!("console={console} {always} {}", self.options));
         command
     }
 }
