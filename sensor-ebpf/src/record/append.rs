@@ -161,23 +161,15 @@ extern "C" fn record_append_list(slot: u32, array: u64, compat: u32) -> u32 {
     let at = header.len & CURSOR_MASK;
     let (mut len, mut flags) = (0_u32, 0_u32);
     for index in 0..LIST_LEN {
-        let entry = if compat != 0 {
-            read_user::<u32>(array + u64::from(index) * 4).map(u64::from)
-        } else {
-            read_user::<u64>(array + u64::from(index) * 8)
-        };
-        let Some(entry) = entry.filter(|entry| *entry != 0) else { break };
-        let to = at + (len & (LIST_MAX - 1));
-        // SAFETY: the list stays below LIST_MAX, for which there is room behind any cursor.
-        let took = unsafe {
-            bpf_probe_read_user_str(base.cast::<u8>().add(to as usize).cast(), LIST_STRING, entry as *const _)
-        };
+        let size = if compat != 0 { 4 } else { 8 };
+        let took = record_append_item(slot, len, array + u64::from(index) * size, compat);
+        if took == 0 {
+            break;
+        }
         if took < 0 {
             flags |= u32::from(text::FAULT);
             break;
         }
-        // Kernels up to 6.12 do not count the NUL of an empty string, which they do write.
-        let took = took.max(1);
         len = (len + (took as u32 & (LIST_STRING * 2 - 1))) & (LIST_MAX - 1);
         if index + 1 == LIST_LEN || took as u32 == LIST_STRING {
             flags |= u32::from(text::TRUNCATED);
@@ -185,4 +177,23 @@ extern "C" fn record_append_list(slot: u32, array: u64, compat: u32) -> u32 {
     }
     header.len = at + ((len + 7) & !7);
     len | flags << 16
+}
+
+/// Copies the string of one entry of an argument array behind `len` bytes of the list: its length with the NUL; 0 behind the
+/// last entry, and below 0 where it cannot be read. A function of its own, so that the verifier walks through it once.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn record_append_item(slot: u32, len: u32, entry: u64, compat: u32) -> i32 {
+    let Some(base) = SCRATCH.get_ptr_mut(slot) else { return 0 };
+    // SAFETY: the scratch memory is aligned and larger than a header.
+    let at = unsafe { &*base.cast::<Header>() }.len & CURSOR_MASK;
+    let string = if compat != 0 { read_user::<u32>(entry).map(u64::from) } else { read_user::<u64>(entry) };
+    let Some(string) = string.filter(|string| *string != 0) else { return 0 };
+    let to = at + (black_box(len) & (LIST_MAX - 1));
+    // SAFETY: the list stays below LIST_MAX, for which there is room behind any cursor.
+    let took = unsafe {
+        bpf_probe_read_user_str(base.cast::<u8>().add(to as usize).cast(), LIST_STRING, string as *const _)
+    };
+    // Kernels up to 6.12 do not count the NUL of an empty string, which they do write.
+    if took < 0 { -1 } else { took.max(1) as i32 }
 }
