@@ -10,6 +10,7 @@ mod hooks;
 mod limited;
 mod load;
 mod machine;
+mod mount;
 mod object;
 mod offsets;
 mod ring;

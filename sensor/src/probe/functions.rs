@@ -7,13 +7,12 @@
 use std::{
     fs,
     os::fd::{AsFd, AsRawFd},
-    thread,
 };
 
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray},
-    programs::{FExit, ProgramError, ProgramFd, fexit::FExitLink},
+    programs::{FExit, ProgramError, ProgramFd, links::FdLink},
 };
 use sensor_common::{Kind, syscalls};
 
@@ -22,6 +21,7 @@ use super::{
     hooks::DISPATCHERS,
     load::take_table,
     machine::HERE,
+    mount::Detached,
     targets::{Target, Targets},
 };
 
@@ -31,8 +31,8 @@ struct Function {
     /// What it is there for, or the first of several things.
     kind: Kind,
     program: ProgramFd,
-    /// Detaches it when it is dropped. None where this is a rehearsal.
-    link: Option<FExitLink>,
+    /// Detaches it when it is dropped. None where this is a rehearsal, and where [`Functions::links`] has it.
+    link: Option<FdLink>,
 }
 
 /// What functions with the same prototype share.
@@ -48,6 +48,10 @@ struct Group {
 pub(super) struct Functions {
     groups: Vec<Group>,
     attached: Vec<Function>,
+    /// A BPF filesystem that is mounted nowhere: the only thing that keeps what is pinned there, and that ends with this
+    /// process. Functions are then left by threads of the kernel. By descriptors they would be left by who closes these, that is
+    /// by the process in its end, and kernels from 6.1 to 6.12 wait a tenth of a second for each.
+    links: Option<Detached>,
     /// Whether to attach one function only, and to load the programs of the others.
     rehearsal: bool,
 }
@@ -60,7 +64,11 @@ impl Functions {
             Ok(Group { prototype: None, dispatcher, table })
         });
         let groups = groups.into_iter().collect::<Result<_, ProbeError>>()?;
-        Ok(Self { groups, attached: Vec::new(), rehearsal })
+        let links = Detached::mount("bpf");
+        if let Err(error) = &links {
+            tracing::debug!(%error, "no BPF filesystem of our own: functions are left one by one at the end");
+        }
+        Ok(Self { groups, attached: Vec::new(), links: links.ok(), rehearsal })
     }
 
     /// Has `program` called when one of the calls ends: at all functions or at none. Returns the instructions that the
@@ -75,7 +83,12 @@ impl Functions {
         let before = self.attached.len();
         let done = self.attach_all((ebpf, btf), (program, kind), numbers, &targets.functions);
         if done.is_err() {
-            self.attached.truncate(before);
+            for function in self.attached.drain(before..) {
+                if let Some(links) = &self.links {
+                    // One that could not be pinned is not there, and was left with its descriptor.
+                    drop(fs::remove_file(links.path(&function.name)));
+                }
+            }
             for index in numbers.iter().flat_map(|number| syscalls::indexes(HERE, *number)) {
                 for group in &mut self.groups {
                     // One that is empty already is no error that matters.
@@ -143,8 +156,7 @@ impl Functions {
         let program = loaded(ebpf, btf, dispatcher, target)?;
         let rehearsed = self.rehearsal && !self.attached.is_empty();
         let attached = (|| {
-            let link = if rehearsed { None } else { Some(program.attach()?) };
-            let link = link.map(|id| program.take_link(id)).transpose()?;
+            let link = if rehearsed { None } else { self.link(program, &target.function)? };
             Ok((link, program.fd()?.try_clone()?))
         })();
         // For the next function it is loaded again; the link keeps this one.
@@ -156,24 +168,36 @@ impl Functions {
         Ok(())
     }
 
+    /// Attaches a program, and gives the link where it could not be pinned.
+    fn link(&mut self, program: &mut FExit, function: &str) -> Result<Option<FdLink>, ProgramError> {
+        let id = program.attach()?;
+        let link = FdLink::from(program.take_link(id)?);
+        let Some(links) = &self.links else { return Ok(Some(link)) };
+        match link.pin(links.path(function)) {
+            Ok(_) => Ok(None),
+            Err(error) => {
+                tracing::debug!(%error, "links cannot be pinned: functions are left one by one at the end");
+                let id = program.attach()?;
+                Ok(Some(program.take_link(id)?.into()))
+            }
+        }
+    }
+
     /// How often a program did not run because it was at work on that processor already: an event each.
     pub(super) fn missed(&self) -> impl Iterator<Item = (Kind, u64)> {
         self.attached.iter().map(|function| (function.kind, missed(&function.program)))
     }
 
-    /// No program does anything from here on; the functions are left in the background. Kernels from 6.1 to 6.12 wait a tenth
-    /// of a second for each, and nobody's last alerts should.
+    /// No program does anything from here on, and the functions are left: in the background where the links are pinned.
     pub(super) fn detach(&mut self) {
         for group in &mut self.groups {
             for index in 0..syscalls::INDEXES {
                 drop(group.table.clear_index(&index));
             }
         }
-        let links: Vec<_> = self.attached.iter_mut().filter_map(|function| function.link.take()).collect();
-        let left = thread::Builder::new().name("detach".to_owned()).spawn(move || drop(links));
-        if let Err(error) = left {
-            // They are gone all the same, with the closure.
-            tracing::debug!(%error, "no thread to detach in");
+        self.links = None;
+        for function in &mut self.attached {
+            function.link = None;
         }
     }
 }
