@@ -13,6 +13,7 @@ mod machine;
 mod mount;
 mod object;
 mod offsets;
+mod preemption;
 mod ring;
 mod tables;
 mod targets;

@@ -8,7 +8,7 @@ use sensor_tests::{
     Act, Sensor, act,
     alerts::Watcher,
     daemon::{programs_of, run, wait_until_unloaded},
-    needs_kernel, require, test_name,
+    needs_kernel, require, scaled, test_name,
 };
 use serde_json::{Value, json};
 
@@ -71,6 +71,9 @@ fn hooks_in_full_mode_leave_other_calls_alone() {
 #[test]
 fn hooks_in_tracepoint_mode_share_one() {
     needs_kernel!();
+    if !require::tracepoint_mode(test_name!()) {
+        return;
+    }
     let (names, stats) = opens_in("tracepoint");
     assert!(names.contains(DISPATCHER) && !names.contains("sys_return"), "{names:?}");
     let hook = hook(&stats, "file_open");
@@ -81,13 +84,17 @@ fn hooks_in_tracepoint_mode_share_one() {
 #[test]
 fn hooks_take_the_best_way_by_themselves() {
     needs_kernel!();
-    let full = require::full_mode(test_name!());
+    let can = require::full_mode(test_name!());
     let (names, stats) = opens_in("auto");
     let hook = hook(&stats, "file_open");
+    let refused: Vec<&str> = hook["refused"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    // A mode that could be had is not taken where it would miss calls. A better way that is not taken is said, in the kernel's
+    // words or in ours.
+    let misses = refused.iter().any(|why| why.contains("this kernel preempts itself"));
+    let full = can && !misses;
     assert_eq!(hook["mode"], if full { "full" } else { "tracepoint" }, "{hook}");
     assert_eq!(names.contains(DISPATCHER), !full, "{names:?}");
-    // A better way that was refused is said, in the kernel's words.
-    assert_eq!(hook["refused"].as_array().unwrap().is_empty(), full, "{hook}");
+    assert_eq!(refused.is_empty(), full, "{hook}");
 }
 
 #[test]
@@ -109,7 +116,8 @@ fn hooks_of_a_mode_that_is_not_to_be_had_end_the_start() {
 #[test]
 fn hooks_can_be_missed_one_by_one() {
     needs_kernel!();
-    for switched_off in HOOKS {
+    // Which of them is missed is nothing that the kernel has a say in: a slow machine tries some.
+    for switched_off in HOOKS.iter().step_by(HOOKS.len() / scaled(HOOKS.len())) {
         let (stem, kind) = (switched_off.stem, switched_off.kind.stem());
         let dir = tempfile::tempdir().unwrap();
         let stats = dir.path().join("stats");

@@ -27,6 +27,8 @@ pub(super) struct Loader<'a> {
     pub(super) functions: &'a mut Functions,
     /// The only mode that hooks may use that have a choice.
     pub(super) mode: Option<Mode>,
+    /// Why no hook takes the full mode by itself; `None`: each that can does.
+    pub(super) preempts: Option<String>,
     /// Whether something was put into the dispatch table.
     pub(super) dispatches: bool,
 }
@@ -42,6 +44,10 @@ impl Loader<'_> {
         for variant in hook.variants {
             if let Some(mode) = forced.filter(|mode| *mode != variant.mode) {
                 report.refused.push(format!("{}: kernel.mode is {mode}", variant.program));
+                continue;
+            }
+            if let (Mode::Full, None, Some(why)) = (variant.mode, forced, &self.preempts) {
+                report.refused.push(format!("{}: {why}", variant.program));
                 continue;
             }
             match self.attach_variant(hook, variant, &mut report) {

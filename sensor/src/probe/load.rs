@@ -19,7 +19,7 @@ use super::{
     limited::Limited,
     machine::HERE,
     object::{self, OBJECT},
-    offsets,
+    offsets, preemption,
     tables::Tables,
     verdict::Verdicts,
 };
@@ -57,7 +57,8 @@ pub struct Options {
     pub tables: Option<Vec<KindTables>>,
     /// How many records one control group may send; `None`: as many as it likes.
     pub limit: Option<Limit>,
-    /// The only mode to use where a hook has several; `None`: for each hook the best that this kernel takes.
+    /// The only mode to use where a hook has several; `None`: for each hook the best that this kernel takes
+    /// without missing calls.
     pub mode: Option<Mode>,
     /// Whether this is only to find out what would work: of the functions of system calls one is attached to, and for the
     /// others programs are loaded. To leave many takes some kernels ten seconds.
@@ -167,7 +168,9 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     }
     let Probe { ebpf, tables, functions, report, .. } = &mut probe;
     let (own_btf, mode) = (&own_btf, options.mode);
-    let mut loader = Loader { ebpf, btf: &btf, own_btf, tables, functions, mode, dispatches: false };
+    let preempts = if mode.is_none() { preemption::why() } else { None };
+    let btf = &btf;
+    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: false };
     for hook in HOOKS {
         report.hooks.push(match (options.wants(hook), options.disables(hook)) {
             (false, _) => HookReport::not_wanted(hook),
@@ -198,7 +201,9 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     let attached = HOOKS.iter().zip(&probe.report.hooks).any(dispatched);
     let Probe { ebpf, tables, functions, report, .. } = probe;
     let (own_btf, mode) = (&own_btf, options.mode);
-    let mut loader = Loader { ebpf, btf: &btf, own_btf, tables, functions, mode, dispatches: false };
+    let preempts = if mode.is_none() { preemption::why() } else { None };
+    let btf = &btf;
+    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: false };
     for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
         if options.wants(hook) && missing(report) {
             *report =

@@ -2,7 +2,7 @@
 //! nothing of what they are for.
 
 use std::{
-    io,
+    fs, io,
     os::fd::{AsRawFd, OwnedFd},
     path::PathBuf,
 };
@@ -30,5 +30,13 @@ impl Detached {
     /// The path under which this process finds a name in it.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
+    }
+
+    /// The text of a file in it.
+    ///
+    /// # Errors
+    /// Where there is none that can be read.
+    pub(super) fn read(&self, name: &str) -> io::Result<String> {
+        fs::read_to_string(self.path(name))
     }
 }

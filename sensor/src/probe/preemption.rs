@@ -1,0 +1,148 @@
+//! Whether this kernel interrupts tasks within itself: then one can be interrupted in a program at the end of a function, and
+//! the kernel leaves the same program out for whoever comes next on that processor. Tracepoints switch that off for as long
+//! as their programs run.
+//!
+//! It reads texts of the kernel and decides by them alone. Where they do not tell it takes the worse for true: a mode that costs
+//! more is better than one that misses calls.
+
+use std::fs;
+
+use super::mount::Detached;
+
+/// Where debugfs says it, from 5.12 on.
+const MODEL: &str = "sched/preempt";
+
+/// What the kernel says of itself.
+#[derive(Clone, Debug, Default)]
+struct Texts {
+    /// The models that it can choose from, the one at work in parentheses.
+    model: Option<String>,
+    /// Its version, with the words that it was built with.
+    version: String,
+    /// The options that it was started with.
+    options: String,
+    /// What it was built with, line by line.
+    config: Option<String>,
+}
+
+impl Texts {
+    fn read() -> Self {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let configs = [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")];
+        let read = |path: &str| fs::read_to_string(path).ok();
+        let model = read(&format!("/sys/kernel/debug/{MODEL}"));
+        Self {
+            // Few containers have debugfs, and a mount that nobody sees harms nobody.
+            model: model.or_else(|| Detached::mount("debugfs").ok()?.read(MODEL).ok()),
+            version: read("/proc/version").unwrap_or_default(),
+            options: read("/proc/cmdline").unwrap_or_default(),
+            config: configs.iter().find_map(|path| read(path)),
+        }
+    }
+
+    /// Why programs at the ends of functions would miss calls; `None`: they would not.
+    fn why(&self) -> Option<String> {
+        let says = |what: &str| Some(format!("this kernel preempts itself ({what})"));
+        if let Some(model) = self.model.as_deref().and_then(chosen) {
+            return if is_patient(model) { None } else { says(model) };
+        }
+        let word = |wanted: &str| self.version.split_whitespace().any(|word| word == wanted);
+        if let Some(word) = ["PREEMPT_RT", "PREEMPT_LAZY", "PREEMPT"].into_iter().find(|name| word(name)) {
+            return says(word);
+        }
+        if self.version.is_empty() {
+            return says("it does not say that it does not");
+        }
+        if !word("PREEMPT_DYNAMIC") {
+            return None;
+        }
+        let option = self.options.split_whitespace().rev().find_map(|option| option.strip_prefix("preempt="));
+        match option.or_else(|| self.configured()) {
+            Some(model) if is_patient(model) => None,
+            Some(model) => says(model),
+            None => says("it can, and does not say that it does not"),
+        }
+    }
+
+    /// The model that it was built to begin with.
+    fn configured(&self) -> Option<&str> {
+        let config = self.config.as_deref()?;
+        let models = [
+            ("CONFIG_PREEMPT_NONE=y", "none"),
+            ("CONFIG_PREEMPT_VOLUNTARY=y", "voluntary"),
+            ("CONFIG_PREEMPT_LAZY=y", "lazy"),
+            ("CONFIG_PREEMPT=y", "full"),
+        ];
+        models
+            .into_iter()
+            .find_map(|(line, model)| config.lines().any(|found| found == line).then_some(model))
+    }
+}
+
+/// The word in parentheses.
+fn chosen(text: &str) -> Option<&str> {
+    text.split_once('(')?.1.split_once(')').map(|(word, _)| word)
+}
+
+/// Whether a kernel of this model lets its tasks finish what they do in it.
+fn is_patient(model: &str) -> bool {
+    matches!(model, "none" | "voluntary")
+}
+
+/// Why programs at the ends of functions would miss calls on this kernel; `None`: they would not.
+pub(super) fn why() -> Option<String> {
+    Texts::read().why()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Texts;
+
+    const VERSION_6_12: &str =
+        "Linux version 6.12.107 (gcc-14) #1 SMP PREEMPT_DYNAMIC Debian 6.12.107-1 (2026-08-29)";
+
+    fn version(version: &str) -> Texts {
+        Texts { version: version.to_owned(), ..Texts::default() }
+    }
+
+    fn dynamic(options: &str, config: Option<&str>) -> Texts {
+        let config = config.map(str::to_owned);
+        Texts { options: options.to_owned(), config, ..version(VERSION_6_12) }
+    }
+
+    #[test]
+    fn what_debugfs_says_is_so() {
+        let model = |model: &str| Texts { model: Some(model.to_owned()), ..version(VERSION_6_12) }.why();
+        assert_eq!(model("none (voluntary) full \n"), None);
+        assert_eq!(model("(none) voluntary full\n"), None);
+        for (text, word) in [("full (lazy) \n", "lazy"), ("none voluntary (full)", "full"), ("(?)", "?")] {
+            assert_eq!(model(text), Some(format!("this kernel preempts itself ({word})")));
+        }
+        // Not a text of this file: the others are asked.
+        assert!(model("").unwrap().contains("does not say"));
+    }
+
+    #[test]
+    fn without_debugfs_version_options_and_config_are_asked() {
+        assert_eq!(version("Linux version 5.10.0-32 (gcc-10) #1 SMP Debian 5.10.223-1").why(), None);
+        for word in ["PREEMPT", "PREEMPT_RT", "PREEMPT_LAZY"] {
+            let text = format!("Linux version 6.6.1 (gcc) #1 SMP {word} Debian");
+            assert_eq!(version(&text).why(), Some(format!("this kernel preempts itself ({word})")));
+        }
+        assert_eq!(dynamic("quiet preempt=voluntary", None).why(), None);
+        assert_eq!(dynamic("preempt=full preempt=none", None).why(), None);
+        assert!(dynamic("preempt=none preempt=full", None).why().unwrap().contains("(full)"));
+        assert!(dynamic("preempt=lazy", Some("CONFIG_PREEMPT_NONE=y")).why().unwrap().contains("(lazy)"));
+        let config = "CONFIG_PREEMPT_BUILD=y\n# CONFIG_PREEMPT_NONE is not set\nCONFIG_PREEMPT_VOLUNTARY=y\n";
+        assert_eq!(dynamic("quiet", Some(config)).why(), None);
+        let lazy = "CONFIG_PREEMPT_BUILD=y\n# CONFIG_PREEMPT is not set\nCONFIG_PREEMPT_LAZY=y\n";
+        assert!(dynamic("quiet", Some(lazy)).why().unwrap().contains("(lazy)"));
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_taken_for_the_worse() {
+        assert!(version("").why().is_some());
+        assert!(dynamic("quiet", None).why().is_some());
+        assert!(dynamic("quiet", Some("CONFIG_SMP=y")).why().is_some());
+    }
+}
