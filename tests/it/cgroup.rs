@@ -7,7 +7,7 @@ use sensor_tests::{
     cgroup::{Group, legacy, unified},
     needs_kernel,
     require::skip,
-    shared, test_name,
+    scaled, shared, test_name,
 };
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn cgroup_that_was_there_before_the_sensor() {
     let group = Group::new(&unified, &format!("/docker/{id}"));
     let inside =
         group.join(Act::new(["wait-for-input", "--", "openat", "-100", "/dev/null", "0", "0"])).start();
-    let sensor = sensor_tests::Sensor::start(&[]);
+    let sensor = sensor_tests::Sensor::start(&["--kinds", "file_open"]);
     sensor.follow(inside.id());
     // Records are read after what was there before: once one shows, the helper may go on.
     let _ = Act::new(["exit", "0"]).seen_by(&sensor);
@@ -131,7 +131,7 @@ fn cgroup_of_processes_that_move() {
 fn cgroup_comes_and_goes_fast() {
     needs_kernel!();
     let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
-    for n in 0..50 {
+    for n in 0..scaled(50).max(5) as u8 {
         let id = id(100 + n);
         let (exec, _group) = exec_in(&unified, &format!("/docker/{id}"));
         assert_eq!(exec["/container/full_id"], id);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sensor_tests::{
-    Act, Sensor,
+    Act, FEW, Sensor,
     daemon::{programs_of, run, wait_until_unloaded},
     exclusive, needs_kernel, scaled, vedette,
 };
@@ -23,7 +23,7 @@ fn words(output: &Output) -> String {
 /// Ends a sensor in some way, and checks its exit code and that its programs are gone.
 #[track_caller]
 fn ends(how: impl FnOnce(&Sensor), code: Option<i32>) {
-    let sensor = Sensor::start(&[]);
+    let sensor = Sensor::start(&FEW);
     let programs = programs_of(sensor.pid());
     how(&sensor);
     assert_eq!(sensor.ended().code(), code, "{}", sensor.stderr());
@@ -39,7 +39,7 @@ fn cli_sigterm_ends_in_good_order() {
 #[test]
 fn cli_sigint_ends_in_good_order() {
     needs_kernel!();
-    let sensor = Sensor::start(&[]);
+    let sensor = Sensor::start(&FEW);
     sensor.signal(libc::SIGINT);
     assert_eq!(sensor.ended().code(), Some(0));
     let last = sensor.stderr().lines().last().unwrap_or_default().to_owned();
@@ -55,7 +55,7 @@ fn cli_sigkill_leaves_nothing_in_the_kernel() {
 #[test]
 fn cli_sighup_does_not_end_it() {
     needs_kernel!();
-    let sensor = Sensor::start(&[]);
+    let sensor = Sensor::start(&FEW);
     sensor.signal(libc::SIGHUP);
     let (done, events) = Act::new(["exit", "7"]).seen_by(&sensor);
     assert_eq!((done.code, events.last().unwrap()["/detail/status"].as_u64()), (7, Some(7 << 8)));
@@ -84,7 +84,7 @@ fn cli_events_end_when_nobody_reads() {
 #[test]
 fn cli_two_that_show_events_do_not_disturb_each_other() {
     needs_kernel!();
-    let (one, other) = (Sensor::start(&[]), Sensor::start(&[]));
+    let (one, other) = (Sensor::start(&FEW), Sensor::start(&FEW));
     let (done, events) = Act::new(["exit", "0", "for both"]).seen_by(&one);
     let same = other.until_exit(done.pid);
     assert_eq!(events.len(), same.len());
@@ -189,7 +189,7 @@ fn cli_starts_while_processes_come_and_go() {
     // `/proc` changes under the reader's hands: what vanishes is left out, and nothing is made up.
     let storm = Act::new(steps(&["spawn-storm", &scaled(1500).max(200).to_string(), "ACT"])).start();
     for _ in 0..3 {
-        let sensor = Sensor::start(&[]);
+        let sensor = Sensor::start(&FEW);
         let (done, events) = Act::new(["exit", "0"]).seen_by(&sensor);
         assert_eq!(events.last().unwrap().pid(), done.pid);
         assert!(sensor.stop().success(), "{}", sensor.stderr());

@@ -194,13 +194,22 @@ fn mem_protect_is_seen_where_it_is_asked_for() {
     needs_kernel!();
     let _alone = exclusive();
     let life = "evt.type in (fork, vfork, clone, clone3, execve, procexit)";
-    let sensor = Sensor::start(&[&format!("{life} or (evt.type = mprotect and proc.name = act)")]);
+    let sensor = Sensor::start(&[
+        "--kinds",
+        "mem_protect",
+        &format!("{life} or (evt.type = mprotect and proc.name = act)"),
+    ]);
     let (done, mut events) =
         Act::new(["mprotect", "4096", "4096", "5", "--", "mprotect", "8192", "4096", "1"]).seen_by(&sensor);
     events.retain(|event| event.kind() == "mprotect" && [4096, 8192].contains(&event.numbers()[0]));
     assert_eq!([done.result(0), done.result(1)], [-12, -12]);
     let expected = [("mprotect", -12, vec![4096, 4096, 5]), ("mprotect", -12, vec![8192, 4096, 1])];
     assert_eq!(said(&events, 3), expected);
-    let (_, events) = Act::new(["mprotect", "4096", "4096", "5"]).seen_by(&Sensor::start(&[]));
+}
+
+#[test]
+fn mem_protect_is_not_seen_otherwise() {
+    needs_kernel!();
+    let (_, events) = Act::new(["mprotect", "4096", "4096", "5"]).seen_by(&shared());
     assert!(!events.iter().any(|event| event.kind() == "mprotect"));
 }

@@ -99,7 +99,7 @@ fn proc_exec_environment_only_on_demand() {
     };
     let (_, events) = act().seen_by(&shared());
     assert_eq!(execs(&events)[0]["/process/env"], Value::Null);
-    let sensor = sensor_tests::Sensor::start(&["--env"]);
+    let sensor = sensor_tests::Sensor::start(&["--env", "--kinds", "proc_exec"]);
     let (_, events) = act().seen_by(&sensor);
     let env = execs(&events)[0]["/process/env"].clone();
     assert_eq!(env, json!(["A=1", "EMPTY=", format!("LONG={}", "y".repeat(5000))]));

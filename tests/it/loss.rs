@@ -49,7 +49,10 @@ fn lost(event: &Event, kind: &str) -> u64 {
 
 fn sensor(ring: &str, stats: &Path) -> Sensor {
     let stats = format!("stats_file={}", stats.display());
-    Sensor::start(&["--set", &format!("kernel.ring_bytes={ring}"), "--set", &stats])
+    let kinds = ["--kinds", "proc_exec,file_open"];
+    Sensor::start(
+        &[kinds.as_slice(), &["--set", &format!("kernel.ring_bytes={ring}"), "--set", &stats]].concat(),
+    )
 }
 
 #[test]

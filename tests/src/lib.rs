@@ -29,7 +29,7 @@ pub use self::{
     act::{Act, Done},
     event::Event,
     machine::called,
-    sensor::{Exclusive, Sensor, exclusive, shared},
+    sensor::{Exclusive, FEW, Sensor, exclusive, shared},
     slow::{deadline, scaled},
 };
 
