@@ -1,6 +1,6 @@
 //! `cargo xtask test --vm LIST`: the real-kernel tests on other kernels, each in a machine of its own.
 //!
-//! It wires the parts: rows of the matrix, kernels, one root file system, one machine after the other. A
+//! It wires the parts: rows of the matrix, kernels, one root file system, a machine for each processor at a time. A
 //! machine that cannot be had, dies or says nothing is a failure of its row, never a row that is left out.
 
 mod cpio;
@@ -12,6 +12,8 @@ mod root;
 mod verifier;
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -20,6 +22,7 @@ use tempfile::NamedTempFile;
 
 use self::entry::Entry;
 use self::facts::Facts;
+use self::kernel::Kernel;
 use self::machine::{End, Machine};
 use self::root::Programs;
 use self::verifier::Verified;
@@ -59,6 +62,14 @@ const LEFT_OUT: [&str; 14] = [
     "cli::cli_wrong",
 ];
 
+/// Tests that have the machine's sensors for themselves. They come last, one after the other: among the others each of them
+/// would end the sensor that these share, and starting that takes half a minute there.
+const ALONE: &str =
+    "cli::cli_starts_while control::mem_protect_is_seen dns::net_dns_rules loss:: process::proc_exec_ten";
+
+/// The hook whose mode a row is known by.
+const CHOICE: &str = "file_open";
+
 /// The tests that run beside other suites: what every family of calls looks like on that kernel, and the filters.
 const SMOKE: &str = "every_call exec:: net_connect filter_on";
 
@@ -86,7 +97,9 @@ pub(super) fn command(place: &Place, wanted: &Wanted<'_>) -> Result<()> {
             return Err(Exit::new(1, why).into());
         }
     }
+    let start = Instant::now();
     let rows = run_all(place, &entries, wanted)?;
+    println!("\nfrom the build to the last machine: {:.0} s", start.elapsed().as_secs_f64());
     print!("{}", table::render(&rows));
     if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
 }
@@ -133,20 +146,16 @@ fn entries(list: &str) -> Result<Vec<Entry>> {
 }
 
 fn run_all(place: &Place, entries: &[Entry], wanted: &Wanted<'_>) -> Result<Vec<Row>> {
-    let mut roots: Vec<(Arch, NamedTempFile)> = Vec::new();
+    let mut roots: Vec<Root> = Vec::new();
     let mut known = Verified::read(place);
     let (mut rows, mut facts) = (Vec::new(), Vec::new());
-    for entry in entries {
+    for arch in archs(entries) {
+        roots.push((arch, root(place, arch, wanted.filter)?));
+    }
+    let whole = wanted.filter.is_none();
+    for (entry, done) in entries.iter().zip(side_by_side(place, entries, &roots, whole)) {
         let arch = entry.arch();
-        let root = match roots.iter().position(|(of, _)| *of == arch) {
-            Some(at) => roots.get(at),
-            None => {
-                roots.push((arch, root(place, arch, wanted.filter)?));
-                roots.last()
-            }
-        };
-        let (_, root) = root.context("no root file system")?;
-        let (mut row, fact) = run(place, entry, root.path(), wanted.filter.is_none())?;
+        let (mut row, fact) = done?;
         if let Some(fact) = fact {
             // The page is about one processor: what the verifier walks through is nearly the same on the other.
             let programs = if arch == Arch::X86_64 { fact.programs() } else { Vec::new() };
@@ -176,6 +185,39 @@ fn root(place: &Place, arch: Arch, filter: Option<&str>) -> Result<NamedTempFile
     std::fs::write(root.path(), &bytes).context("cannot write the root file system")?;
     println!("a root file system of {} MiB", bytes.len() / (1024 * 1024));
     Ok(root)
+}
+
+/// The root file system of all machines with a processor.
+type Root = (Arch, NamedTempFile);
+
+/// What came of one row, and what its machine said of itself.
+type Done = Result<(Row, Option<Facts>)>;
+
+/// Runs the rows, as many at a time as there are processors: a machine keeps one busy.
+fn side_by_side(place: &Place, entries: &[Entry], roots: &[Root], whole: bool) -> Vec<Done> {
+    // Fetched before and one by one: two rows can have the same kernel.
+    let kernels: Vec<_> = entries.iter().map(|entry| (entry, kernel::ensure(place, entry))).collect();
+    let left = Mutex::new(kernels.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    // Nobody panics with one of these in his hands.
+    let next = || left.lock().ok()?.next();
+    let work = || {
+        while let Some((at, (entry, kernel))) = next() {
+            let Some((_, root)) = roots.iter().find(|(arch, _)| *arch == entry.arch()) else { continue };
+            let row = run(entry, kernel, root.path(), whole);
+            if let Ok(mut done) = done.lock() {
+                done.push((at, row));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(entries.len()) {
+            scope.spawn(work);
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_default();
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, row)| row).collect()
 }
 
 /// What `--vm` understands, and what is in the cache.
@@ -208,35 +250,41 @@ fn programs(place: &Place, arch: Arch) -> Result<Programs> {
 /// What a machine runs.
 fn script(filter: Option<&str>) -> String {
     let skips: String = LEFT_OUT.iter().map(|name| format!(" --skip {name}")).collect();
+    let alone: String = ALONE.split(' ').map(|name| format!(" --skip {name}")).collect();
+    let run = format!("/vm/bin/deps/it --show-output --format=pretty{skips}");
     // Parts of tests' names: letters, digits, underscores and colons.
-    let filter: String =
-        filter.unwrap_or_default().chars().filter(|c| c.is_alphanumeric() || "_: ".contains(*c)).collect();
+    let run = match filter {
+        None => format!("{run}{alone}; code=$?; {run} {ALONE} || code=$?; exit $code"),
+        Some(filter) => {
+            let filter = filter.chars().filter(|c| c.is_alphanumeric() || "_: ".contains(*c));
+            format!("exec {run} {}", filter.collect::<String>())
+        }
+    };
     format!(
         "export VEDETTE_BIN=/vm/vedette {PROMISE}=kernel {PACE}\n\
          export VEDETTE_KERNEL_MODE=$(grep -o 'vedette.mode=[a-z]*' /proc/cmdline | cut -d= -f2)\n\
          echo \"vm: doctor $(/vm/vedette doctor --json)\"\n\
-         cd /tmp && exec /vm/bin/deps/it --show-output --format=pretty{skips} {filter}\n"
+         cd /tmp\n{run}\n"
     )
 }
 
 /// One row; `whole` where no filter leaves tests out.
-fn run(place: &Place, entry: &Entry, root: &Path, whole: bool) -> Result<(Row, Option<Facts>)> {
+fn run(entry: &Entry, kernel: Result<Kernel>, root: &Path, whole: bool) -> Done {
     let name = entry.name();
-    println!("\n== {name}");
     let start = Instant::now();
-    let kernel = match kernel::ensure(place, entry) {
+    let kernel = match kernel {
         Ok(kernel) => kernel,
         Err(error) => return Ok((Row::broken(&name, format!("no kernel: {error:#}")), None)),
     };
     let options = format!("{} vedette.mode={}", entry.options(), entry.mode());
-    println!("kernel {}, {options}", kernel.version);
+    println!("{name}: kernel {}, {options}", kernel.version);
     let machine = Machine { kernel: &kernel, root, arch: entry.arch(), options: &options, limit: LIMIT };
     let mut once_more = true;
     let (mut reader, facts, end) = loop {
         let (mut reader, mut facts) = (Reader::libtest(), Facts::default());
         let end = machine.run(|line| {
             if !facts.line(line) && reader.line(line) {
-                println!("{line}");
+                println!("{name}: {line}");
             }
         })?;
         match &end {
@@ -265,7 +313,7 @@ fn run(place: &Place, entry: &Entry, root: &Path, whole: bool) -> Result<(Row, O
         End::Said(0) if !reader.counted() => fail("the suite said no result".to_owned()),
         End::Said(_) => {}
     }
-    if let Err(why) = entry.check(&facts.lsm, &facts.cgroup) {
+    if let Err(why) = entry.check(&facts.lsm, &facts.cgroup, facts.mode(CHOICE)) {
         fail(why);
     }
     // Skips alone prove nothing of a kernel; that a filter finds only such tests is the user's matter.

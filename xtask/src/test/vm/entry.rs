@@ -92,8 +92,14 @@ impl Entry {
         if self.variant == Variant::Tracepoint { "tracepoint" } else { "auto" }
     }
 
+    /// How hooks have to be attached there that have a choice: where the kernel preempts itself, which the newest does, the
+    /// sensor must not take the full mode.
+    pub(super) fn expected_mode(&self) -> &'static str {
+        if self.series.name == NEWEST || self.variant == Variant::Tracepoint { "tracepoint" } else { "full" }
+    }
+
     /// Whether the machine says that it is what the row promises: a misspelt option would test nothing new.
-    pub(super) fn check(&self, lsm: &str, cgroup: &str) -> Result<(), String> {
+    pub(super) fn check(&self, lsm: &str, cgroup: &str, mode: Option<&str>) -> Result<(), String> {
         let bpf = lsm.split(',').any(|module| module.trim() == "bpf");
         let unified = cgroup.contains("cgroup2");
         let (want_bpf, want_unified) = match self.variant {
@@ -107,6 +113,10 @@ impl Entry {
         }
         if unified != want_unified || cgroup.trim().is_empty() {
             return Err(format!("the control groups are `{cgroup}`, which is not what this row is about"));
+        }
+        let expected = self.expected_mode();
+        if mode != Some(expected) {
+            return Err(format!("hooks take the mode {mode:?} here instead of {expected}"));
         }
         Ok(())
     }
@@ -178,11 +188,19 @@ mod tests {
         let row = |name: &str| parse(name).unwrap().remove(0);
         let v2 = " /sys/fs/cgroup cgroup2 ";
         let v1 = " /sys/fs/cgroup/pids cgroup ";
-        assert!(row("5.10").check("capability,yama", v2).is_ok());
-        assert!(row("5.10/lsm").check("capability,yama", v2).is_err());
-        assert!(row("6.12").check("capability,yama,bpf", v2).is_ok());
-        assert!(row("6.12/cgroup1").check("yama,bpf", v1).is_ok());
-        assert!(row("6.12/cgroup1").check("yama,bpf", v2).is_err());
-        assert!(row("6.12/cgroup1").check("yama,bpf", "").is_err());
+        let (full, tracepoint) = (Some("full"), Some("tracepoint"));
+        assert!(row("5.10").check("capability,yama", v2, full).is_ok());
+        assert!(row("5.10/lsm").check("capability,yama", v2, full).is_err());
+        assert!(row("6.12").check("capability,yama,bpf", v2, full).is_ok());
+        assert!(row("6.12/cgroup1").check("yama,bpf", v1, full).is_ok());
+        assert!(row("6.12/cgroup1").check("yama,bpf", v2, full).is_err());
+        assert!(row("6.12/cgroup1").check("yama,bpf", "", full).is_err());
+        for (name, right, wrong) in
+            [("6.12", full, tracepoint), ("6.12/tracepoint", tracepoint, full), ("newest", tracepoint, full)]
+        {
+            assert!(row(name).check("yama,bpf", v2, right).is_ok(), "{name}");
+            assert!(row(name).check("yama,bpf", v2, wrong).is_err(), "{name}");
+            assert!(row(name).check("yama,bpf", v2, None).is_err(), "{name}");
+        }
     }
 }

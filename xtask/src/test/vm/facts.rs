@@ -51,6 +51,15 @@ impl Facts {
         format!("{} full, {} tracepoint of {}", count("full"), count("tracepoint"), hooks.len())
     }
 
+    /// How a hook is attached.
+    pub(super) fn mode(&self, hook: &str) -> Option<&str> {
+        let found = self
+            .list("/report/hooks")
+            .iter()
+            .find(|found| found.get("hook").is_some_and(|stem| stem == hook));
+        found?.get("mode")?.as_str()
+    }
+
     /// The programs at work, each with the instructions that the verifier walked through; kernels before 5.16 do not
     /// say that.
     pub(super) fn programs(&self) -> Vec<(&str, u64)> {
@@ -109,6 +118,7 @@ mod tests {
         assert!(!facts.line("test a ... ok"));
         assert!(!facts.line("vm: something else"));
         assert_eq!(facts.lsm, "lockdown,bpf");
+        assert_eq!((facts.mode("a"), facts.mode("b"), facts.mode("c")), (Some("full"), None, None));
         let text = render(&[("6.1".to_owned(), facts)]);
         for part in ["6.1.0-50-cloud-amd64", "1.93 s", "1 full, 0 tracepoint of 2", "7 (x)", " f\n"] {
             assert!(text.contains(part), "{part}: {text}");

@@ -73,8 +73,10 @@ impl Machine<'_> {
         let log = format!("file:{}", log.display());
         let console = match self.arch {
             Arch::X86_64 => {
-                // Its `cmpxchg16b` corrupts the flags now and then, so the processor does without.
-                command.args(["-M", "q35", "-cpu", "max,cx16=off,la57=off"]);
+                // Its `cmpxchg16b` corrupts the flags now and then, so the processor does without. It repeats string
+                // instructions byte by byte: without the fast ones the kernel takes those that move eight, and clears
+                // pages faster.
+                command.args(["-M", "q35", "-cpu", "max,cx16=off,la57=off,erms=off,fsrm=off"]);
                 command.args(["-serial", "stdio", "-serial", &log]);
                 "ttyS1 no_timer_check tsc=reliable"
             }
