@@ -21,6 +21,7 @@ mod graph;
 mod hosts;
 mod index;
 mod load;
+mod origin;
 mod prefilter;
 mod program;
 mod set;
@@ -42,7 +43,7 @@ pub use self::{
     files::{Content, Files, FilesError},
     hosts::Hosts,
     prefilter::{Gate, Outcome, Path, Paths, Prefilter, Term, Words},
-    set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle},
+    set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle, fits},
     types::TypeSet,
     verdict::{Act, Alternative, Covers, Left, Net, Order, Sets, Verdicts, Word},
 };

@@ -17,6 +17,12 @@ pub fn sources() -> Vec<Source> {
     sources
 }
 
+/// Whether a source of this name is one of them.
+#[must_use]
+pub fn is(name: &str) -> bool {
+    name.strip_prefix("rules/").is_some_and(|path| RULES.get_file(path).is_some())
+}
+
 fn collect(dir: &Dir<'_>, sources: &mut Vec<Source>) {
     for file in dir.files() {
         let yaml = file.path().extension().is_some_and(|extension| extension == "yaml");

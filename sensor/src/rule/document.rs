@@ -85,6 +85,8 @@ pub enum Response {
     Alert,
     /// Kill the process.
     Kill,
+    /// Kill the process and all that came of it, within its container.
+    KillTree,
     /// Kill every process of the container.
     KillContainer,
     /// Freeze the container.
@@ -97,8 +99,15 @@ pub enum Response {
 
 impl Response {
     /// Every response.
-    pub const ALL: [Self; 6] =
-        [Self::Alert, Self::Kill, Self::KillContainer, Self::Pause, Self::Isolate, Self::Block];
+    pub const ALL: [Self; 7] = [
+        Self::Alert,
+        Self::Kill,
+        Self::KillTree,
+        Self::KillContainer,
+        Self::Pause,
+        Self::Isolate,
+        Self::Block,
+    ];
 
     /// As rules write it.
     #[must_use]
@@ -106,6 +115,7 @@ impl Response {
         match self {
             Self::Alert => "alert",
             Self::Kill => "kill",
+            Self::KillTree => "kill-tree",
             Self::KillContainer => "kill-container",
             Self::Pause => "pause",
             Self::Isolate => "isolate",

@@ -8,6 +8,7 @@ use super::{
     document::{
         self, Change, Exception, Item, ListItem, MacroItem, Priority, Reaction, RuleItem, Temporal, Tests,
     },
+    origin::Origins,
     syntax::Word,
     yaml::{self, Located},
 };
@@ -57,6 +58,7 @@ pub(crate) struct Definitions {
     pub(crate) lists: HashMap<String, ListDef>,
     /// In the order of their first definition.
     pub(crate) rules: Vec<RuleDef>,
+    pub(crate) origins: Origins,
     places: HashMap<String, usize>,
     /// Rules of another source than system calls: known by name, so that changes of them are no errors.
     foreign: HashMap<String, ()>,
@@ -71,6 +73,11 @@ impl Definitions {
             let mut foreign = None;
             for item in document::items(&documents, sources, found) {
                 all.items += 1;
+                match &item {
+                    Item::Macro(item) => all.origins.note_macro(item),
+                    Item::List(item) => all.origins.note_list(item),
+                    Item::Rule(item) => all.origins.note_rule(item),
+                }
                 match item {
                     Item::Macro(item) => all.define_macro(item, found),
                     Item::List(item) => all.define_list(item, found),

@@ -80,6 +80,9 @@ pub struct RuleInfo {
     pub failures: TypeSet,
     /// Name of the file that defines it.
     pub file: String,
+    /// Names of all files that have a say in it, also by a macro or a list.
+    #[serde(skip)]
+    pub sources: Vec<String>,
     /// What must come together over time before it alerts.
     #[serde(flatten)]
     pub over_time: OverTime,
@@ -172,7 +175,7 @@ impl RuleSet {
                 blind.push(Blind { rule: rule.name.text.clone(), types: unseen, entirely });
                 say_blind(rule, unseen, entirely, compiler.found);
             }
-            let file = sources.get(rule.name.span.file as usize).map_or("", |source| &source.name);
+            let name = |file: u32| sources.get(file as usize).map_or("", |source| &source.name).to_owned();
             rules.push(Arc::new(RuleInfo {
                 index: rules.len(),
                 name: rule.name.text.clone(),
@@ -183,7 +186,8 @@ impl RuleSet {
                 reaction: rule.reaction,
                 types,
                 failures: union(steps.iter().map(|step| compiler.program.failures(*step))),
-                file: file.to_owned(),
+                file: name(rule.name.span.file),
+                sources: definitions.origins.of(&rule.name.text).into_iter().map(name).collect(),
                 over_time,
                 template,
                 tests: rule.tests.clone(),
@@ -355,3 +359,5 @@ mod say;
 mod tests;
 mod toggle;
 mod verdicts;
+
+pub use self::toggle::fits;

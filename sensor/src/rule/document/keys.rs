@@ -248,7 +248,7 @@ impl<'m, 's, 'd> Keys<'m, 's, 'd> {
             let near = nearest(&word.text, Response::ALL.iter().map(|response| response.name()));
             self.found.error(word.span, format!("`{}` is not a response", word.text)).hint =
                 Some(near.map_or_else(
-                    || "one of alert, kill, kill-container, pause, isolate, block".to_owned(),
+                    || "one of alert, kill, kill-tree, kill-container, pause, isolate, block".to_owned(),
                     |near| format!("did you mean `{near}`?"),
                 ));
         }

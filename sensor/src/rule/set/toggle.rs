@@ -84,7 +84,8 @@ fn base(name: &str) -> &str {
 }
 
 /// Whether the text fits a pattern in which `*` stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let mut parts = parts.peekable();

@@ -74,7 +74,7 @@ impl Would {
         let container = u64::from(matches!(workload, Workload::Container(_)) && tally.alerts > 0);
         let (number, of) = match reaction.response {
             Response::Alert => return None,
-            Response::Kill => (tally.processes.len() as u64, "process"),
+            Response::Kill | Response::KillTree => (tally.processes.len() as u64, "process"),
             // The host is no container: there is nothing that could be stopped as a whole.
             Response::KillContainer | Response::Pause | Response::Isolate => (container, "container"),
             Response::Block => (tally.alerts, "action"),
@@ -101,7 +101,7 @@ impl fmt::Display for Would {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = match self.reaction.response {
             Response::Alert => "alerted about",
-            Response::Kill | Response::KillContainer => "killed",
+            Response::Kill | Response::KillTree | Response::KillContainer => "killed",
             Response::Pause => "paused",
             Response::Isolate => "isolated",
             Response::Block => "blocked",
