@@ -1,6 +1,8 @@
 //! The command line: what the user typed, nothing more. Each subcommand turns it into what the program needs and calls it.
 
+mod audit;
 mod choice;
+mod control;
 mod doctor;
 mod events;
 mod lock;
@@ -19,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     config::{Config, ConfigError, DEFAULT_FILE, KernelConfig, KernelMode},
+    control::Order,
     pipeline::PipelineError,
     probe::{HOOKS, Mode, Options, ProbeError, Wanted},
     rule::Filter,
@@ -51,6 +54,22 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Check, list, test and explain rules
     Rules(rules::RulesArgs),
+    /// Say how the sensor that runs here stands
+    Status(control::OrderArgs),
+    /// Freeze a container
+    Pause(control::ContainerArgs),
+    /// Let a container go on that was paused
+    Resume(control::ContainerArgs),
+    /// Cut a container off from the network
+    Isolate(control::ContainerArgs),
+    /// Give a container its network back that was isolated
+    Release(control::ContainerArgs),
+    /// Have the sensor load its rules again
+    Reload(control::OrderArgs),
+    /// Close the fuses that keep rules from responding
+    Reset(control::OrderArgs),
+    /// Check or show the log of responses
+    Audit(audit::AuditArgs),
     /// Say what is wrong: rules on disk, rules of a running sensor, what this kernel and these privileges allow
     Doctor(doctor::DoctorArgs),
     /// Write the reference pages out of the code's tables
@@ -141,6 +160,14 @@ impl Cli {
             Command::Record(args) => record::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Rules(args) => rules::run(args),
+            Command::Status(args) => args.order(&Order::Status),
+            Command::Pause(args) => args.order(|container| Order::Pause { container }),
+            Command::Resume(args) => args.order(|container| Order::Resume { container }),
+            Command::Isolate(args) => args.order(|container| Order::Isolate { container }),
+            Command::Release(args) => args.order(|container| Order::Release { container }),
+            Command::Reload(args) => args.order(&Order::Reload),
+            Command::Reset(args) => args.order(&Order::Reset),
+            Command::Audit(args) => audit::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Reference(args) => reference::run(&args),
             Command::Version => {

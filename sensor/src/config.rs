@@ -3,6 +3,7 @@
 mod dns;
 mod identity;
 mod kernel;
+mod respond;
 
 use std::{
     fs,
@@ -17,6 +18,7 @@ pub use self::{
     dns::DnsConfig,
     identity::{ContainerdConfig, DockerConfig, IdentityConfig},
     kernel::{KernelConfig, KernelMode},
+    respond::{ControlConfig, LimitConfig, ProtectConfig, RespondConfig},
 };
 
 /// Read where no `--config` is given, if it is there.
@@ -54,6 +56,10 @@ pub struct Config {
     pub containerd: ContainerdConfig,
     /// dockerd.
     pub docker: DockerConfig,
+    /// Responses.
+    pub respond: RespondConfig,
+    /// The operator's socket.
+    pub control: ControlConfig,
     /// Alerts on standard output.
     pub stdout: StdoutConfig,
 }
@@ -143,6 +149,8 @@ impl Default for Config {
             identity: IdentityConfig::default(),
             containerd: ContainerdConfig::default(),
             docker: DockerConfig::default(),
+            respond: RespondConfig::default(),
+            control: ControlConfig::default(),
             stdout: StdoutConfig::default(),
         }
     }
@@ -264,6 +272,9 @@ impl Config {
         if !PRIORITIES.iter().any(|name| name.eq_ignore_ascii_case(minimum)) {
             let message = format!("no such priority `{minimum}`; there are {}", PRIORITIES.join(", "));
             return wrong("rules.minimum_priority", message);
+        }
+        if self.respond.queue == 0 {
+            return wrong("respond.queue", "0 leaves no room for a single response".to_owned());
         }
         Ok(())
     }

@@ -9,11 +9,13 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod decode;
 pub mod enrich;
 pub mod event;
 pub mod pipeline;
 pub mod probe;
 pub mod recording;
+pub mod respond;
 pub mod rule;
 pub mod sink;

@@ -15,7 +15,7 @@ mod replay;
 mod stats;
 mod verdict;
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use sensor_common::{Header, Kind};
 use thiserror::Error;
@@ -34,7 +34,7 @@ pub use self::{
 use crate::{
     decode::decode,
     enrich::{Enricher, Lookup, runtime::Sources},
-    event::{Detail, Event, EventType, Limited, Loss, Lost},
+    event::{Container, Detail, Event, EventType, Limited, Loss, Lost},
     probe::{ProbeError, Wanted},
     recording::{Note, RecordingError},
     rule::Prefilter,
@@ -119,6 +119,9 @@ pub trait Consumer {
     fn between_batches(&mut self, _own: &mut dyn FnMut() -> Event) -> Result<Option<Needs>, PipelineError> {
         Ok(None)
     }
+
+    /// The containers that are there, about once a second; the list is only made where somebody wants it.
+    fn containers(&mut self, _list: &dyn Fn() -> Vec<Arc<Container>>) {}
 
     /// Names of hosts that events are compared with. Asked at the start, and whenever the records that are needed may have
     /// changed.

@@ -9,7 +9,7 @@ use std::io;
 
 pub use self::{
     alert::{Alert, AlertOverTime, timestamp},
-    queue::{Queue, QueueCounts, Work},
+    queue::{Entrance, Queue, QueueCounts, Work},
     terminal::{Lines, event_line},
 };
 

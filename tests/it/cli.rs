@@ -96,7 +96,17 @@ fn cli_second_daemon_is_refused() {
     needs_kernel!();
     let dir = tempfile::tempdir().unwrap();
     let lock = format!("lock={}", dir.path().join("lock").display());
-    let own = ["run", "--json", "--set", "stats_file=", "--set", &lock];
+    let files = [
+        "--set",
+        "stats_file=",
+        "--set",
+        "respond.audit=",
+        "--set",
+        "respond.held=",
+        "--set",
+        "control.socket=",
+    ];
+    let own = [&["run", "--json", "--set", &lock][..], &files].concat();
     let first = Sensor::launch(&own);
     let programs = programs_of(first.pid());
     let second = run(&own);

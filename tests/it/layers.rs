@@ -7,7 +7,7 @@ use std::{
 
 /// In the order of the flow. A module may import itself and what stands above it. `config` is what the user asked for and
 /// `metrics`-like tables are anybody's; `pipeline` wires, `cli` calls: both may import everything above them.
-const FLOW: [&str; 11] = [
+const FLOW: [&str; 12] = [
     "config",
     "event",
     "probe",
@@ -17,6 +17,7 @@ const FLOW: [&str; 11] = [
     "rule",
     "respond",
     "sink",
+    "control",
     "pipeline",
     "cli",
 ];

@@ -33,6 +33,8 @@ mod privilege;
 mod process;
 mod reload;
 mod replay;
+mod respond;
+mod respond_container;
 mod runtime;
 mod simulate;
 mod uring;

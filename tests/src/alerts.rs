@@ -45,7 +45,14 @@ struct State {
 #[must_use]
 pub fn flags(dir: &Path, rules: &str) -> Vec<String> {
     let at = |key: &str, name: &str| format!("{key}={}", dir.join(name).display());
-    let sets = [at("lock", "lock"), at("stats_file", "stats.json"), format!("rules.paths=[\"{rules}\"]")];
+    let sets = [
+        at("lock", "lock"),
+        at("stats_file", "stats.json"),
+        at("respond.audit", "audit.log"),
+        at("respond.held", "held.json"),
+        at("control.socket", "control.sock"),
+        format!("rules.paths=[\"{rules}\"]"),
+    ];
     let sets = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]);
     ["--no-builtin-rules".to_owned()].into_iter().chain(sets).collect()
 }
@@ -124,6 +131,13 @@ impl Watcher {
         self.dir.path().to_owned()
     }
 
+    /// Runs a command of the same configuration, such as an order to this daemon.
+    #[must_use]
+    pub fn order(&self, words: &[&str]) -> std::process::Output {
+        let socket = format!("control.socket={}", self.dir.path().join("control.sock").display());
+        crate::daemon::run(&[words, &["--set", &socket]].concat())
+    }
+
     /// Waits until a rule has alerted so many times, and returns the last of these alerts.
     #[must_use]
     pub fn alert(&self, rule: &str, times: usize) -> Value {
@@ -193,13 +207,24 @@ impl Watcher {
     /// # Panics
     /// Where it does not end well.
     #[must_use]
-    pub fn stop(mut self) -> (Vec<Value>, Value) {
+    pub fn stop(self) -> (Vec<Value>, Value) {
+        let (alerts, stats, _) = self.end();
+        (alerts, stats)
+    }
+
+    /// The same, with the folder in which it left its files.
+    ///
+    /// # Panics
+    /// Where it does not end well.
+    #[must_use]
+    pub fn end(mut self) -> (Vec<Value>, Value, tempfile::TempDir) {
         self.signal(libc::SIGTERM);
         self.wait("it ends", |state| (state.closed == 2).then_some(()));
         let status: ExitStatus = self.child.wait().unwrap();
         assert!(status.success(), "{}", self.stderr());
         let text = fs::read(self.dir.path().join("stats.json")).unwrap();
-        (self.alerts(), serde_json::from_slice(&text).unwrap())
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        (self.alerts(), serde_json::from_slice(&text).unwrap(), dir)
     }
 
     fn wait<T>(&self, what: &str, mut look: impl FnMut(&State) -> Option<T>) -> T {

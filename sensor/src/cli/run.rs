@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::Context;
 use clap::Args;
 
 use super::{
@@ -15,13 +16,15 @@ use super::{
 };
 use crate::{
     config::{Config, Format},
+    control::{self, Known},
     pipeline::{
         Alerting, How, Live, Origin, PipelineError, Plan, Told, blind_rules, needs,
         reload::{self, Planner, Waker},
         tables,
     },
-    probe::{Limit, Options, ProbeError, Report, can_refuse},
-    rule::{Act, RuleSet},
+    probe::{self, Limit, Options, ProbeError, Report, can_refuse},
+    respond::{self, Action, NoNetwork, Responder, Runtimes},
+    rule::{Act, Reaction, RuleSet},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
 
@@ -30,13 +33,17 @@ use crate::{
 pub(super) struct RunArgs {
     #[command(flatten)]
     rules: RuleArgs,
+    /// Decide and record what rules ask for, and touch nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     common: Common,
 }
 
 /// Watches until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let config = args.common.load()?;
+    let mut config = args.common.load()?;
+    config.respond.dry_run |= args.dry_run;
     let rules = args.rules.open()?;
     let content = rules.content(&config)?;
     let set = sources::compile(&content)?;
@@ -65,16 +72,23 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Err(error) = lock::make_directory(&config.stats_file) {
         tracing::warn!(file = %config.stats_file.display(), "no directory for the accounts: {error:#}");
     }
-    tracing::info!(rules = set.rules().len(), hostname, kernel = preamble.kernel, "watching");
+    let loaded = set.rules().len();
     let queue = stdout(&config, args.common.json)?;
     let origin = Origin::of(&content);
     let plan = rules.plan(&config, vec![args.common.file()]);
-    let reloads = reload::start(planner(args.common.clone(), rules, config.clone()), plan, content, waker)?;
-    let mut alerting = Alerting::new(set, queue, hostname, false)
+    let reloads =
+        reload::start(planner(args.common.clone(), rules, config.clone()), plan, content, waker.clone())?;
+    let alerting = Alerting::new(set, queue, hostname, false)
         .with_state(config.rules.state_bytes)
         .with_enforcement(can)
         .with_reloads(reloads, origin)
-        .with_stats_file(&config.stats_file);
+        .with_stats_file(&config.stats_file)
+        .with_responder(responses(&config))
+        .context("cannot start the responder")?;
+    tell_responses(&config, &alerting);
+    let mut alerting = take_orders(&config, alerting, waker);
+    // Said last: who waits for it can rely on everything above.
+    tracing::info!(rules = loaded, hostname, kernel = preamble.kernel, "watching");
     let mut stats = live.run(&mut alerting).map_err(closed)?;
     alerting.finish(&mut stats).map_err(closed)?;
     if let Err(error) = stats.write(&config.stats_file) {
@@ -89,6 +103,59 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         "ended"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the responder needs.
+fn responses(config: &Config) -> respond::Options {
+    respond::Options {
+        config: config.respond.clone(),
+        controller: probe::legacy_controller(),
+        runtimes: Runtimes { containerd: config.containerd.sockets(), docker: config.docker.sockets() },
+        network: Box::new(NoNetwork),
+    }
+}
+
+/// Opens the operator's socket. A sensor without one still watches and responds.
+fn take_orders(config: &Config, alerting: Alerting, waker: Waker) -> Alerting {
+    let socket = &config.control.socket;
+    let Some(orders) = alerting.responder().and_then(Responder::orders) else { return alerting };
+    if socket.as_os_str().is_empty() {
+        return alerting;
+    }
+    let known = Known::default();
+    let reload = Box::new(move || waker.ask());
+    let options = control::Options { config: config.control.clone(), orders, known: known.clone(), reload };
+    let opened = lock::make_directory(socket).and_then(|()| Ok(control::start(options)?));
+    if let Err(error) = opened {
+        let error = format!("{error:#}");
+        tracing::warn!(socket = %socket.display(), error, "no operator's socket: `vedette status` and its like do not work");
+        return alerting;
+    }
+    alerting.with_known(known)
+}
+
+/// Says what of the rules' responses is not done here, and why.
+fn tell_responses(config: &Config, alerting: &Alerting) {
+    let asked = alerting.rules().iter().filter(|rule| rule.reaction != Reaction::default());
+    let asked: Vec<_> = asked.map(|rule| (rule.name.as_str(), rule.reaction)).collect();
+    if !asked.is_empty() && !config.respond.enabled {
+        tracing::warn!(rules = asked.len(), "responses are switched off: these rules only alert");
+    } else if !asked.is_empty() && config.respond.dry_run {
+        tracing::warn!(
+            rules = asked.len(),
+            "a rehearsal: responses are decided and recorded, and nothing is touched"
+        );
+    }
+    for (action, why) in alerting.responder().map(Responder::missing).into_iter().flatten() {
+        let of = |reaction: Reaction| [Some(reaction.response), reaction.or].into_iter().flatten();
+        let rules =
+            asked.iter().filter(|(_, reaction)| of(*reaction).any(|it| Action::of(it) == Some(*action)));
+        let rules: Vec<_> = rules.map(|(name, _)| *name).collect();
+        if !rules.is_empty() {
+            let rules = rules.join(", ");
+            tracing::warn!(action = action.name(), why, rules, "cannot be done here: these rules only alert");
+        }
+    }
 }
 
 /// What to load as the configuration says it now. Keys that a running sensor does not take over are said, once.

@@ -228,6 +228,12 @@ impl Containers {
         self.by_path.get(cgroup).copied()
     }
 
+    /// The containers that are there, each once.
+    pub fn present(&self) -> impl Iterator<Item = &Arc<Container>> {
+        let latest = self.by_path.values().filter_map(|number| self.instances.get(number));
+        latest.filter(|instance| instance.live > 0).map(|instance| &instance.container)
+    }
+
     /// Who made a container's group.
     #[must_use]
     pub fn made(&self, instance: u64) -> Option<Made> {

@@ -2,6 +2,7 @@
 
 mod enforcement;
 mod over_time;
+mod response;
 
 use std::{
     collections::BTreeSet,
@@ -17,10 +18,12 @@ use sensor_common::Kind;
 
 use self::over_time::Told;
 use crate::{
-    event::{Detail, Event, EventType, Limited, Loss, Lost},
+    control::Known,
+    event::{Container, Detail, Event, EventType, Limited, Loss, Lost},
     pipeline::{Can, Consumer, Needs, Origin, PipelineError, Plan, RuleStats, Stats, reload::Reloaded},
     probe::Wanted,
-    rule::{Engine, Match, RuleSet, TypeSet, correlate::STATE_BYTES},
+    respond::Responder,
+    rule::{Engine, Match, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Queue},
 };
 
@@ -37,6 +40,10 @@ pub struct Alerting {
     matches: Vec<Match>,
     matched: u64,
     queue: Queue<Alert>,
+    /// Who does what rules ask for beyond an alert; nobody in a replay.
+    responder: Option<Responder<Alert>>,
+    /// Where operators look containers up; nowhere where there are none.
+    known: Option<Known>,
     hostname: Arc<str>,
     /// Lost since the previous alert.
     loss: Loss,
@@ -67,6 +74,8 @@ impl Alerting {
             matches: Vec::new(),
             matched: 0,
             queue,
+            responder: None,
+            known: None,
             hostname: hostname.into(),
             loss: Loss::default(),
             patient,
@@ -103,6 +112,12 @@ impl Alerting {
         self
     }
 
+    /// The rules at work.
+    #[must_use]
+    pub fn rules(&self) -> &[Arc<RuleInfo>] {
+        self.rules.rules()
+    }
+
     /// Waits until every alert is delivered, and adds what this stage did to the accounts.
     ///
     /// # Errors
@@ -113,6 +128,8 @@ impl Alerting {
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
         stats.rules = self.account_of(stats);
+        // Its outcomes are alerts: they have to be in the queue before that closes.
+        self.end_responses(stats);
         let counts = self.queue.finish();
         stats.queue = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
         Ok(())
@@ -246,7 +263,8 @@ impl Consumer for Alerting {
         for found in &matches {
             let loss = std::mem::take(&mut self.loss);
             let loss = (!loss.is_empty()).then_some(loss);
-            self.send(Alert::new(&event, found, &self.hostname, loss))?;
+            let alert = Alert::new(&event, found, &self.hostname, loss);
+            self.respond(&event, found, alert)?;
         }
         self.matches = matches;
         self.matches.clear();
@@ -269,6 +287,12 @@ impl Consumer for Alerting {
         Ok((self.account.generation != before).then(|| Needs { plan, ..needs(&self.rules) }))
     }
 
+    fn containers(&mut self, list: &dyn Fn() -> Vec<Arc<Container>>) {
+        if let Some(known) = &self.known {
+            known.set(list());
+        }
+    }
+
     fn hosts(&self) -> BTreeSet<String> {
         self.rules.hosts().names.clone()
     }
@@ -279,6 +303,7 @@ impl Consumer for Alerting {
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
         stats.queue = self.queue.counts();
+        stats.respond = self.responder.as_ref().map(Responder::counts).unwrap_or_default();
         stats.rules = self.account_of(stats);
         let written = stats.write(&self.stats_file);
         if let Err(error) = &written

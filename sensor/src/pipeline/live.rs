@@ -238,6 +238,8 @@ impl Live {
             }
             self.stage.lose(&note, consumer)?;
         }
+        let enricher = &self.stage.enricher;
+        consumer.containers(&|| enricher.containers().present().cloned().collect());
         consumer.tick(self.stage.stats())
     }
 

@@ -17,6 +17,7 @@ pub use self::rules::{Origin, RuleStats, SourceStats};
 use crate::{
     enrich::EnrichCounts,
     probe::{Counts, HookReport},
+    respond::RespondCounts,
     rule::{CorrelationCounts, Cost},
     sink::QueueCounts,
 };
@@ -60,6 +61,8 @@ pub struct Stats {
     pub correlation: CorrelationCounts,
     /// What each rule cost since its set was loaded, and behind them what they share.
     pub costs: Vec<Cost>,
+    /// What became of responses.
+    pub respond: RespondCounts,
     /// What went through the queue behind the match.
     pub queue: QueueCounts,
     /// What enrichment did.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 pub use self::over_time::AlertOverTime;
 use crate::{
     event::{Container, Event, Loss, Process, place},
+    respond::Outcome,
     rule::Match,
 };
 
@@ -47,6 +48,9 @@ pub struct Alert {
     /// What came together over time; nothing of it for most rules.
     #[serde(flatten)]
     pub over_time: AlertOverTime,
+    /// What was done about it; absent where the rule asks for no more than the alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response: Option<Box<Outcome>>,
     /// What was lost since the previous alert; absent where nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loss: Option<Loss>,
@@ -144,6 +148,7 @@ impl Alert {
             process: AlertProcess { process: Arc::default(), ancestors: Vec::new() },
             container: None,
             over_time: AlertOverTime::default(),
+            response: None,
             loss: None,
         }
     }

@@ -39,8 +39,31 @@ pub struct Queue<T> {
     worker: Option<JoinHandle<()>>,
     failure: Arc<Mutex<Option<io::Error>>>,
     taken: Arc<AtomicU64>,
-    offered: u64,
-    dropped: u64,
+    refused: Arc<Refused>,
+}
+
+/// What was offered at every entrance, and turned away.
+#[derive(Debug, Default)]
+struct Refused {
+    offered: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Another sending end, for another thread. The worker ends when all of them are gone.
+#[derive(Debug)]
+pub struct Entrance<T> {
+    sender: SyncSender<Box<T>>,
+    refused: Arc<Refused>,
+}
+
+impl<T> Entrance<T> {
+    /// Puts an item in if there is room. Where the worker has ended, the owner of the queue hears of it at the next offer.
+    pub fn offer(&self, item: T) {
+        self.refused.offered.fetch_add(1, Ordering::Relaxed);
+        if self.sender.try_send(Box::new(item)).is_err() {
+            self.refused.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<T: Send + 'static> Queue<T> {
@@ -65,7 +88,13 @@ impl<T: Send + 'static> Queue<T> {
                 *seen = Some(error);
             }
         })?;
-        Ok(Self { sender: Some(sender), worker: Some(worker), failure, taken, offered: 0, dropped: 0 })
+        Ok(Self { sender: Some(sender), worker: Some(worker), failure, taken, refused: Arc::default() })
+    }
+
+    /// A sending end for another thread; `None` once the worker has ended.
+    #[must_use]
+    pub fn entrance(&self) -> Option<Entrance<T>> {
+        Some(Entrance { sender: self.sender.clone()?, refused: Arc::clone(&self.refused) })
     }
 
     /// Puts an item in if there is room.
@@ -73,15 +102,15 @@ impl<T: Send + 'static> Queue<T> {
     /// # Errors
     /// The worker's, once it has ended.
     pub fn offer(&mut self, item: T) -> io::Result<()> {
-        self.offered += 1;
+        self.refused.offered.fetch_add(1, Ordering::Relaxed);
         match self.sender.as_ref().map(|sender| sender.try_send(Box::new(item))) {
             Some(Ok(())) => Ok(()),
             Some(Err(TrySendError::Full(_))) => {
-                self.dropped += 1;
+                self.refused.dropped.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             Some(Err(TrySendError::Disconnected(_))) | None => {
-                self.dropped += 1;
+                self.refused.dropped.fetch_add(1, Ordering::Relaxed);
                 Err(self.failure())
             }
         }
@@ -92,11 +121,11 @@ impl<T: Send + 'static> Queue<T> {
     /// # Errors
     /// The worker's, once it has ended.
     pub fn put(&mut self, item: T) -> io::Result<()> {
-        self.offered += 1;
+        self.refused.offered.fetch_add(1, Ordering::Relaxed);
         if self.sender.as_ref().is_some_and(|sender| sender.send(Box::new(item)).is_ok()) {
             return Ok(());
         }
-        self.dropped += 1;
+        self.refused.dropped.fetch_add(1, Ordering::Relaxed);
         Err(self.failure())
     }
 
@@ -104,9 +133,9 @@ impl<T: Send + 'static> Queue<T> {
     #[must_use]
     pub fn counts(&self) -> QueueCounts {
         QueueCounts {
-            offered: self.offered,
+            offered: self.refused.offered.load(Ordering::Relaxed),
             taken: self.taken.load(Ordering::Relaxed),
-            dropped: self.dropped,
+            dropped: self.refused.dropped.load(Ordering::Relaxed),
         }
     }
 

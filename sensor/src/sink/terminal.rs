@@ -59,6 +59,9 @@ impl<W: Write + Send> Sink for Lines<W> {
             alert.rule,
             clean(&alert.output)
         )?;
+        if let Some(response) = &alert.response {
+            write!(self.output, " | {}", clean(&response.to_string()))?;
+        }
         match (alert.over_time.suppressed, alert.over_time.summary) {
             (suppressed, false) if suppressed > 0 => writeln!(self.output, " | suppressed={suppressed}"),
             // A summary says it in its sentence.

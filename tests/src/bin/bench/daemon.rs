@@ -32,6 +32,8 @@ pub(crate) enum Rules {
     ExitOnly,
     /// Nothing but one rule on successful execs.
     ExecOnly,
+    /// The same, and one that kills what runs the copy that is there for that, as often as it runs.
+    Kill,
 }
 
 /// A line of the sensor's output.
@@ -71,6 +73,12 @@ impl Sensor {
             },
             probe.display()
         );
+        let victim = format!(
+            "- rule: Benchmark victim\n  desc: A program that is killed\n  condition: evt.type = execve and evt.failed = false \
+             and proc.exepath = \"{}\"\n  output: victim\n  priority: NOTICE\n  response: kill\n",
+            bench.file("victim").display()
+        );
+        let rule = if rules == Rules::Kill { rule + &victim } else { rule };
         fs::write(&file, rule)?;
         let mut command = Command::new(&bench.vedette);
         command.args(["run", "--json", "--set", "rules.paths=[]", "--rules"]).arg(file);
@@ -81,6 +89,14 @@ impl Sensor {
         let _ = fs::remove_file(&stats);
         command.arg("--set").arg(format!("stats_file={}", stats.display()));
         command.arg("--set").arg(format!("lock={}", bench.file("lock").display()));
+        for (key, name) in
+            [("respond.audit", "audit.log"), ("respond.held", "held"), ("control.socket", "control")]
+        {
+            command.arg("--set").arg(format!("{key}={}", bench.file(name).display()));
+        }
+        for key in ["per_minute", "per_workload_per_minute"] {
+            command.arg("--set").arg(format!("respond.limit.{key}=0"));
+        }
         let from = machine::now();
         let (child, lines) = spawn(&mut command)?;
         let mut sensor = Self { child, lines, stats, started_in: 0.0 };

@@ -89,6 +89,7 @@ impl Bench {
         let dir = tempfile::Builder::new().prefix("vedette-bench-").tempdir()?;
         // A copy, so that no other process runs the file whose start is waited for.
         fs::copy("/bin/true", dir.path().join("probe")).context("cannot copy /bin/true")?;
+        fs::copy("/bin/sleep", dir.path().join("victim")).context("cannot copy /bin/sleep")?;
         Ok(Self {
             vedette,
             own: std::env::current_exe()?,

@@ -1,0 +1,102 @@
+//! Keys about what is done where a rule asks for more than an alert, what is never touched, and who may give orders.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Responses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RespondConfig {
+    /// Whether responses are carried out at all.
+    pub enabled: bool,
+    /// Whether everything is done but the action itself.
+    pub dry_run: bool,
+    /// Files of rules that may respond; `*` stands for any text. The built-in ones always may.
+    pub trusted_rules: Vec<String>,
+    /// What is never touched.
+    pub protect: ProtectConfig,
+    /// How often.
+    pub limit: LimitConfig,
+    /// How long the fuse stays open, in seconds.
+    pub fuse_seconds: u64,
+    /// The audit log.
+    pub audit: PathBuf,
+    /// What of containers is held back, so that it is known after a restart.
+    pub held: PathBuf,
+    /// Responses that may wait.
+    pub queue: usize,
+}
+
+/// What no rule may touch; in every list `*` stands for any text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProtectConfig {
+    /// Control groups, by their paths from the root of the hierarchy.
+    pub cgroups: Vec<String>,
+    /// Executables, by their paths.
+    pub exes: Vec<String>,
+    /// Namespaces of Kubernetes.
+    pub namespaces: Vec<String>,
+    /// Images, by their names as the runtime was asked for them.
+    pub images: Vec<String>,
+}
+
+/// How many responses a minute may have. 0: no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitConfig {
+    /// Of all workloads together.
+    pub per_minute: usize,
+    /// Of one workload.
+    pub per_workload_per_minute: usize,
+}
+
+/// The operator's socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControlConfig {
+    /// Where it is; empty: there is none.
+    pub socket: PathBuf,
+    /// Members of this group may give orders, too; empty: root alone.
+    pub group: String,
+}
+
+impl Default for RespondConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dry_run: false,
+            trusted_rules: vec!["*".to_owned()],
+            protect: ProtectConfig::default(),
+            limit: LimitConfig::default(),
+            fuse_seconds: 300,
+            audit: "/var/log/vedette/audit.log".into(),
+            held: "/run/vedette/held.json".into(),
+            queue: 4096,
+        }
+    }
+}
+
+impl Default for ProtectConfig {
+    fn default() -> Self {
+        Self {
+            cgroups: Vec::new(),
+            exes: Vec::new(),
+            namespaces: vec!["kube-system".to_owned()],
+            images: Vec::new(),
+        }
+    }
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self { per_minute: 100, per_workload_per_minute: 20 }
+    }
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self { socket: "/run/vedette/control.sock".into(), group: String::new() }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the configuration says about responses, in the form in which it is asked.
+
+use super::protect::Protected;
+use crate::{
+    config::RespondConfig,
+    rule::{RuleInfo, builtin, fits},
+};
+
+/// What may be done, to whom, and by whose word.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) enabled: bool,
+    pub(super) dry_run: bool,
+    trusted: Vec<String>,
+    pub(super) protected: Protected,
+}
+
+impl Policy {
+    /// The configuration's. `own`: this process.
+    #[must_use]
+    pub fn new(config: &RespondConfig, own: u32) -> Self {
+        Self {
+            enabled: config.enabled,
+            dry_run: config.dry_run,
+            trusted: config.trusted_rules.clone(),
+            protected: Protected::new(&config.protect, own),
+        }
+    }
+
+    /// Whether a rule may respond: every file that says something of it has to be trusted, also one that only changes a list
+    /// that the rule uses.
+    pub(super) fn trusts(&self, rule: &RuleInfo) -> bool {
+        let base = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+        rule.sources.iter().all(|file| {
+            builtin::is(file)
+                || self.trusted.iter().any(|pattern| fits(pattern, file) || fits(pattern, &base(file)))
+        })
+    }
+}
