@@ -23,7 +23,7 @@ use crate::{
         tables,
     },
     probe::{self, Limit, Options, ProbeError, Report, can_refuse},
-    respond::{self, Action, NoNetwork, Responder, Runtimes},
+    respond::{self, Action, NoNetwork, Policy, Responder, Runtimes},
     rule::{Act, Reaction, RuleSet},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
@@ -59,7 +59,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     let set = Arc::new(set);
     let can = Act::ALL.map(|act| can_refuse(act as u32));
-    let plan = Plan::of(Arc::clone(&set), &can);
+    let policy = Arc::new(Policy::new(&config.respond, std::process::id()));
+    let plan = Plan::under(Arc::clone(&set), &can, Some(Arc::clone(&policy)));
     if let Some(error) = plan.impossible().next() {
         return Err(ProbeError::Refuse(error).into());
     }
@@ -80,7 +81,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         reload::start(planner(args.common.clone(), rules, config.clone()), plan, content, waker.clone())?;
     let alerting = Alerting::new(set, queue, hostname, false)
         .with_state(config.rules.state_bytes)
-        .with_enforcement(can)
+        .with_enforcement(can, policy)
         .with_reloads(reloads, origin)
         .with_stats_file(&config.stats_file)
         .with_responder(responses(&config))

@@ -22,7 +22,7 @@ use crate::{
     event::{Container, Detail, Event, EventType, Limited, Loss, Lost},
     pipeline::{Can, Consumer, Needs, Origin, PipelineError, Plan, RuleStats, Stats, reload::Reloaded},
     probe::Wanted,
-    respond::Responder,
+    respond::{Policy, Responder},
     rule::{Engine, Match, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Queue},
 };
@@ -59,7 +59,7 @@ pub struct Alerting {
     state_bytes: usize,
     told: Told,
     /// What the kernel half can do by itself; `None`: it is not asked to.
-    can: Option<Can>,
+    can: Option<(Can, Arc<Policy>)>,
 }
 
 impl Alerting {
@@ -283,7 +283,10 @@ impl Consumer for Alerting {
                 }
             }
         }
-        let plan = self.can.as_ref().map(|can| Plan::of(Arc::clone(&self.rules), can));
+        let plan = self
+            .can
+            .as_ref()
+            .map(|(can, policy)| Plan::under(Arc::clone(&self.rules), can, Some(Arc::clone(policy))));
         Ok((self.account.generation != before).then(|| Needs { plan, ..needs(&self.rules) }))
     }
 

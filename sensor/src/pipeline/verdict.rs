@@ -14,6 +14,7 @@ use crate::{
     event::Container,
     pipeline::prefilter::{mark, padded, pattern},
     probe::ActTables,
+    respond::Policy,
     rule::{Act, Alternative, Covers, Net, Order, Path, Response, RuleSet, Sets, Word},
 };
 
@@ -55,6 +56,8 @@ type Workloads = Vec<BTreeSet<(u32, bool)>>;
 #[derive(Clone, Debug)]
 pub struct Plan {
     set: Arc<RuleSet>,
+    /// What the configuration allows; `None`: everything.
+    policy: Option<Arc<Policy>>,
     /// The tables of each act that is decided.
     pub acts: Vec<ActTables>,
     /// The classes of acts that are refused.
@@ -68,6 +71,16 @@ impl Plan {
     /// The plan for these rules where the kernel `can` do so much.
     #[must_use]
     pub fn of(set: Arc<RuleSet>, can: &Can) -> Self {
+        Self::under(set, can, None)
+    }
+
+    /// The same as far as the configuration allows: what it does not is left to the daemon, which says so.
+    #[must_use]
+    pub fn under(set: Arc<RuleSet>, can: &Can, policy: Option<Arc<Policy>>) -> Self {
+        let barred = |rule: usize| {
+            let rule = set.rules().get(rule)?;
+            policy.as_ref().and_then(|policy| policy.bars(rule)).map(|why| How::Daemon(why.to_owned()))
+        };
         let name = |rule: usize| set.rules().get(rule).map_or_else(String::new, |rule| rule.name.clone());
         let mut told: Vec<_> = set
             .verdicts()
@@ -84,7 +97,7 @@ impl Plan {
             let mut terms: Vec<&Alternative> = Vec::new();
             let mut verdict = Verdict::default();
             for order in set.verdicts().orders.iter().filter(|order| order.act == act) {
-                let mut how = decide(order, can);
+                let mut how = barred(order.rule).unwrap_or_else(|| decide(order, can));
                 if matches!(how, How::RefusedInKernel | How::KilledInKernel) {
                     if terms.len() + order.any.len() > TERMS {
                         how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));
@@ -111,7 +124,7 @@ impl Plan {
                 acts.push(tables(class, verdict, &terms));
             }
         }
-        Self { set, acts, refused, told, workloads }
+        Self { set, policy, acts, refused, told, workloads }
     }
 
     /// Responses that nobody can give, as sentences.
@@ -129,6 +142,7 @@ impl Plan {
     #[must_use]
     pub fn holds(&self, container: &Arc<Container>, made: Option<Made>, host: Option<u32>) -> Group {
         let mut terms = [0; ROOM];
+        let protected = self.policy.as_ref().is_some_and(|policy| policy.protects(container));
         for (terms, workloads) in terms.iter_mut().zip(&self.workloads) {
             for (bit, workload) in workloads.iter().enumerate() {
                 // What is not known of it yet may still make a check true.
@@ -136,7 +150,7 @@ impl Plan {
                 let holds = |(check, holds): &(u32, bool)| {
                     known(*check) && self.set.holds_in(*check, container) == *holds
                 };
-                if workload.iter().all(holds) {
+                if !protected && workload.iter().all(holds) {
                     *terms |= 1_u64 << bit;
                 }
             }

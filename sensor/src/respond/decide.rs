@@ -88,7 +88,7 @@ fn verdict(request: &Request, action: Action, policy: &Policy, fuse: &mut Fuse) 
     }
     // It happened already: nothing can be refused any more.
     if action == Action::Block {
-        return Verdict::Refused(Reason::NotPossible);
+        return if policy.dry_run { Verdict::Rehearsed } else { Verdict::Refused(Reason::NotPossible) };
     }
     if action.is_of_container() && request.container.is_none() {
         return Verdict::Refused(Reason::NoContainer);

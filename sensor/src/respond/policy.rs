@@ -3,6 +3,7 @@
 use super::protect::Protected;
 use crate::{
     config::RespondConfig,
+    event::Container,
     rule::{RuleInfo, builtin, fits},
 };
 
@@ -25,6 +26,23 @@ impl Policy {
             trusted: config.trusted_rules.clone(),
             protected: Protected::new(&config.protect, own),
         }
+    }
+
+    /// Why a rule's response is not for the kernel half to give; `None`: it is.
+    #[must_use]
+    pub fn bars(&self, rule: &RuleInfo) -> Option<&'static str> {
+        match (self.enabled, self.dry_run, self.trusts(rule)) {
+            (false, ..) => Some("responses are switched off"),
+            (_, true, _) => Some("a rehearsal"),
+            (.., false) => Some("a file that has a say in it may not respond"),
+            (true, false, true) => None,
+        }
+    }
+
+    /// Whether a container is protected, or may be for all that is known of it.
+    #[must_use]
+    pub fn protects(&self, container: &Container) -> bool {
+        self.protected.container(container).is_some()
     }
 
     /// Whether a rule may respond: every file that says something of it has to be trusted, also one that only changes a list

@@ -106,7 +106,7 @@ impl Protected {
         any(&self.config.exes, exe)
     }
 
-    fn container(&self, container: &Container) -> Option<Reason> {
+    pub(super) fn container(&self, container: &Container) -> Option<Reason> {
         let ProtectConfig { cgroups, namespaces, images, .. } = &self.config;
         let below = |pattern: &String| {
             fits(pattern, &container.cgroup) || fits(&format!("{pattern}/*"), &container.cgroup)

@@ -6,6 +6,7 @@ use super::Alerting;
 use crate::{
     event::{Enforced, Event},
     pipeline::{Can, PipelineError, Plan, reload::Reloaded},
+    respond::Policy,
     sink::Alert,
 };
 
@@ -14,17 +15,20 @@ use crate::{
 const UNEXPLAINED: &str = "Enforced without a match";
 
 impl Alerting {
-    /// The same, where the kernel half can do so much by itself; a set that demands more is not taken over.
+    /// The same, where the kernel half can do so much by itself, and the configuration allows it to; a set that demands more is
+    /// not taken over.
     #[must_use]
-    pub fn with_enforcement(mut self, can: Can) -> Self {
-        self.can = Some(can);
+    pub fn with_enforcement(mut self, can: Can, policy: Arc<Policy>) -> Self {
+        self.can = Some((can, policy));
         self
     }
 
     /// A set with a response that nobody can give here is one with an error.
     pub(super) fn possible(&self, reloaded: Reloaded) -> Reloaded {
-        let (Reloaded::Rules { set, .. }, Some(can)) = (&reloaded, &self.can) else { return reloaded };
-        let plan = Plan::of(Arc::clone(set), can);
+        let (Reloaded::Rules { set, .. }, Some((can, policy))) = (&reloaded, &self.can) else {
+            return reloaded;
+        };
+        let plan = Plan::under(Arc::clone(set), can, Some(Arc::clone(policy)));
         let impossible: Vec<_> = plan.impossible().collect();
         match impossible.first() {
             Some(error) => {

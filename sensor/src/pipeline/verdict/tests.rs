@@ -128,3 +128,35 @@ fn the_narrowest_entry_answers_for_all_rules() {
     assert_eq!(decide("10.1.2.3", 443), 0);
     assert_eq!(decide("8.8.8.8", 443), 0b100);
 }
+
+#[test]
+fn what_the_configuration_bars_is_not_for_the_kernel() {
+    use crate::{config::RespondConfig, respond::Policy};
+    let plan = |config: RespondConfig| {
+        let rule = "- {rule: r, desc: d, condition: evt.type = execve and evt.failed = false and container.id != host and \
+                    proc.name = nc, output: o, priority: INFO, response: kill}\n";
+        Plan::under(set(rule), &can(Ok(())), Some(Arc::new(Policy::new(&config, 1))))
+    };
+    let allowed = plan(RespondConfig::default());
+    assert_eq!(allowed.acts.len(), 1, "{:?}", allowed.told);
+    for barred in [
+        RespondConfig { dry_run: true, ..RespondConfig::default() },
+        RespondConfig { enabled: false, ..RespondConfig::default() },
+        RespondConfig { trusted_rules: Vec::new(), ..RespondConfig::default() },
+    ] {
+        let plan = plan(barred.clone());
+        assert!(plan.acts.is_empty(), "{barred:?}: {:?}", plan.told);
+        assert!(matches!(plan.told.first().map(|told| &told.how), Some(How::Daemon(_))));
+    }
+    // A protected container has no verdicts in it, nor has one of which it is not known yet.
+    let container = |namespace: Option<&str>| {
+        let pod = crate::event::Pod { namespace: namespace.map(Into::into), ..crate::event::Pod::default() };
+        let mut container =
+            crate::event::Container::new("c", crate::event::Runtime::Kubernetes, "/kubepods/c", Some("u"));
+        container.facts.pod = Some(Arc::new(pod));
+        container.settled = true;
+        allowed.holds(&Arc::new(container), None, None).terms
+    };
+    assert_ne!(container(Some("shop")), container(Some("kube-system")));
+    assert_eq!(container(None), container(Some("kube-system")));
+}

@@ -164,3 +164,70 @@ fn children(pid: u32) -> Vec<u32> {
         .flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::config::ProtectConfig;
+
+    fn sleeper() -> (Child, ProcessKey) {
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let key = ProcessKey { pid: child.id(), start: start(child.id()).unwrap() };
+        (child, key)
+    }
+
+    fn refusal(key: ProcessKey, protect: ProtectConfig, own: u32) -> Option<Reason> {
+        find(key, &Protected::new(&protect, own), false).err().and_then(|done| done.refused)
+    }
+
+    #[test]
+    fn whoever_has_the_number_now_must_have_had_it_then() {
+        let (mut child, key) = sleeper();
+        let found = |key| refusal(key, ProtectConfig::default(), 1);
+        assert_eq!(found(key), None);
+        // A number that was used again: another process has it, which began at another time.
+        for start in [key.start - TICK, key.start + TICK, 5] {
+            assert_eq!(found(ProcessKey { start, ..key }), Some(Reason::Gone), "{start}");
+        }
+        assert_eq!(
+            found(ProcessKey { start: 0, ..key }),
+            Some(Reason::NotPossible),
+            "nothing to compare with"
+        );
+        child.kill().unwrap();
+        // Dead, and not waited for yet.
+        while !fs::read_to_string(format!("/proc/{}/stat", key.pid)).unwrap().contains(") Z") {
+            std::thread::yield_now();
+        }
+        assert_eq!(found(key), Some(Reason::Gone));
+        child.wait().unwrap();
+        assert_eq!(found(key), Some(Reason::Gone));
+    }
+
+    #[test]
+    fn what_is_protected_is_seen_at_the_moment_of_action_too() {
+        let (mut child, key) = sleeper();
+        let exes = vec![fs::read_link(format!("/proc/{}/exe", key.pid)).unwrap().display().to_string()];
+        assert_eq!(
+            refusal(key, ProtectConfig { exes, ..ProtectConfig::default() }, 1),
+            Some(Reason::Protected)
+        );
+        assert_eq!(
+            refusal(key, ProtectConfig::default(), key.pid),
+            Some(Reason::Protected),
+            "the sensor itself"
+        );
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let first = ProcessKey { pid: 1, start: 5 };
+        assert_eq!(refusal(first, ProtectConfig::default(), 9), Some(Reason::NotPossible));
+        // The parent of the kernel's threads, where it can be seen.
+        if let Some(start) = start(2).filter(|_| fs::read_link("/proc/2/exe").is_err()) {
+            let threads = ProcessKey { pid: 2, start: start.max(1) };
+            let refused = refusal(threads, ProtectConfig::default(), 9);
+            assert!(matches!(refused, Some(Reason::Protected | Reason::Gone)), "{refused:?}");
+        }
+    }
+}
