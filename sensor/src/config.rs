@@ -2,6 +2,7 @@
 
 mod dns;
 mod identity;
+mod isolate;
 mod kernel;
 mod respond;
 
@@ -17,6 +18,7 @@ use thiserror::Error;
 pub use self::{
     dns::DnsConfig,
     identity::{ContainerdConfig, DockerConfig, IdentityConfig},
+    isolate::{AllowedPeer, IsolateConfig},
     kernel::{KernelConfig, KernelMode},
     respond::{ControlConfig, LimitConfig, ProtectConfig, RespondConfig},
 };

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::isolate::IsolateConfig;
+
 /// Responses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -26,6 +28,10 @@ pub struct RespondConfig {
     pub held: PathBuf,
     /// Responses that may wait.
     pub queue: usize,
+    /// Groups that are cut off from the network.
+    pub isolate: IsolateConfig,
+    /// Whether what is enforced outlives the sensor.
+    pub keep_enforcing: bool,
 }
 
 /// What no rule may touch; in every list `*` stands for any text.
@@ -74,6 +80,8 @@ impl Default for RespondConfig {
             audit: "/var/log/vedette/audit.log".into(),
             held: "/run/vedette/held.json".into(),
             queue: 4096,
+            isolate: IsolateConfig::default(),
+            keep_enforcing: false,
         }
     }
 }
