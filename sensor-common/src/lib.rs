@@ -11,6 +11,7 @@ mod dns;
 mod file;
 pub mod filter;
 mod header;
+pub mod isolate;
 mod kind;
 mod net;
 pub mod offsets;
@@ -35,4 +36,4 @@ pub use process::{
 pub use settings::{Knobs, Settings};
 
 /// Goes up with every change of a layout or of a kind's meaning; the loader refuses an object with another number.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

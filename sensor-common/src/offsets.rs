@@ -110,6 +110,8 @@ offsets! {
     css_set_subsys: "css_set.subsys" Optional;
     css_cgroup: "cgroup_subsys_state.cgroup" Optional;
     cgroup_kn: "cgroup.kn" Optional;
+    css_parent: "cgroup_subsys_state.parent" Optional;
+    cgroup_self: "cgroup.self" Optional;
     cgroup_level: "cgroup.level" Optional;
     cgroup_root: "cgroup.root" Optional;
     cgroup_hierarchy: "cgroup_root.hierarchy_id" Optional;

@@ -20,9 +20,9 @@ use aya_ebpf::{
 };
 use sensor_common::{Dns, Header, Kind, Text, valid};
 
-use self::packet::{UDP_HEADER, field, udp_header};
+use self::packet::{UDP_HEADER, udp_header};
 use crate::{
-    kernel::{AF_INET, AF_INET6, Task, knob, offset},
+    kernel::{AF_INET, AF_INET6, Task, field, knob, offset},
     record::{emit_in_place, filtered_in_place},
 };
 

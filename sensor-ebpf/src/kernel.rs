@@ -4,6 +4,7 @@
 //! `bpf_probe_read_kernel` (about 34 ns). Both read zero from a bad pointer.
 
 mod file;
+mod group;
 mod name;
 mod number;
 mod path;
@@ -51,7 +52,15 @@ macro_rules! knob {
     }};
 }
 
-pub(crate) use {knob, offset};
+/// A field of a program's context: read once and as wide as it is declared, which is all that the verifier allows.
+macro_rules! field {
+    ($context:expr, $($field:tt)+) => {{
+        // SAFETY: the verifier knows the context and checks the field.
+        unsafe { (&raw const (*$context).$($field)+).read_volatile() }
+    }};
+}
+
+pub(crate) use {field, knob, offset};
 
 /// A pointer into the kernel.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod dup;
 mod exec;
 mod file;
 mod filter;
+mod isolate;
 mod kernel;
 mod mount;
 mod net;

@@ -15,11 +15,12 @@ use aya_ebpf::{
 };
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings, flags};
 
-use self::slots::{add, claim, record_return};
+use self::slots::{claim, record_return};
 pub(crate) use self::{
     append::{Str, append_with},
     emit::{Ending, emit, emit_call, emit_if, failed, filtered, peek},
     in_place::{emit_in_place, filtered_in_place},
+    slots::add,
 };
 use crate::kernel::{Task, knob};
 

@@ -7,6 +7,7 @@ mod cgroup;
 mod filter;
 mod functions;
 mod hooks;
+pub mod isolate;
 mod limited;
 mod load;
 mod machine;

@@ -24,6 +24,7 @@ mod filter;
 mod fixtures;
 mod hooks;
 mod identity;
+mod isolate;
 mod layers;
 mod loss;
 mod mount;

@@ -2,10 +2,10 @@
 
 use std::{
     ffi::OsStr,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -72,6 +72,24 @@ impl Act {
         self.command.stdin(Stdio::piped()).spawn().expect("the helper starts")
     }
 
+    /// A helper that is told its steps while it runs.
+    #[must_use]
+    pub fn told() -> Self {
+        Self::new(["steps-from-input"])
+    }
+
+    /// Starts one that [`Act::told`] made.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    #[must_use]
+    pub fn listen(self) -> Told {
+        let mut child = self.start();
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("the output is a pipe"));
+        Told { child, input, output }
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
@@ -88,6 +106,48 @@ impl Act {
         let done = self.run();
         let events = sensor.until_exit(done.pid);
         (done, events)
+    }
+}
+
+/// A helper that does what it is told, one step at a time. Dropping it lets it end.
+pub struct Told {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Told {
+    /// Takes a step, written as its words, and gives what came of it: a negative errno where it failed.
+    ///
+    /// # Panics
+    /// Where the helper has died.
+    pub fn step(&mut self, step: &str) -> i64 {
+        self.asked(step)["result"].as_i64().expect("a result")
+    }
+
+    /// The same with all that the helper says of it.
+    ///
+    /// # Panics
+    /// Where the helper has died.
+    pub fn asked(&mut self, step: &str) -> Value {
+        let input = self.input.as_mut().expect("open until it is dropped");
+        writeln!(input, "{step}").expect("the helper listens");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("a line of text");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{step}: {error}: {line}"))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.input = None;
+        let _ = self.child.wait();
     }
 }
 

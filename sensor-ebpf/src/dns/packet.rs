@@ -2,19 +2,11 @@
 
 use aya_ebpf::bindings::__sk_buff;
 
+use crate::kernel::field;
+
 const UDP: u8 = 17;
 pub(super) const UDP_HEADER: u32 = 8;
 const IPV6_HEADER: u32 = 40;
-
-/// A field of the context: read once and as wide as it is declared, which is all that the verifier allows.
-macro_rules! field {
-    ($skb:expr, $($field:tt)+) => {{
-        // SAFETY: the verifier knows the context and checks the field.
-        unsafe { (&raw const (*$skb).$($field)+).read_volatile() }
-    }};
-}
-
-pub(super) use field;
 
 /// Where the UDP header is, both its ports as they lie in the packet, and whether it is IPv6. The kernel has both headers in
 /// the packet's linear part by the time a socket is known.

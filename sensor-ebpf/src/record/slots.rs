@@ -9,7 +9,7 @@ use super::{RING_STATE, SCRATCH};
 /// Adds to a number of this CPU, in a single instruction (`BPF_XADD`, which 5.10 has; the compiler offers no atomic addition
 /// for this target). Behind functions and on packets a program can be interrupted by another that adds to the same number.
 #[inline(always)]
-pub(super) fn add(to: &mut u64, by: u64) {
+pub(crate) fn add(to: &mut u64, by: u64) {
     // SAFETY: an aligned word of a map value, which lives as long as the map.
     unsafe { asm!("lock *(u64 *)({to} + 0) += {by}", to = in(reg) to, by = in(reg) by) };
 }

@@ -1,8 +1,15 @@
 //! Programs on the packets of all control groups: they hang at the root of the unified hierarchy. It knows no packet.
 
-use std::{fs::File, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::File,
+    io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    path::Path,
+};
 
 use aya::programs::{CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Program};
+
+use super::mount::Detached;
 
 /// Where the unified hierarchy is mounted: alone, or beside those of version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -47,6 +54,22 @@ pub(super) fn attach(
     // A link always leaves room for others; the kernel refuses the flag that would say so.
     program.attach(root, way, CgroupAttachMode::Single).map_err(|error| chain(&error))?;
     Ok(program.info().ok().and_then(|info| info.verified_instruction_count()))
+}
+
+/// The root of the unified hierarchy, also where it is mounted nowhere: every kernel has one, and each socket is in it. From
+/// then on each process shows it in `/proc/PID/cgroup`, as on hosts that have both versions.
+pub(super) fn root_or_mount() -> Result<OwnedFd, String> {
+    let why = match root() {
+        Ok(root) => return Ok(root.into()),
+        Err(why) => why,
+    };
+    let mounted = Detached::mount("cgroup2").map(Detached::root);
+    let root = mounted.map_err(|error| format!("{why}; mounting it is refused: {error}"))?;
+    // Of a namespace of control groups only its own part can be mounted.
+    match rustix::fs::fstat(&root) {
+        Ok(stat) if stat.st_ino == ROOT => Ok(root),
+        _ => Err(why),
+    }
 }
 
 /// The root of the unified hierarchy.

@@ -1,6 +1,6 @@
 //! Loads the object and attaches, for each hook, the best variant that this kernel takes.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
@@ -132,24 +132,8 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     object::check_abi(OBJECT)?;
     let own_btf = Btf::of_kernel()?;
     let mut report = Report::default();
-    let offsets = offsets::offsets(&own_btf, &mut report)?;
-    let knobs = offsets::knobs(&own_btf, options.ring_bytes);
-    let knobs: Vec<u32> = knobs
-        .as_bytes()
-        .chunks_exact(4)
-        .filter_map(|word| word.try_into().ok())
-        .map(u32::from_ne_bytes)
-        .collect();
-    let numbers = syscalls::numbers(HERE);
     let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
-    let mut ebpf = EbpfLoader::new()
-        .btf(Some(&btf))
-        .override_global("OFFSETS", offsets.as_slice(), true)
-        .override_global("KNOBS", knobs.as_slice(), true)
-        .override_global("NUMBERS", numbers.as_slice(), true)
-        .map_max_entries("EVENTS", options.ring_bytes)
-        .load(OBJECT)
-        .map_err(|error| refused(&chain(&error)))?;
+    let mut ebpf = object((&btf, &own_btf), options.ring_bytes, &[], &mut report)?;
     let ring = take_map(&mut ebpf, "EVENTS")?;
     let ring = Ring::new(RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?);
     let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
@@ -182,6 +166,37 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         loader.attach_dispatcher()?;
     }
     Ok((probe, ring))
+}
+
+/// Makes the maps and patches in what this kernel has. `btf`: the kernel's, by aya's reader and by ours; `pins`: maps that are
+/// used again where they are pinned, and pinned there otherwise.
+pub(super) fn object(
+    (btf, own_btf): (&aya::Btf, &Btf),
+    ring_bytes: u32,
+    pins: &[(&str, PathBuf)],
+    report: &mut Report,
+) -> Result<Ebpf, ProbeError> {
+    let offsets = offsets::offsets(own_btf, report)?;
+    let knobs = offsets::knobs(own_btf, ring_bytes);
+    let knobs: Vec<u32> = knobs
+        .as_bytes()
+        .chunks_exact(4)
+        .filter_map(|word| word.try_into().ok())
+        .map(u32::from_ne_bytes)
+        .collect();
+    let numbers = syscalls::numbers(HERE);
+    let mut loader = EbpfLoader::new();
+    for (map, path) in pins {
+        loader.map_pin_path(map, path);
+    }
+    loader
+        .override_global("OFFSETS", offsets.as_slice(), true)
+        .override_global("KNOBS", knobs.as_slice(), true)
+        .override_global("NUMBERS", numbers.as_slice(), true)
+        .map_max_entries("EVENTS", ring_bytes)
+        .btf(Some(btf))
+        .load(OBJECT)
+        .map_err(|error| refused(&chain(&error)))
 }
 
 /// Attaches the hooks that `options` want and that are not attached yet. None is detached.

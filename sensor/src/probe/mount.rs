@@ -27,6 +27,11 @@ impl Detached {
         Ok(Self(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?))
     }
 
+    /// Its root.
+    pub(super) fn root(self) -> OwnedFd {
+        self.0
+    }
+
     /// The path under which this process finds a name in it.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))

@@ -81,17 +81,28 @@ impl From<i32> for Outcome {
 fn main() {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
     for step in args.split(|arg| arg == "--") {
-        let mut args = Args(step.iter().cloned().collect());
-        let name = args.text();
-        let Outcome(result, more) = file::step(&name, &mut args)
-            .or_else(|| net::step(&name, &mut args))
-            .or_else(|| process::step(&name, &mut args))
-            .or_else(|| call::step(&name, &mut args))
-            .or_else(|| compat::step(&name, &mut args))
-            .or_else(|| uring::step(&name, &mut args))
-            .unwrap_or_else(|| panic!("no such step: {name}"));
-        say(&format!("{{\"step\":\"{name}\",\"result\":{result}{more}}}"));
+        // One line after the other until the end of the input, as words.
+        if step == ["steps-from-input"] {
+            for line in std::io::stdin().lines() {
+                run(line.expect("text").split(' ').map(OsString::from).collect());
+            }
+        } else {
+            run(step.iter().cloned().collect());
+        }
     }
+}
+
+fn run(step: std::collections::VecDeque<OsString>) {
+    let mut args = Args(step);
+    let name = args.text();
+    let Outcome(result, more) = file::step(&name, &mut args)
+        .or_else(|| net::step(&name, &mut args))
+        .or_else(|| process::step(&name, &mut args))
+        .or_else(|| call::step(&name, &mut args))
+        .or_else(|| compat::step(&name, &mut args))
+        .or_else(|| uring::step(&name, &mut args))
+        .unwrap_or_else(|| panic!("no such step: {name}"));
+    say(&format!("{{\"step\":\"{name}\",\"result\":{result}{more}}}"));
 }
 
 fn say(line: &str) {
