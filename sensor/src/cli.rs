@@ -23,7 +23,7 @@ use crate::{
     config::{Config, ConfigError, DEFAULT_FILE, KernelConfig, KernelMode},
     control::Order,
     pipeline::PipelineError,
-    probe::{HOOKS, Mode, Options, ProbeError, Wanted},
+    probe::{HOOKS, Mode, Options, ProbeError, Wanted, isolate::IsolationError},
     rule::Filter,
 };
 
@@ -199,6 +199,7 @@ pub fn exit_code(error: &anyhow::Error) -> ExitCode {
     let unsupported = error.chain().any(|error| {
         error.is::<ProbeError>()
             || matches!(error.downcast_ref(), Some(PipelineError::Probe(_)))
+            || error.is::<IsolationError>()
             || error.is::<lock::Busy>()
     });
     ExitCode::from(if unsupported {

@@ -8,6 +8,7 @@
 mod alerting;
 mod hold;
 mod identity;
+mod isolation;
 mod live;
 mod prefilter;
 pub mod reload;
@@ -25,6 +26,7 @@ use self::hold::{Hold, HoldLimits};
 pub use self::{
     alerting::{Alerting, blind_rules, needs},
     identity::sources,
+    isolation::{isolation, kept_isolation},
     live::{Live, epoch},
     prefilter::tables,
     replay::replay,

@@ -5,6 +5,7 @@ mod rules;
 
 use std::{
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -15,7 +16,10 @@ use super::{Common, sources::RuleArgs};
 use crate::{
     enrich::runtime::{RuntimePlace, places},
     pipeline,
-    probe::{self, Options, ProbeError, Report},
+    probe::{
+        self, Options, ProbeError, Report,
+        isolate::{self, Kept},
+    },
 };
 
 /// Arguments of `vedette doctor`.
@@ -36,17 +40,20 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let system = rustix::system::uname();
     let kernel = system.release().to_string_lossy().into_owned();
     let loaded = probe::load(&options).map(|(probe, _)| probe.report().clone());
+    let kept = isolate::kept(Path::new(isolate::PINS));
     let mut out = io::stdout().lock();
     if args.common.json {
         let problem = loaded.as_ref().err().map(ToString::to_string);
         let report = loaded.as_ref().ok();
         let value = serde_json::json!({
-            "kernel": kernel, "report": report, "runtimes": runtimes, "problem": problem, "rules": findings
+            "kernel": kernel, "report": report, "runtimes": runtimes, "problem": problem, "rules": findings,
+            "kept": kept
         });
         writeln!(out, "{value}")?;
     } else {
         writeln!(out, "vedette {} on Linux {kernel}", env!("CARGO_PKG_VERSION"))?;
         findings.print(&mut out)?;
+        print_kept(&mut out, &kept)?;
         match &loaded {
             Ok(report) => {
                 print(&mut out, report, &findings)?;
@@ -86,6 +93,19 @@ fn print(out: &mut impl Write, report: &Report, findings: &Findings) -> io::Resu
     }
     writeln!(out, "\nfields that this kernel does not have, and whose values are therefore not known:")?;
     report.missing_fields.iter().try_for_each(|field| writeln!(out, "  {field}"))
+}
+
+/// What outlives a sensor, or has outlived one.
+fn print_kept(out: &mut impl Write, kept: &[Kept]) -> io::Result<()> {
+    kept.iter().try_for_each(|kept| {
+        let what = match (kept.programs, kept.usable) {
+            (0, _) => "nothing is isolated by it",
+            (_, true) => "`vedette run --keep-enforcing` goes on with it, `vedette run` without that ends it",
+            (_, false) => "by a sensor of another version: the next `vedette run` ends it",
+        };
+        let path = kept.path.display();
+        writeln!(out, "\nisolation is pinned in {path} ({} programs attached): {what}", kept.programs)
+    })
 }
 
 /// Who can tell of containers.

@@ -18,7 +18,7 @@ use crate::{
     config::{Config, Format},
     control::{self, Known},
     pipeline::{
-        Alerting, How, Live, Origin, PipelineError, Plan, Told, blind_rules, needs,
+        Alerting, How, Live, Origin, PipelineError, Plan, Told, blind_rules, kept_isolation, needs,
         reload::{self, Planner, Waker},
         tables,
     },
@@ -36,6 +36,10 @@ pub(super) struct RunArgs {
     /// Decide and record what rules ask for, and touch nothing
     #[arg(long)]
     dry_run: bool,
+    /// Let isolation go on when the daemon ends, and with what an earlier one left (the same as `--set
+    /// respond.keep_enforcing=true`)
+    #[arg(long)]
+    keep_enforcing: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -43,11 +47,16 @@ pub(super) struct RunArgs {
 /// Watches until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut config = args.common.load()?;
+    // What flags set here is no change of the configuration.
+    let written = config.clone();
     config.respond.dry_run |= args.dry_run;
+    config.respond.keep_enforcing |= args.keep_enforcing;
     let rules = args.rules.open()?;
     let content = rules.content(&config)?;
     let set = sources::compile(&content)?;
     let _lock = lock::hold(&config.lock)?;
+    // Held for as long as this runs, so that what is isolated stays in somebody's hands.
+    let _isolation = kept_isolation(&config.respond)?;
     let waker = Waker::new()?;
     let asked = signals::listen(Some(waker.clone()))?;
     let needs = needs(&set);
@@ -77,8 +86,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let queue = stdout(&config, args.common.json)?;
     let origin = Origin::of(&content);
     let plan = rules.plan(&config, vec![args.common.file()]);
-    let reloads =
-        reload::start(planner(args.common.clone(), rules, config.clone()), plan, content, waker.clone())?;
+    let reloads = reload::start(planner(args.common.clone(), rules, written), plan, content, waker.clone())?;
     let alerting = Alerting::new(set, queue, hostname, false)
         .with_state(config.rules.state_bytes)
         .with_enforcement(can, policy)
