@@ -109,16 +109,6 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     slot as i32
 }
 
-/// Writes the header of a slot, all but kind and length. Not zero where the task cannot be read.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn record_head(slot: u32) -> i32 {
-    let Some(base) = SCRATCH.get_ptr_mut(slot) else { return -1 };
-    // SAFETY: the scratch memory is aligned and larger than a header.
-    let header = unsafe { &mut *base.cast::<Header>() };
-    if header::write_header(header, Task::current()).is_some() { 0 } else { -1 }
-}
-
 /// Sends the record of a slot, if it was filled, counts what became of it, and gives the slot back.
 #[unsafe(no_mangle)]
 #[inline(never)]

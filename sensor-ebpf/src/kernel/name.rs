@@ -19,6 +19,7 @@ const COMM: usize = 15;
 /// By length: the bytes of each word that belong to a name.
 static KEPT: [[u64; WORDS]; NAME_LEN] = kept();
 
+#[allow(clippy::indexing_slicing, reason = "the compiler runs it, and takes no wrong index")]
 const fn kept() -> [[u64; WORDS]; NAME_LEN] {
     let mut masks = [[0; WORDS]; NAME_LEN];
     let mut len = 0;

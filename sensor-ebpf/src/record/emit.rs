@@ -3,7 +3,9 @@
 use sensor_common::{Header, Kind, filter::NO_FACTS};
 
 use super::{
-    BROKEN, COUNTERS, FILLED, Record, UNWANTED, record_begin, record_end, record_head, scratch,
+    BROKEN, COUNTERS, FILLED, Record, UNWANTED,
+    header::record_head,
+    record_begin, record_end, scratch,
     slots::{add, record_borrow, record_return},
 };
 use crate::{filter::Wanted, kernel::Task};

@@ -3,6 +3,7 @@
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns};
 use sensor_common::{Header, valid};
 
+use super::SCRATCH;
 use crate::kernel::{Task, offset};
 
 /// Writes all but the kind and the length. `None` where the task cannot be read.
@@ -49,4 +50,14 @@ pub(super) fn write_header(header: &mut Header, task: Task) -> Option<()> {
         header.valid |= valid::CGROUP;
     }
     Some(())
+}
+
+/// Writes the header of a slot, all but kind and length. Not zero where the task cannot be read.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn record_head(slot: u32) -> i32 {
+    let Some(base) = SCRATCH.get_ptr_mut(slot) else { return -1 };
+    // SAFETY: the scratch memory is aligned and larger than a header.
+    let header = unsafe { &mut *base.cast::<Header>() };
+    if write_header(header, Task::current()).is_some() { 0 } else { -1 }
 }

@@ -42,9 +42,12 @@ pub(super) extern "C" fn verdict_remote(slot: u32, terms: u64, what: u32, high: 
             words.add(5).write((low >> 32) as u32);
             bpf_map_lookup_elem((&raw const VERDICT_NETS).cast_mut().cast(), key.as_ptr().cast())
         };
-        // SAFETY: a value of the map.
-        terms &=
-            if entry.is_null() { verdict.net.other } else { unsafe { entry.cast::<u64>().read_volatile() } };
+        terms &= if entry.is_null() {
+            verdict.net.other
+        } else {
+            // SAFETY: a value of the map.
+            unsafe { entry.cast::<u64>().read_volatile() }
+        };
     }
     terms
 }
