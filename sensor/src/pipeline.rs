@@ -26,7 +26,7 @@ use self::hold::{Hold, HoldLimits};
 pub use self::{
     alerting::{Alerting, blind_rules, needs},
     identity::sources,
-    isolation::{isolation, kept_isolation},
+    isolation::KernelNetwork,
     live::{Live, epoch},
     prefilter::tables,
     replay::replay,

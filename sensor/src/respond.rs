@@ -17,7 +17,7 @@ mod request;
 mod worker;
 
 pub use self::{
-    act::{HeldContainer, Network, NoNetwork, Runtimes},
+    act::{HeldContainer, Network, Runtimes},
     decide::{Decision, Verdict, decide},
     fuse::{Fuse, Trip},
     outcome::{Mechanism, Outcome, Reason, Result, Target},

@@ -18,13 +18,13 @@ use crate::{
     config::{Config, Format},
     control::{self, Known},
     pipeline::{
-        Alerting, How, Live, Origin, PipelineError, Plan, Told, blind_rules, kept_isolation, needs,
+        Alerting, How, KernelNetwork, Live, Origin, PipelineError, Plan, Told, blind_rules, needs,
         reload::{self, Planner, Waker},
         tables,
     },
     probe::{self, Limit, Options, ProbeError, Report, can_refuse},
-    respond::{self, Action, NoNetwork, Policy, Responder, Runtimes},
-    rule::{Act, Reaction, RuleSet},
+    respond::{self, Action, Network, Policy, Responder, Runtimes},
+    rule::{Act, Reaction, Response, RuleSet},
     sink::{Alert, Lines, Queue, Sink, Work},
 };
 
@@ -55,8 +55,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let content = rules.content(&config)?;
     let set = sources::compile(&content)?;
     let _lock = lock::hold(&config.lock)?;
-    // Held for as long as this runs, so that what is isolated stays in somebody's hands.
-    let _isolation = kept_isolation(&config.respond)?;
+    let isolates = set.rules().iter().any(|rule| rule.reaction.asks(Response::Isolate));
+    let network = KernelNetwork::new(&config.respond, isolates)?;
     let waker = Waker::new()?;
     let asked = signals::listen(Some(waker.clone()))?;
     let needs = needs(&set);
@@ -92,7 +92,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .with_enforcement(can, policy)
         .with_reloads(reloads, origin)
         .with_stats_file(&config.stats_file)
-        .with_responder(responses(&config))
+        .with_responder(responses(&config, Box::new(network)))
         .context("cannot start the responder")?;
     tell_responses(&config, &alerting);
     let mut alerting = take_orders(&config, alerting, waker);
@@ -115,12 +115,12 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// What the responder needs.
-fn responses(config: &Config) -> respond::Options {
+fn responses(config: &Config, network: Box<dyn Network + Send>) -> respond::Options {
     respond::Options {
         config: config.respond.clone(),
         controller: probe::legacy_controller(),
         runtimes: Runtimes { containerd: config.containerd.sockets(), docker: config.docker.sockets() },
-        network: Box::new(NoNetwork),
+        network,
     }
 }
 

@@ -81,6 +81,7 @@ impl Plan {
             let rule = set.rules().get(rule)?;
             policy.as_ref().and_then(|policy| policy.bars(rule)).map(|why| How::Daemon(why.to_owned()))
         };
+        let spared = policy.as_ref().is_some_and(|policy| policy.protects_programs());
         let name = |rule: usize| set.rules().get(rule).map_or_else(String::new, |rule| rule.name.clone());
         let mut told: Vec<_> = set
             .verdicts()
@@ -98,6 +99,9 @@ impl Plan {
             let mut verdict = Verdict::default();
             for order in set.verdicts().orders.iter().filter(|order| order.act == act) {
                 let mut how = barred(order.rule).unwrap_or_else(|| decide(order, can));
+                if how == How::KilledInKernel && spared {
+                    how = How::Daemon("programs are protected, which it alone tells apart".to_owned());
+                }
                 if matches!(how, How::RefusedInKernel | How::KilledInKernel) {
                     if terms.len() + order.any.len() > TERMS {
                         how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));

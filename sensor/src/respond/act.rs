@@ -14,11 +14,7 @@ use self::{
     group::{Group, Hierarchies},
     held::Held,
 };
-pub use self::{
-    held::HeldContainer,
-    isolate::{Network, NoNetwork},
-    runtime::Runtimes,
-};
+pub use self::{held::HeldContainer, isolate::Network, runtime::Runtimes};
 use super::{
     outcome::{Mechanism, Reason, Result},
     protect::Protected,

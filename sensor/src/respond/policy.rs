@@ -39,6 +39,12 @@ impl Policy {
         }
     }
 
+    /// Whether programs are protected by their file, also in containers.
+    #[must_use]
+    pub fn protects_programs(&self) -> bool {
+        self.protected.names_programs()
+    }
+
     /// Whether a container is protected, or may be for all that is known of it.
     #[must_use]
     pub fn protects(&self, container: &Container) -> bool {

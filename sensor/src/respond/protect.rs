@@ -101,6 +101,11 @@ impl Protected {
         (!in_container || of_image) && self.exe_path(&process.exe.to_string())
     }
 
+    /// Whether the configured list names programs, which the kernel half cannot tell apart.
+    pub(super) fn names_programs(&self) -> bool {
+        !self.config.exes.is_empty()
+    }
+
     /// Whether a path is on the configured list.
     pub(super) fn exe_path(&self, exe: &str) -> bool {
         any(&self.config.exes, exe)

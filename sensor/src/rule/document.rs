@@ -134,6 +134,14 @@ pub struct Reaction {
     pub or: Option<Response>,
 }
 
+impl Reaction {
+    /// Whether it may come to this response.
+    #[must_use]
+    pub fn asks(&self, response: Response) -> bool {
+        self.response == response || self.or == Some(response)
+    }
+}
+
 /// One exception of a rule.
 #[derive(Clone, Debug)]
 pub(crate) struct Exception {

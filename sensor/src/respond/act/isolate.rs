@@ -27,25 +27,3 @@ pub trait Network {
         None
     }
 }
-
-/// Where nothing can cut a network.
-#[derive(Debug)]
-pub struct NoNetwork;
-
-impl Network for NoNetwork {
-    fn isolate(&mut self, _: &[u64]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn release(&mut self, _: &[u64]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    fn isolated(&self) -> io::Result<Vec<u64>> {
-        Ok(Vec::new())
-    }
-
-    fn missing(&self) -> Option<&str> {
-        Some("this build has no programs for it")
-    }
-}
