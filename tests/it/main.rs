@@ -36,6 +36,7 @@ mod reload;
 mod replay;
 mod respond;
 mod respond_container;
+mod respond_isolate;
 mod runtime;
 mod simulate;
 mod uring;

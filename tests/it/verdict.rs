@@ -25,35 +25,33 @@ const EXEC: u32 = 0;
 const OPEN: u32 = 1;
 
 /// A control group that looks like a container's, and a folder for its files.
-struct Container {
+pub(crate) struct Container {
+    pub(crate) id: String,
     group: Group,
     procs: PathBuf,
     dir: tempfile::TempDir,
 }
 
 impl Container {
-    fn new(unified: &Path, number: u8) -> Self {
-        let path = format!("/docker/{number:02x}{:08x}{}", std::process::id(), "7".repeat(54));
-        let group = Group::new(unified, &path);
-        Self {
-            group,
-            procs: unified.join(&path[1..]).join("cgroup.procs"),
-            dir: tempfile::tempdir().unwrap(),
-        }
+    pub(crate) fn new(unified: &Path, number: u8) -> Self {
+        let id = format!("{number:02x}{:08x}{}", std::process::id(), "7".repeat(54));
+        let path = format!("docker/{id}");
+        let procs = unified.join(&path).join("cgroup.procs");
+        Self { id, group: Group::new(unified, &path), procs, dir: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// A copy of the helper under another name.
-    fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         fs::copy(sensor_tests::act::program(), self.path(name)).unwrap();
         self.path(name)
     }
 
     /// A command that runs in the container: in its group, and in a mount namespace of its own.
-    fn command(&self, program: &Path, steps: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &Path, steps: &[&str]) -> Command {
         let procs = self.procs.clone();
         let mut command = Command::new(program);
         command.args(steps).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -1,0 +1,46 @@
+//! A rule cuts a container off from the network, and an operator gives it back.
+
+use std::{net::TcpListener, time::Instant};
+
+use sensor_tests::{cgroup::unified, deadline, needs_kernel, require::skip, test_name};
+
+use crate::{
+    respond::{Responding, mark, rule},
+    verdict::Container,
+};
+
+#[test]
+fn respond_isolate_cuts_the_network_until_it_is_released() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let mark = mark("isolate");
+    let condition = rule("Cut off", &mark, "isolate");
+    let condition = condition.replacen("proc.args", "container.id != host and proc.args", 1);
+    let sensor = Responding::start(&condition, &[]);
+    let container = Container::new(&unified, 7);
+    let program = container.program("client");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let connect = || -> i64 {
+        let steps = ["socket", "2", "1", "0", "--", "connect", "3", &to];
+        let output = container.command(&program, &steps).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        last["result"].as_i64().unwrap()
+    };
+    assert_eq!(connect(), 0);
+    assert!(container.command(&program, &["exit", "0", "--", &mark]).status().is_ok());
+    let alert = sensor.watcher.alert("Cut off", 1);
+    assert_eq!(alert["response"]["result"], "done", "{}", alert["response"]);
+    assert_eq!(connect(), i64::from(-libc::EPERM));
+    assert!(std::net::TcpStream::connect(&to).is_ok(), "the host is let alone");
+    let released = sensor.watcher.order(&["release", &container.id]);
+    assert!(released.status.success(), "{}", String::from_utf8_lossy(&released.stderr));
+    let end = Instant::now() + deadline();
+    while connect() != 0 {
+        assert!(Instant::now() < end, "it has no network");
+    }
+    let (_, _, records) = sensor.stop();
+    let actions: Vec<_> = records.iter().filter(|record| record["record"] == "response").collect();
+    assert_eq!(actions.len(), 2, "isolate and release are recorded: {records:?}");
+}
