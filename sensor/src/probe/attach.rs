@@ -5,6 +5,8 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, ProgramFd},
 };
 
+use sensor_common::Kind;
+
 use super::{
     Hook, HookReport, Mode, ProbeError, Variant, Via,
     btf::Btf,
@@ -29,8 +31,8 @@ pub(super) struct Loader<'a> {
     pub(super) mode: Option<Mode>,
     /// Why no hook takes the full mode by itself; `None`: each that can does.
     pub(super) preempts: Option<String>,
-    /// Whether something was put into the dispatch table.
-    pub(super) dispatches: bool,
+    /// The first thing that was put into the dispatch table.
+    pub(super) dispatches: Option<Kind>,
 }
 
 impl Loader<'_> {
@@ -82,7 +84,9 @@ impl Loader<'_> {
             Via::Tracepoint(tracepoint) => {
                 let program = self.load_program(variant.program, tracepoint)?;
                 program.attach().map_err(|error| chain(&error))?;
-                Ok(instructions(program))
+                let (fd, instructions) = (handle(program)?, instructions(program));
+                self.functions.also(hook.kind, fd);
+                Ok(instructions)
             }
             Via::Functions(numbers) => {
                 let targets = Targets::of(numbers, self.own_btf)?;
@@ -97,11 +101,11 @@ impl Loader<'_> {
                 for number in numbers {
                     self.tables.watch(*number, &fd).map_err(|error| chain(&error))?;
                 }
-                self.dispatches = true;
+                self.dispatches.get_or_insert(hook.kind);
                 Ok(instructions)
             }
             Via::Operations { numbers, submitted } => {
-                let submission = self.attach_rings()?;
+                let submission = self.attach_rings(hook.kind)?;
                 if let Some(submitted) = submitted {
                     let fd = handle(self.load_program(submitted, submission)?)?;
                     for number in numbers {
@@ -123,7 +127,7 @@ impl Loader<'_> {
     }
 
     /// Attaches what dispatches the operations of `io_uring`, once, and gives the tracepoint of their submission.
-    fn attach_rings(&mut self) -> Result<&'static str, String> {
+    fn attach_rings(&mut self, kind: Kind) -> Result<&'static str, String> {
         if self.own_btf.resolve(RING_REQUEST).is_none() {
             return Err("operations through io_uring are not told apart before Linux 6.0".to_owned());
         }
@@ -132,7 +136,10 @@ impl Loader<'_> {
         for (name, tracepoint) in [("uring_submit", submission), ("uring_complete", COMPLETION)] {
             let loaded = self.ebpf.program(name).is_some_and(|program| program.fd().is_ok());
             if !loaded {
-                self.load_program(name, tracepoint)?.attach().map_err(|error| chain(&error))?;
+                let program = self.load_program(name, tracepoint)?;
+                program.attach().map_err(|error| chain(&error))?;
+                let fd = handle(program)?;
+                self.functions.also(kind, fd);
             }
         }
         Ok(submission)
@@ -149,11 +156,14 @@ impl Loader<'_> {
     }
 
     /// Only where a hook needs it: it costs every system call of the machine something.
-    pub(super) fn attach_dispatcher(&mut self) -> Result<(), ProbeError> {
-        let attached = self
-            .load_program(DISPATCHER, DISPATCHER)
-            .and_then(|program| program.attach().map_err(|error| chain(&error)));
-        attached.map(drop).map_err(|why| ProbeError::Hook { hook: DISPATCHER, why })
+    pub(super) fn attach_dispatcher(&mut self, kind: Kind) -> Result<(), ProbeError> {
+        let attached = self.load_program(DISPATCHER, DISPATCHER).and_then(|program| {
+            program.attach().map_err(|error| chain(&error))?;
+            handle(program)
+        });
+        let program = attached.map_err(|why| ProbeError::Hook { hook: DISPATCHER, why })?;
+        self.functions.also(kind, program);
+        Ok(())
     }
 }
 

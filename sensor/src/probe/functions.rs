@@ -48,6 +48,8 @@ struct Group {
 pub(super) struct Functions {
     groups: Vec<Group>,
     attached: Vec<Function>,
+    /// Programs elsewhere that can be interrupted, too: at tracepoints, from Linux 7.0 on.
+    others: Vec<(Kind, ProgramFd)>,
     /// A BPF filesystem that is mounted nowhere: the only thing that keeps what is pinned there, and that ends with this
     /// process. Functions are then left by threads of the kernel. By descriptors they would be left by who closes these, that is
     /// by the process in its end, and kernels from 6.1 to 6.12 wait a tenth of a second for each.
@@ -68,7 +70,7 @@ impl Functions {
         if let Err(error) = &links {
             tracing::debug!(%error, "no BPF filesystem of our own: functions are left one by one at the end");
         }
-        Ok(Self { groups, attached: Vec::new(), links: links.ok(), rehearsal })
+        Ok(Self { groups, attached: Vec::new(), others: Vec::new(), links: links.ok(), rehearsal })
     }
 
     /// Has `program` called when one of the calls ends: at all functions or at none. Returns the instructions that the
@@ -185,7 +187,15 @@ impl Functions {
 
     /// How often a program did not run because it was at work on that processor already: an event each.
     pub(super) fn missed(&self) -> impl Iterator<Item = (Kind, u64)> {
-        self.attached.iter().map(|function| (function.kind, missed(&function.program)))
+        let attached = self.attached.iter().map(|function| (function.kind, &function.program));
+        let others = self.others.iter().map(|(kind, program)| (*kind, program));
+        attached.chain(others).map(|(kind, program)| (kind, missed(program)))
+    }
+
+    /// Counts the misses of another program, too. One that is there for several things counts for the first of them, and what it
+    /// missed may be a call that nobody asked for.
+    pub(super) fn also(&mut self, kind: Kind, program: ProgramFd) {
+        self.others.push((kind, program));
     }
 
     /// No program does anything from here on, and the functions are left: in the background where the links are pinned.

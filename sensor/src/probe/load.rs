@@ -154,7 +154,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let (own_btf, mode) = (&own_btf, options.mode);
     let preempts = if mode.is_none() { preemption::why() } else { None };
     let btf = &btf;
-    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: false };
+    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
     for hook in HOOKS {
         report.hooks.push(match (options.wants(hook), options.disables(hook)) {
             (false, _) => HookReport::not_wanted(hook),
@@ -162,8 +162,8 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
             (true, false) => loader.attach(hook)?,
         });
     }
-    if loader.dispatches {
-        loader.attach_dispatcher()?;
+    if let Some(kind) = loader.dispatches {
+        loader.attach_dispatcher(kind)?;
     }
     Ok((probe, ring))
 }
@@ -218,14 +218,17 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     let (own_btf, mode) = (&own_btf, options.mode);
     let preempts = if mode.is_none() { preemption::why() } else { None };
     let btf = &btf;
-    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: false };
+    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
     for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
         if options.wants(hook) && missing(report) {
             *report =
                 if options.disables(hook) { HookReport::switched_off(hook) } else { loader.attach(hook)? };
         }
     }
-    if loader.dispatches && !attached { loader.attach_dispatcher() } else { Ok(()) }
+    match loader.dispatches {
+        Some(kind) if !attached => loader.attach_dispatcher(kind),
+        _ => Ok(()),
+    }
 }
 
 /// Changes what the programs add to their records.

@@ -1,6 +1,7 @@
 //! Whether this kernel interrupts tasks within itself: then one can be interrupted in a program at the end of a function, and
-//! the kernel leaves the same program out for whoever comes next on that processor. Tracepoints switch that off for as long
-//! as their programs run.
+//! the kernel leaves the same program out for whoever comes next on that processor. Up to Linux 6.19 tracepoints switch that off
+//! for as long as their programs run. From 7.0 on they do not, and the one program behind all calls misses more than many at
+//! their functions: 141 377 times and 49 257 in the same storm of opens on 7.2.
 //!
 //! It reads texts of the kernel and decides by them alone. Where they do not tell it takes the worse for true: a mode that costs
 //! more is better than one that misses calls.
@@ -11,6 +12,9 @@ use super::mount::Detached;
 
 /// Where debugfs says it, from 5.12 on.
 const MODEL: &str = "sched/preempt";
+
+/// The first version whose programs at tracepoints can be interrupted, too.
+const NO_BETTER: u32 = 7;
 
 /// What the kernel says of itself.
 #[derive(Clone, Debug, Default)]
@@ -40,8 +44,16 @@ impl Texts {
         }
     }
 
-    /// Why programs at the ends of functions would miss calls; `None`: they would not.
+    /// The first number of its version.
+    fn major(&self) -> Option<u32> {
+        self.version.strip_prefix("Linux version ")?.split_once('.')?.0.parse().ok()
+    }
+
+    /// Why programs at the ends of functions would miss calls that those at tracepoints would not; `None`: they would not.
     fn why(&self) -> Option<String> {
+        if self.major().is_some_and(|major| major >= NO_BETTER) {
+            return None;
+        }
         let says = |what: &str| Some(format!("this kernel preempts itself ({what})"));
         if let Some(model) = self.model.as_deref().and_then(chosen) {
             return if is_patient(model) { None } else { says(model) };
@@ -89,7 +101,7 @@ fn is_patient(model: &str) -> bool {
     matches!(model, "none" | "voluntary")
 }
 
-/// Why programs at the ends of functions would miss calls on this kernel; `None`: they would not.
+/// Why programs at the ends of functions would miss calls on this kernel that those at tracepoints would not.
 pub(super) fn why() -> Option<String> {
     Texts::read().why()
 }
@@ -137,6 +149,16 @@ mod tests {
         assert_eq!(dynamic("quiet", Some(config)).why(), None);
         let lazy = "CONFIG_PREEMPT_BUILD=y\n# CONFIG_PREEMPT is not set\nCONFIG_PREEMPT_LAZY=y\n";
         assert!(dynamic("quiet", Some(lazy)).why().unwrap().contains("(lazy)"));
+    }
+
+    #[test]
+    fn tracepoints_that_are_no_better_are_not_preferred() {
+        let lazy = |number: &str| {
+            let text = format!("Linux version {number} (gcc) #1 SMP PREEMPT_DYNAMIC Debian");
+            Texts { model: Some("full (lazy)".to_owned()), ..version(&text) }.why()
+        };
+        assert!(lazy("6.19.1").unwrap().contains("(lazy)"));
+        assert_eq!((lazy("7.0.1"), lazy("7.2.13+deb14"), lazy("10.1")), (None, None, None));
     }
 
     #[test]

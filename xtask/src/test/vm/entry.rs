@@ -92,10 +92,9 @@ impl Entry {
         if self.variant == Variant::Tracepoint { "tracepoint" } else { "auto" }
     }
 
-    /// How hooks have to be attached there that have a choice: where the kernel preempts itself, which the newest does, the
-    /// sensor must not take the full mode.
+    /// How hooks have to be attached there that have a choice: in the full mode on all of these, unless they are told otherwise.
     pub(super) fn expected_mode(&self) -> &'static str {
-        if self.series.name == NEWEST || self.variant == Variant::Tracepoint { "tracepoint" } else { "full" }
+        if self.variant == Variant::Tracepoint { "tracepoint" } else { "full" }
     }
 
     /// Whether the machine says that it is what the row promises: a misspelt option would test nothing new.
@@ -196,7 +195,7 @@ mod tests {
         assert!(row("6.12/cgroup1").check("yama,bpf", v2, full).is_err());
         assert!(row("6.12/cgroup1").check("yama,bpf", "", full).is_err());
         for (name, right, wrong) in
-            [("6.12", full, tracepoint), ("6.12/tracepoint", tracepoint, full), ("newest", tracepoint, full)]
+            [("6.12", full, tracepoint), ("6.12/tracepoint", tracepoint, full), ("newest", full, tracepoint)]
         {
             assert!(row(name).check("yama,bpf", v2, right).is_ok(), "{name}");
             assert!(row(name).check("yama,bpf", v2, wrong).is_err(), "{name}");
