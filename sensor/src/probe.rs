@@ -14,6 +14,7 @@ mod machine;
 mod mount;
 mod object;
 mod offsets;
+mod pod;
 mod preemption;
 mod ring;
 mod tables;

@@ -2,7 +2,7 @@
 //! once. What they mean is said in [`sensor_common::filter`]; who makes them is not known here.
 
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use sensor_common::{
@@ -12,7 +12,7 @@ use sensor_common::{
     },
 };
 
-use super::ProbeError;
+use super::{ProbeError, pod::pod};
 
 /// The tables of one kind. A kind that has none is wanted by nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,18 +34,6 @@ pub struct KindTables {
 /// By thread name, by file name, by beginning of the path.
 pub(super) type RowEntries<'a> =
     (&'a [([u64; 2], u64)], &'a [([u64; NAME_LEN / 8], u64)], &'a [(Vec<u8>, u64)]);
-
-macro_rules! pod {
-    ($($name:ident($of:ty);)*) => {$(
-        #[derive(Clone, Copy, Debug)]
-        #[repr(transparent)]
-        struct $name($of);
-
-        // SAFETY: integers only, no padding (`IntoBytes` proves it).
-        #[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
-        unsafe impl Pod for $name {}
-    )*};
-}
 
 pod! {
     PodKind(KindFilter);

@@ -15,7 +15,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
 };
 use ipnet::IpNet;
@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use self::attach::Attached;
 pub use self::pins::{Kept, PINS, kept};
-use super::{ProbeError, load::take_map};
+use super::{ProbeError, load::take_map, pod::pod};
 
 /// Maps, which are pinned under these names.
 const MAPS: [&str; 3] = ["ISOLATED", "ISOLATED_SOCKS", "ISOLATED_PEERS"];
@@ -122,18 +122,6 @@ pub struct Isolated {
     pub since: u64,
     /// Packets, connects, sends and new sockets that were refused, whatever is sent again included.
     pub refused: u64,
-}
-
-macro_rules! pod {
-    ($($name:ident($of:ty);)*) => {$(
-        #[derive(Clone, Copy, Debug)]
-        #[repr(transparent)]
-        struct $name($of);
-
-        // SAFETY: integers only, no padding (`IntoBytes` proves it).
-        #[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
-        unsafe impl Pod for $name {}
-    )*};
 }
 
 pod! {

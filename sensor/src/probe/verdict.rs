@@ -2,7 +2,7 @@
 //! What the tables mean is said in [`sensor_common::verdict`]; who makes them is not known here.
 
 use aya::{
-    Ebpf, Pod,
+    Ebpf,
     maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
     programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, ProgramError, ProgramType},
     sys::is_program_supported,
@@ -12,7 +12,7 @@ use sensor_common::{
     verdict::{CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
 };
 
-use super::{ProbeError, cgroup, chain, filter::take};
+use super::{ProbeError, cgroup, chain, filter::take, pod::pod};
 
 /// The tables of one class of acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +33,6 @@ pub struct ActTables {
     pub ports: Vec<(u16, u64)>,
     /// By first address of a network, and the bits that count.
     pub nets: Vec<([u8; 16], u8, u64)>,
-}
-
-macro_rules! pod {
-    ($($name:ident($of:ty);)*) => {$(
-        #[derive(Clone, Copy, Debug)]
-        #[repr(transparent)]
-        struct $name($of);
-
-        // SAFETY: integers only, no padding (`IntoBytes` proves it).
-        #[allow(unsafe_code, reason = "aya's marker for plain data has no safe constructor")]
-        unsafe impl Pod for $name {}
-    )*};
 }
 
 pod! {

@@ -30,14 +30,14 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
     match (name, act) {
         ("proc.name", _) => {
             let comm = words(check, positive, |word| word.len() <= COMM)?;
-            Some(comm.map(|comm| Alternative { comm, ..Alternative::default() }))
+            Some(Some(Alternative { comm, ..Alternative::default() }))
         }
         ("proc.exepath", Act::Exec) | ("fd.name" | "fs.path.name", Act::Open) => {
             paths(check, positive).map(|path| Some(Alternative { path, ..Alternative::default() }))
         }
         ("fd.filename", Act::Open) => {
             let name = words(check, positive, |word| word.len() < sensor_common::filter::NAME_LEN)?;
-            Some(name.map(|name| Alternative { name, ..Alternative::default() }))
+            Some(Some(Alternative { name, ..Alternative::default() }))
         }
         ("proc.is_exe_upper_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::UPPER != 0),
         ("proc.is_exe_lower_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::LOWER != 0),
@@ -154,19 +154,16 @@ fn user(check: &Check, positive: bool) -> Option<Option<Alternative>> {
     })
 }
 
-/// Of a check that compares with words. Words that are too long to be one are none; inner `None`: no word is left.
-fn words(check: &Check, positive: bool, fits: impl Fn(&Word) -> bool) -> Option<Option<Sets<Word>>> {
+/// Of a check that compares with words, all of which have to fit: of one that is too long only a part would be looked at, and
+/// that stands for others as well.
+fn words(check: &Check, positive: bool, fits: impl Fn(&Word) -> bool) -> Option<Sets<Word>> {
     let Against::Test(test) = &check.against else { return None };
     let words: BTreeSet<Word> = match test {
         Test::Equal(word) => [word.clone()].into(),
         Test::Set(words) => words.iter().cloned().collect(),
         _ => return None,
     };
-    // A name of which only the end is looked at stands for others as well.
-    if words.iter().any(|word| !fits(word)) {
-        return None;
-    }
-    Some(Some(Sets::new(words, positive != check.negated)))
+    words.iter().all(fits).then(|| Sets::new(words, positive != check.negated))
 }
 
 /// Of a check on the whole path. What the kernel would have to cut is not asked of it.
