@@ -5,6 +5,7 @@ mod identity;
 mod isolate;
 mod kernel;
 mod respond;
+mod sink;
 
 use std::{
     fs,
@@ -21,6 +22,7 @@ pub use self::{
     isolate::{AllowedPeer, IsolateConfig},
     kernel::{KernelConfig, KernelMode},
     respond::{ControlConfig, LimitConfig, ProtectConfig, RespondConfig},
+    sink::*,
 };
 
 /// Read where no `--config` is given, if it is there.
@@ -64,6 +66,8 @@ pub struct Config {
     pub control: ControlConfig,
     /// Alerts on standard output.
     pub stdout: StdoutConfig,
+    /// Where alerts go beside it.
+    pub sinks: Sinks,
 }
 
 /// Which rules are loaded.
@@ -154,6 +158,7 @@ impl Default for Config {
             respond: RespondConfig::default(),
             control: ControlConfig::default(),
             stdout: StdoutConfig::default(),
+            sinks: Sinks::default(),
         }
     }
 }

@@ -2,15 +2,25 @@
 //! event path; what does not fit is counted.
 
 mod alert;
+mod counts;
 mod queue;
+mod record;
+mod remote;
+mod secret;
 mod terminal;
+mod tls;
 
 use std::io;
 
 pub use self::{
     alert::{Alert, AlertOverTime, timestamp},
+    counts::{LATENCY_SECONDS, SinkStats},
     queue::{Entrance, Queue, QueueCounts, Work},
+    record::{Class, Delivery, Item, Record},
+    remote::{Answer, Failure, Reason, Remote},
+    secret::Secret,
     terminal::{Lines, event_line},
+    tls::client as tls_client,
 };
 
 /// A destination.

@@ -19,7 +19,7 @@ use crate::{
     probe::{Counts, HookReport},
     respond::RespondCounts,
     rule::{CorrelationCounts, Cost},
-    sink::QueueCounts,
+    sink::{QueueCounts, SinkStats},
 };
 
 /// Totals since the start. Three sums hold at the end of every run:
@@ -65,6 +65,8 @@ pub struct Stats {
     pub respond: RespondCounts,
     /// What went through the queue behind the match.
     pub queue: QueueCounts,
+    /// What went through each sink, by its name.
+    pub sinks: BTreeMap<String, SinkStats>,
     /// What enrichment did.
     pub enrich: EnrichCounts,
     /// Who containers are, and what waited for it.
