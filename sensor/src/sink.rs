@@ -3,12 +3,14 @@
 
 mod alert;
 mod counts;
+pub mod http;
 mod queue;
 mod record;
 mod remote;
 mod secret;
 mod terminal;
 mod tls;
+mod webhook;
 
 use std::io;
 
@@ -21,6 +23,7 @@ pub use self::{
     secret::Secret,
     terminal::{Lines, event_line},
     tls::client as tls_client,
+    webhook::Webhook,
 };
 
 /// A destination.

@@ -21,6 +21,8 @@ pub struct Answer {
     pub refused: Vec<(usize, String)>,
     /// Places in the batch of records that may be accepted later.
     pub again: Vec<usize>,
+    /// Why they were not accepted now; `None` where there are none.
+    pub why: Option<Failure>,
 }
 
 /// Why a batch was not taken.

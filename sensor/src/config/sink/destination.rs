@@ -179,7 +179,8 @@ pub struct WebhookConfig {
     /// Whether each record is a request of its own, as Falco sends them; else a request has a JSON array.
     #[serde(default)]
     pub one_by_one: bool,
-    /// Requests that are under way at once where they are sent one by one.
+    /// Requests that are under way at once where they are sent one by one. With more than one, records may arrive in another
+    /// order.
     #[serde(default = "webhook_parallel")]
     pub parallel: usize,
     /// HTTP.
@@ -188,7 +189,7 @@ pub struct WebhookConfig {
 }
 
 const fn webhook_parallel() -> usize {
-    16
+    1
 }
 
 /// Splunk's HTTP event collector.
