@@ -13,6 +13,7 @@ pub mod rules;
 mod run;
 mod signals;
 mod sources;
+mod verify;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -70,6 +71,9 @@ enum Command {
     Reset(control::OrderArgs),
     /// Check or show the log of responses
     Audit(audit::AuditArgs),
+    /// Check that received records are all that were sent, by their numbers and the sensor's signed checkpoints; exit code 1
+    /// if not
+    Verify(verify::VerifyArgs),
     /// Say what is wrong: rules on disk, rules of a running sensor, what this kernel and these privileges allow
     Doctor(doctor::DoctorArgs),
     /// Write the reference pages out of the code's tables
@@ -168,6 +172,7 @@ impl Cli {
             Command::Reload(args) => args.order(&Order::Reload),
             Command::Reset(args) => args.order(&Order::Reset),
             Command::Audit(args) => audit::run(&args),
+            Command::Verify(args) => verify::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Reference(args) => reference::run(&args),
             Command::Version => {

@@ -4,6 +4,7 @@ mod dns;
 mod identity;
 mod isolate;
 mod kernel;
+mod redact;
 mod respond;
 mod sink;
 
@@ -21,6 +22,7 @@ pub use self::{
     identity::{ContainerdConfig, DockerConfig, IdentityConfig},
     isolate::{AllowedPeer, IsolateConfig},
     kernel::{KernelConfig, KernelMode},
+    redact::RedactConfig,
     respond::{ControlConfig, LimitConfig, ProtectConfig, RespondConfig},
     sink::*,
 };
@@ -68,6 +70,10 @@ pub struct Config {
     pub stdout: StdoutConfig,
     /// Where alerts go beside it.
     pub sinks: Sinks,
+    /// What is hidden in what leaves the sensor.
+    pub redact: RedactConfig,
+    /// The key that signs checkpoints; made where a sink has them and it is missing.
+    pub signing_key: PathBuf,
 }
 
 /// Which rules are loaded.
@@ -159,6 +165,8 @@ impl Default for Config {
             control: ControlConfig::default(),
             stdout: StdoutConfig::default(),
             sinks: Sinks::default(),
+            redact: RedactConfig::default(),
+            signing_key: "/var/lib/vedette/signing.key".into(),
         }
     }
 }
@@ -279,6 +287,11 @@ impl Config {
         if !PRIORITIES.iter().any(|name| name.eq_ignore_ascii_case(minimum)) {
             let message = format!("no such priority `{minimum}`; there are {}", PRIORITIES.join(", "));
             return wrong("rules.minimum_priority", message);
+        }
+        for (name, sink) in &self.sinks {
+            if let Err((key, message)) = sink.validate(name) {
+                return wrong(&format!("sinks.{name}{key}"), message);
+            }
         }
         if self.respond.queue == 0 {
             return wrong("respond.queue", "0 leaves no room for a single response".to_owned());

@@ -1,13 +1,32 @@
 //! Where alerts and events leave the sensor. Each destination is behind a [`Queue`], so that a slow one never holds up the
 //! event path; what does not fit is counted.
+//!
+//! ```text
+//!            ┌─▶ queue ─▶ lines                                        (standard output)
+//! Outputs ───┼─▶ queue ─▶ intake ─▶ file                                (number, encode, chain)
+//!            └─▶ queue ─▶ intake ─▶ spool (disk) ─▶ courier ─▶ remote   (retry, halve, dead letters)
+//! ```
 
 mod alert;
 mod counts;
+mod courier;
+mod encode;
+mod file;
+mod filter;
 pub mod http;
+mod intake;
+mod letters;
+mod open;
+mod outputs;
+pub mod proof;
 mod queue;
 mod record;
+mod redact;
 mod remote;
 mod secret;
+mod sign;
+mod spool;
+pub mod stream;
 mod terminal;
 mod tls;
 mod webhook;
@@ -17,16 +36,27 @@ use std::io;
 pub use self::{
     alert::{Alert, AlertOverTime, timestamp},
     counts::{LATENCY_SECONDS, SinkStats},
+    courier::{Courier, CourierCounts},
+    encode::{encode, encode_own},
+    file::{FileCounts, FileSink},
+    filter::{Taste, severity},
+    intake::{Hold, Intake, IntakeOptions},
+    letters::Letters,
+    open::{Shared, open},
+    outputs::{Output, Outputs, OutputsEntrance},
     queue::{Entrance, Queue, QueueCounts, Work},
     record::{Class, Delivery, Item, Record},
+    redact::{PatternError, Redactor},
     remote::{Answer, Failure, Reason, Remote},
     secret::Secret,
+    sign::signing_key,
+    spool::{Gap, GapReason, Spool, SpoolCounts},
     terminal::{Lines, event_line},
     tls::client as tls_client,
     webhook::Webhook,
 };
 
-/// A destination.
+/// A destination that is written to at once.
 pub trait Sink: Send {
     /// Hands over one alert.
     ///

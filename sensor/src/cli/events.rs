@@ -93,7 +93,7 @@ pub(super) fn run(args: &EventsArgs) -> anyhow::Result<ExitCode> {
     let mut lines = Lines::stdout(args.common.json);
     let queue = Queue::new("output", QUEUE, move |work| match work {
         Work::Item(event) => lines.event(&event),
-        Work::Idle => lines.flush(),
+        Work::Idle | Work::End => lines.flush(),
     })?;
     let mut view = View { filter, queue };
     args.live.stop_after(&asked);

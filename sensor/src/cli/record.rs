@@ -48,7 +48,7 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<ExitCode> {
     let mut output = BufWriter::new(file);
     let queue = Queue::new("recording", BLOCKS, move |work| match work {
         Work::Item(block) => output.write_all(Vec::as_slice(&block)),
-        Work::Idle => output.flush(),
+        Work::Idle | Work::End => output.flush(),
     })?;
     let mut recorder = Recorder { block: preamble, queue };
     args.live.stop_after(&asked);

@@ -5,6 +5,7 @@ use std::{
     io::{self, BufReader, Cursor},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
     time::Instant,
 };
 
@@ -17,7 +18,7 @@ use crate::{
     pipeline::{Alerting, Consumer, PipelineError, replay},
     recording::Reader,
     rule::Filter,
-    sink::{Lines, Queue, Sink, Work},
+    sink::{Alert, Lines, Outputs, Queue, Sink, Work},
 };
 
 /// Arguments of `vedette replay`.
@@ -54,11 +55,12 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         replay(reader, &config, &mut Shown { filter: super::filter(condition)?, lines })
     } else {
         let rules = args.rules.compile(&config)?;
-        let queue = Queue::new("output", config.stdout.queue, move |work| match work {
+        let queue = Queue::new("output", config.stdout.queue, move |work: Work<Arc<Alert>>| match work {
             Work::Item(alert) => lines.deliver(&alert),
-            Work::Idle => lines.flush(),
+            Work::Idle | Work::End => lines.flush(),
         })?;
-        let mut alerting = Alerting::new(rules, queue, &hostname, true).with_state(config.rules.state_bytes);
+        let mut alerting =
+            Alerting::new(rules, Outputs::new(queue), &hostname, true).with_state(config.rules.state_bytes);
         replay(reader, &config, &mut alerting).and_then(|mut stats| {
             alerting.finish(&mut stats)?;
             Ok(stats)
@@ -88,7 +90,7 @@ fn bench(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     while rates.len() < BENCH_ROUNDS as usize || begin.elapsed().as_secs_f64() < 1.0 {
         let reader = Reader::new(Cursor::new(&bytes[..]))?;
         let queue = Queue::new("output", config.stdout.queue, |_| Ok(()))?;
-        let mut alerting = Alerting::new(args.rules.compile(&config)?, queue, "bench", true);
+        let mut alerting = Alerting::new(args.rules.compile(&config)?, Outputs::new(queue), "bench", true);
         let start = Instant::now();
         let mut stats = replay(reader, &config, &mut alerting)?;
         let seconds = start.elapsed().as_secs_f64();

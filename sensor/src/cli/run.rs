@@ -15,8 +15,9 @@ use super::{
     sources::{self, RuleArgs, Rules},
 };
 use crate::{
-    config::{Config, Format},
+    config::{Config, ConfigError, Format},
     control::{self, Known},
+    event::EventType,
     pipeline::{
         Alerting, How, KernelNetwork, Live, Origin, PipelineError, Plan, Told, blind_rules, needs,
         reload::{self, Planner, Waker},
@@ -24,8 +25,8 @@ use crate::{
     },
     probe::{self, Limit, Options, ProbeError, Report, can_refuse},
     respond::{self, Action, Network, Policy, Responder, Runtimes},
-    rule::{Act, Reaction, Response, RuleSet},
-    sink::{Alert, Lines, Queue, Sink, Work},
+    rule::{Act, Reaction, Response, RuleSet, TypeSet},
+    sink::{self, Alert, Lines, Outputs, Queue, Redactor, Sink, Work, signing_key},
 };
 
 /// Arguments of `vedette run`.
@@ -59,7 +60,13 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let network = KernelNetwork::new(&config.respond, isolates)?;
     let waker = Waker::new()?;
     let asked = signals::listen(Some(waker.clone()))?;
-    let needs = needs(&set);
+    let redactor = Redactor::new(&config.redact).map_err(|error| ConfigError::Value {
+        origin: "redact.patterns".to_owned(),
+        message: error.to_string(),
+    });
+    let redactor = redactor.context(super::Usage)?;
+    let streamed = streamed(&config).context(super::Usage)?;
+    let needs = needs(&set, streamed);
     let options = Options {
         tables: config.kernel.filters.then(|| tables(&needs.prefilter)),
         limit: NonZeroU32::new(config.kernel.records_per_second)
@@ -83,11 +90,12 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         tracing::warn!(file = %config.stats_file.display(), "no directory for the accounts: {error:#}");
     }
     let loaded = set.rules().len();
-    let queue = stdout(&config, args.common.json)?;
+    let outputs = outputs(&config, stdout(&config, args.common.json)?, hostname)?;
     let origin = Origin::of(&content);
     let plan = rules.plan(&config, vec![args.common.file()]);
     let reloads = reload::start(planner(args.common.clone(), rules, written), plan, content, waker.clone())?;
-    let alerting = Alerting::new(set, queue, hostname, false)
+    let alerting = Alerting::new(set, outputs, hostname, false)
+        .with_redactor(redactor)
         .with_state(config.rules.state_bytes)
         .with_enforcement(can, policy)
         .with_reloads(reloads, origin)
@@ -181,8 +189,34 @@ fn planner(common: Common, rules: Rules, running: Config) -> Planner {
     })
 }
 
+/// The types of events that sinks take beside alerts.
+fn streamed(config: &Config) -> Result<TypeSet, ConfigError> {
+    let mut types = Vec::new();
+    for (name, sink) in &config.sinks {
+        for event in &sink.events.types {
+            types.push(EventType::from_name(event).ok_or_else(|| ConfigError::Value {
+                origin: format!("sinks.{name}.events.types"),
+                message: format!("no such type of events: `{event}` (deploy/reference/events.md has them)"),
+            })?);
+        }
+    }
+    Ok(types.into_iter().collect())
+}
+
+/// All sinks, at work. `first`: standard output.
+fn outputs(config: &Config, first: Queue<Arc<Alert>>, hostname: &str) -> anyhow::Result<Outputs> {
+    let signs = config.sinks.values().any(|sink| sink.checkpoint.every_s > 0);
+    let key = signs.then(|| signing_key(&config.signing_key)).transpose();
+    let key = key.with_context(|| format!("cannot use the signing key {}", config.signing_key.display()))?;
+    let shared = sink::Shared { hostname: hostname.into(), key: key.map(Arc::new) };
+    let opened = config.sinks.iter().map(|(name, config)| {
+        sink::open(name, config, &shared).with_context(|| format!("cannot start the sink {name}"))
+    });
+    Ok(Outputs::new(first).with(opened.collect::<anyhow::Result<_>>()?))
+}
+
 /// The sink that there always is.
-fn stdout(config: &Config, json: bool) -> io::Result<Queue<Alert>> {
+fn stdout(config: &Config, json: bool) -> io::Result<Queue<Arc<Alert>>> {
     let json = json
         || match config.stdout.format {
             Format::Json => true,
@@ -190,9 +224,9 @@ fn stdout(config: &Config, json: bool) -> io::Result<Queue<Alert>> {
             Format::Auto => !io::stdout().is_terminal(),
         };
     let mut lines = Lines::stdout(json);
-    Queue::new("stdout", config.stdout.queue, move |work| match work {
+    Queue::new("stdout", config.stdout.queue, move |work: Work<Arc<Alert>>| match work {
         Work::Item(alert) => lines.deliver(&alert),
-        Work::Idle => lines.flush(),
+        Work::Idle | Work::End => lines.flush(),
     })
 }
 

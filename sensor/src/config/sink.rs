@@ -44,6 +44,38 @@ pub struct SinkConfig {
     pub checkpoint: CheckpointConfig,
 }
 
+impl SinkConfig {
+    /// Whether it can be what was meant; else the key behind `sinks.NAME`, and what is wrong with it.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn validate(&self, name: &str) -> Result<(), (&'static str, String)> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
+            return Err((
+                "",
+                "a name has 1 to 64 letters, digits, `-` and `_`: it becomes that of a file".to_owned(),
+            ));
+        }
+        let minimum = &self.filter.minimum_priority;
+        if !super::PRIORITIES.iter().any(|name| name.eq_ignore_ascii_case(minimum)) {
+            let message = format!("no such priority `{minimum}`; there are {}", super::PRIORITIES.join(", "));
+            return Err((".filter.minimum_priority", message));
+        }
+        let none = |what: &str| format!("0 {what}");
+        if self.queue == 0 {
+            return Err((".queue", none("leaves no room for a single alert")));
+        }
+        if self.events.one_in == 0 {
+            return Err((".events.one_in", none("is no share; 1 is every one")));
+        }
+        if self.retry.batch_records == 0 {
+            return Err((".retry.batch_records", none("records are no batch")));
+        }
+        self.to.validate().map_err(|message| (".to", message))
+    }
+}
+
 const fn queue() -> usize {
     16_384
 }

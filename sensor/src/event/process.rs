@@ -185,6 +185,14 @@ impl Args {
         Self { bytes: bytes.into(), full_len }
     }
 
+    /// The same list with other texts; what was cut stays missing.
+    #[must_use]
+    pub fn replaced(&self, args: impl IntoIterator<Item = String>) -> Self {
+        let missing = self.full_len.saturating_sub(self.bytes.len() as u32);
+        let Self { bytes, full_len } = Self::from_list(args);
+        Self { bytes, full_len: full_len + missing }
+    }
+
     /// The arguments in the process's own form.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -24,7 +24,7 @@ use crate::{
     probe::Wanted,
     respond::{Policy, Responder},
     rule::{Engine, Match, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
-    sink::{Alert, Queue},
+    sink::{Alert, Outputs, Redactor},
 };
 
 /// Name under which the sensor reports its own gaps.
@@ -39,7 +39,11 @@ pub struct Alerting {
     engine: Engine,
     matches: Vec<Match>,
     matched: u64,
-    queue: Queue<Alert>,
+    outputs: Outputs,
+    /// The types of events that some sink takes beside alerts.
+    streamed: TypeSet,
+    /// What is hidden in what leaves the sensor; nothing in a replay.
+    redactor: Option<Redactor>,
     /// Who does what rules ask for beyond an alert; nobody in a replay.
     responder: Option<Responder<Alert>>,
     /// Where operators look containers up; nowhere where there are none.
@@ -63,8 +67,8 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Alerts go to `queue` as events match `rules`. `patient`: wait for room in the queue.
-    pub fn new(rules: impl Into<Arc<RuleSet>>, queue: Queue<Alert>, hostname: &str, patient: bool) -> Self {
+    /// Alerts go to `outputs` as events match `rules`. `patient`: wait for room in the queue.
+    pub fn new(rules: impl Into<Arc<RuleSet>>, outputs: Outputs, hostname: &str, patient: bool) -> Self {
         let rules = rules.into();
         let mut account = RuleStats::default();
         account.loaded(rules.rules().len(), Origin::default());
@@ -73,7 +77,9 @@ impl Alerting {
             rules,
             matches: Vec::new(),
             matched: 0,
-            queue,
+            streamed: outputs.event_types().into_iter().collect(),
+            outputs,
+            redactor: None,
             responder: None,
             known: None,
             hostname: hostname.into(),
@@ -105,6 +111,13 @@ impl Alerting {
         self
     }
 
+    /// The same, hiding secrets in what leaves the sensor.
+    #[must_use]
+    pub fn with_redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = Some(redactor);
+        self
+    }
+
     /// The same, writing the accounts to a file once a second; an empty path writes none.
     #[must_use]
     pub fn with_stats_file(mut self, path: &Path) -> Self {
@@ -130,14 +143,23 @@ impl Alerting {
         stats.rules = self.account_of(stats);
         // Its outcomes are alerts: they have to be in the queue before that closes.
         self.end_responses(stats);
-        let counts = self.queue.finish();
-        stats.queue = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
+        let counts = self.outputs.finish();
+        (stats.queue, stats.sinks) = counts.map_err(|error| PipelineError::Stage { stage: "sink", error })?;
         Ok(())
     }
 
     fn send(&mut self, alert: Alert) -> Result<(), PipelineError> {
-        let sent = if self.patient { self.queue.put(alert) } else { self.queue.offer(alert) };
-        sent.map_err(|error| PipelineError::Stage { stage: "sink", error })
+        self.outputs.alert(alert, self.patient).map_err(|error| PipelineError::Stage { stage: "sink", error })
+    }
+
+    /// Gives an event to the sinks that take its type.
+    fn pass_on(&mut self, mut event: Event) {
+        if self.streamed.contains(event.event_type) {
+            if let Some(redactor) = &self.redactor {
+                redactor.event(&mut event);
+            }
+            self.outputs.event(event);
+        }
     }
 
     /// A gap is an alert of its own, with the rules that may have missed something; the next alert of a rule carries it too.
@@ -256,18 +278,25 @@ impl Consumer for Alerting {
         self.told.see(&event);
         self.engine.evaluate(&event, &mut self.matches);
         if self.matches.is_empty() {
-            return self.see_enforced(&event);
+            self.see_enforced(&event)?;
+            self.pass_on(event);
+            return Ok(());
         }
         let matches = std::mem::take(&mut self.matches);
         self.matched += matches.len() as u64;
         for found in &matches {
             let loss = std::mem::take(&mut self.loss);
             let loss = (!loss.is_empty()).then_some(loss);
-            let alert = Alert::new(&event, found, &self.hostname, loss);
+            let mut alert = Alert::new(&event, found, &self.hostname, loss);
+            // The responder's log tells what the alert tells.
+            if let Some(redactor) = &self.redactor {
+                redactor.alert(&mut alert);
+            }
             self.respond(&event, found, alert)?;
         }
         self.matches = matches;
         self.matches.clear();
+        self.pass_on(event);
         Ok(())
     }
 
@@ -287,7 +316,7 @@ impl Consumer for Alerting {
             .can
             .as_ref()
             .map(|(can, policy)| Plan::under(Arc::clone(&self.rules), can, Some(Arc::clone(policy))));
-        Ok((self.account.generation != before).then(|| Needs { plan, ..needs(&self.rules) }))
+        Ok((self.account.generation != before).then(|| Needs { plan, ..needs(&self.rules, self.streamed) }))
     }
 
     fn containers(&mut self, list: &dyn Fn() -> Vec<Arc<Container>>) {
@@ -305,7 +334,8 @@ impl Consumer for Alerting {
         stats.matches = self.matched;
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
-        stats.queue = self.queue.counts();
+        stats.queue = self.outputs.counts();
+        stats.sinks = self.outputs.stats();
         stats.respond = self.responder.as_ref().map(Responder::counts).unwrap_or_default();
         stats.rules = self.account_of(stats);
         let written = stats.write(&self.stats_file);
@@ -329,9 +359,9 @@ pub fn blind_rules(rules: &RuleSet, kinds: impl Iterator<Item = (Kind, bool)>) -
     blind
 }
 
-/// The records that some rule needs.
+/// The records that some rule needs, and those of the types in `streamed`, all of them.
 #[must_use]
-pub fn needs(rules: &RuleSet) -> Needs {
+pub fn needs(rules: &RuleSet, streamed: TypeSet) -> Needs {
     let kinds = |types: TypeSet| {
         let mut kinds: Vec<_> = types.iter().filter_map(EventType::kind).collect();
         kinds.sort_unstable();
@@ -343,7 +373,13 @@ pub fn needs(rules: &RuleSet) -> Needs {
     if rules.hosts().asked && !wanted.kinds.contains(&Kind::NetDns) {
         wanted.kinds.push(Kind::NetDns);
     }
-    Needs { wanted, prefilter: rules.prefilter().clone(), plan: None }
+    let streamed = kinds(streamed);
+    for list in [&mut wanted.kinds, &mut wanted.failures] {
+        list.extend(streamed.iter().filter(|kind| !list.contains(kind)).copied().collect::<Vec<_>>());
+    }
+    // What has no terms is not filtered.
+    let prefilter = rules.prefilter().iter().filter(|(kind, _)| !streamed.contains(kind)).cloned().collect();
+    Needs { wanted, prefilter, plan: None }
 }
 
 #[cfg(test)]

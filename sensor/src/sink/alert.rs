@@ -24,6 +24,9 @@ pub struct Alert {
     pub uuid: Uuid,
     /// When the event happened, RFC 3339 in UTC with nanoseconds.
     pub time: String,
+    /// The same as nanoseconds since 1970.
+    #[serde(skip)]
+    pub nanoseconds: u64,
     /// Name of the rule.
     pub rule: String,
     /// `Emergency` … `Debug`.
@@ -137,6 +140,7 @@ impl Alert {
         Self {
             uuid: Uuid::new_v4(),
             time: timestamp(time),
+            nanoseconds: time,
             rule: String::new(),
             priority: "Error",
             source: "syscall",

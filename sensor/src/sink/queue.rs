@@ -5,9 +5,10 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvError, SyncSender, TryRecvError, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// What went through: `offered = taken + dropped` once it is empty.
@@ -28,6 +29,8 @@ pub enum Work<T> {
     Item(T),
     /// Nothing is waiting: a good time to flush.
     Idle,
+    /// Nothing will come any more. It is the last call.
+    End,
 }
 
 /// The sending end. Dropping it lets the worker finish what is queued.
@@ -75,6 +78,19 @@ impl<T: Send + 'static> Queue<T> {
     pub fn new(
         name: &str,
         capacity: usize,
+        worker: impl FnMut(Work<T>) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::with_pulse(name, capacity, None, worker)
+    }
+
+    /// The same; the worker is called with [`Work::Idle`] again each time nothing came for so long.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn with_pulse(
+        name: &str,
+        capacity: usize,
+        pulse: Option<Duration>,
         mut worker: impl FnMut(Work<T>) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(capacity);
@@ -82,7 +98,7 @@ impl<T: Send + 'static> Queue<T> {
         let taken = Arc::new(AtomicU64::new(0));
         let (seen, count) = (Arc::clone(&failure), Arc::clone(&taken));
         let worker = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            if let Err(error) = serve(&receiver, &count, &mut worker)
+            if let Err(error) = serve(&receiver, pulse, &count, &mut worker)
                 && let Ok(mut seen) = seen.lock()
             {
                 *seen = Some(error);
@@ -176,18 +192,24 @@ impl<T> Drop for Queue<T> {
 
 fn serve<T>(
     receiver: &Receiver<Box<T>>,
+    pulse: Option<Duration>,
     taken: &AtomicU64,
     worker: &mut impl FnMut(Work<T>) -> io::Result<()>,
 ) -> io::Result<()> {
     loop {
         let item = match receiver.try_recv() {
             Ok(item) => item,
-            Err(TryRecvError::Disconnected) => return worker(Work::Idle),
+            Err(TryRecvError::Disconnected) => return worker(Work::End),
             Err(TryRecvError::Empty) => {
                 worker(Work::Idle)?;
-                match receiver.recv() {
+                let next = match pulse {
+                    Some(pulse) => receiver.recv_timeout(pulse),
+                    None => receiver.recv().map_err(RecvTimeoutError::from),
+                };
+                match next {
                     Ok(item) => item,
-                    Err(RecvError) => return Ok(()),
+                    Err(RecvTimeoutError::Timeout) => continue,
+                    Err(RecvTimeoutError::Disconnected) => return worker(Work::End),
                 }
             }
         };
@@ -234,7 +256,7 @@ mod tests {
     fn the_error_of_a_worker_reaches_who_offers() {
         let mut queue = Queue::new("test", 2, |work: Work<u8>| match work {
             Work::Item(_) => Err(io::Error::from(io::ErrorKind::BrokenPipe)),
-            Work::Idle => Ok(()),
+            Work::Idle | Work::End => Ok(()),
         })
         .unwrap();
         let error = loop {

@@ -69,6 +69,8 @@ pub struct Delivery {
 pub struct Record {
     /// Stays the same however often it is sent.
     pub id: Uuid,
+    /// The stream that it belongs to; after a restart, records of earlier streams are sent first.
+    pub stream: Uuid,
     /// Its number in the stream.
     pub number: u64,
     /// When it happened, nanoseconds since 1970.

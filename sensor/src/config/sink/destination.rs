@@ -43,6 +43,50 @@ impl Destination {
     }
 }
 
+impl Destination {
+    /// Whether its address can be one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn validate(&self) -> Result<(), String> {
+        let url = |url: &str| {
+            let known = ["http://", "https://"]
+                .iter()
+                .any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
+            // What stands in an address would be seen in logs.
+            let secret = url
+                .split_once("://")
+                .is_some_and(|(_, rest)| rest.split('/').next().unwrap_or_default().contains('@'));
+            match (known, secret) {
+                (true, false) => Ok(()),
+                (true, true) => {
+                    Err("no user or password stands in an address: use a header or the keys for it"
+                        .to_owned())
+                }
+                (false, _) => Err(format!("`{url}` is no address that begins with http:// or https://")),
+            }
+        };
+        let some = |what: &str, given: bool| if given { Ok(()) } else { Err(format!("it has no {what}")) };
+        match self {
+            Self::File(to) => some("path", !to.path.as_os_str().is_empty()),
+            Self::Syslog(to) if to.facility > 23 => {
+                Err(format!("no facility {}: they are 0 to 23", to.facility))
+            }
+            Self::Syslog(to) => some("address", !to.address.is_empty()),
+            Self::Webhook(to) => url(&to.url),
+            Self::Splunk(to) => url(&to.url),
+            Self::Elasticsearch(to) => url(&to.url),
+            Self::Otlp(to) => url(&to.endpoint),
+            Self::Kafka(to) => {
+                some("brokers", !to.brokers.is_empty()).and_then(|()| some("topic", !to.topic.is_empty()))
+            }
+            Self::Nats(to) => {
+                some("servers", !to.servers.is_empty()).and_then(|()| some("subject", !to.subject.is_empty()))
+            }
+        }
+    }
+}
+
 /// Where a secret is read from; it is read again when it changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

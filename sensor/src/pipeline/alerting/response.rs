@@ -12,7 +12,7 @@ use crate::{
         audit::{AskedBy, Heard},
     },
     rule::Match,
-    sink::{Alert, Entrance},
+    sink::{Alert, OutputsEntrance},
 };
 
 /// Names under which the sensor reports what happens to responses in general.
@@ -28,10 +28,10 @@ impl Alerting {
     /// # Errors
     /// Where the system gives no thread.
     pub fn with_responder(mut self, options: Options) -> io::Result<Self> {
-        let entrance = self.queue.entrance().ok_or(io::ErrorKind::BrokenPipe)?;
+        let mut entrance = self.outputs.entrance().ok_or(io::ErrorKind::BrokenPipe)?;
         let hostname = Arc::clone(&self.hostname);
         self.responder =
-            Some(Responder::start(options, move |delivery| deliver(delivery, &entrance, &hostname))?);
+            Some(Responder::start(options, move |delivery| deliver(delivery, &mut entrance, &hostname))?);
         Ok(self)
     }
 
@@ -75,8 +75,8 @@ impl Alerting {
     }
 }
 
-fn deliver(delivery: Delivery<Alert>, queue: &Entrance<Alert>, hostname: &Arc<str>) {
-    queue.offer(match delivery {
+fn deliver(delivery: Delivery<Alert>, outputs: &mut OutputsEntrance, hostname: &Arc<str>) {
+    outputs.offer(match delivery {
         Delivery::Outcome(alert, outcome) => Alert { response: Some(outcome), ..alert },
         Delivery::Notice(notice) => alert_of(notice, hostname),
     });

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     rule::{Options, Source, testing},
-    sink::Work,
+    sink::{Queue, Work},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -21,12 +21,12 @@ fn alerting(keys: &str, bytes: usize) -> (Alerting, Receiver<Value>) {
     let (sender, alerts) = channel();
     let queue = Queue::new("test", 10_000, move |work| {
         if let Work::Item(alert) = work {
-            let alert: Alert = alert;
-            sender.send(serde_json::to_value(alert).unwrap()).unwrap();
+            let alert: Arc<Alert> = alert;
+            sender.send(serde_json::to_value(&*alert).unwrap()).unwrap();
         }
         Ok(())
     });
-    (Alerting::new(rules, queue.unwrap(), "h", true).with_state(bytes), alerts)
+    (Alerting::new(rules, Outputs::new(queue.unwrap()), "h", true).with_state(bytes), alerts)
 }
 
 fn connects(number: u32) -> Vec<Event> {
