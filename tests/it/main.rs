@@ -39,5 +39,6 @@ mod respond_container;
 mod respond_isolate;
 mod runtime;
 mod simulate;
+mod sink;
 mod uring;
 mod verdict;

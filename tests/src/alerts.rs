@@ -95,8 +95,12 @@ impl Watcher {
         let (for_alerts, for_words) = (Arc::clone(&seen), Arc::clone(&seen));
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines() {
-                let alert: Value =
-                    serde_json::from_str(&line.expect("lines of text")).expect("lines of JSON");
+                // A daemon that a test kills may leave half a line, and nothing behind it.
+                let line = line.expect("lines of text");
+                let Ok(alert) = serde_json::from_str::<Value>(&line) else {
+                    for_alerts.change(|state| state.stderr += &format!("no JSON: {line}\n"));
+                    break;
+                };
                 let rule = alert["rule"].as_str().expect("a rule's name").to_owned();
                 for_alerts.change(|state| {
                     state.by_rule.entry(rule).or_default().push(state.alerts.len());
@@ -200,6 +204,11 @@ impl Watcher {
     pub fn signal(&self, signal: i32) {
         // SAFETY: a number of a process that is not waited for yet, so it is ours.
         assert_eq!(unsafe { libc::kill(self.pid().cast_signed(), signal) }, 0);
+    }
+
+    /// Waits until everything is read that it wrote, however it ended.
+    pub fn closed(&self) {
+        self.wait("it ends", |state| (state.closed == 2).then_some(()));
     }
 
     /// Ends it with SIGTERM, waits until everything it wrote is read, and returns its alerts and accounts.

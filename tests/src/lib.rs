@@ -22,6 +22,7 @@ pub mod recorded;
 pub mod require;
 mod sensor;
 mod slow;
+pub mod webhook;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! Events → alerts: the match, and the queue in front of the sinks.
 
+mod delivery;
 mod enforcement;
 mod over_time;
 mod response;
@@ -62,6 +63,7 @@ pub struct Alerting {
     /// Bytes for what rules over time remember.
     state_bytes: usize,
     told: Told,
+    watch: delivery::Watch,
     /// What the kernel half can do by itself; `None`: it is not asked to.
     can: Option<(Can, Arc<Policy>)>,
 }
@@ -90,6 +92,7 @@ impl Alerting {
             stats_file: PathBuf::new(),
             state_bytes: STATE_BYTES,
             told: Told::default(),
+            watch: delivery::Watch::default(),
             can: None,
             unwritten: false,
         }
@@ -336,6 +339,9 @@ impl Consumer for Alerting {
         stats.costs = self.engine.costs();
         stats.queue = self.outputs.counts();
         stats.sinks = self.outputs.stats();
+        for alert in self.watch.look(&stats.sinks, &self.hostname) {
+            self.send(alert)?;
+        }
         stats.respond = self.responder.as_ref().map(Responder::counts).unwrap_or_default();
         stats.rules = self.account_of(stats);
         let written = stats.write(&self.stats_file);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Alert;
 use crate::{
     config::RedactConfig,
-    event::{Args, Event, Process},
+    event::{Args, Detail, Event, Process},
 };
 
 /// What stands in the place of a secret.
@@ -102,6 +102,11 @@ impl Redactor {
     /// Hides what an event would tell.
     pub fn event(&self, event: &mut Event) {
         self.process(&mut event.process);
+        if let Detail::Exec(exec) = &mut event.detail
+            && let Some(args) = self.args(&exec.attempted_args)
+        {
+            exec.attempted_args = args;
+        }
     }
 
     fn process(&self, process: &mut Arc<Process>) {
