@@ -4,6 +4,7 @@ mod dns;
 mod identity;
 mod isolate;
 mod kernel;
+mod metrics;
 mod redact;
 mod respond;
 mod sink;
@@ -22,6 +23,7 @@ pub use self::{
     identity::{ContainerdConfig, DockerConfig, IdentityConfig},
     isolate::{AllowedPeer, IsolateConfig},
     kernel::{KernelConfig, KernelMode},
+    metrics::{Listen, MetricsConfig, ServerTlsConfig},
     redact::RedactConfig,
     respond::{ControlConfig, LimitConfig, ProtectConfig, RespondConfig},
     sink::*,
@@ -39,7 +41,7 @@ const NOT_RELOADED: &str = "rules.state_bytes";
 const ENVIRONMENT: &str = "VEDETTE_";
 
 /// Every key, with its default. `deploy/vedette.yaml` documents them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Name of this machine in alerts; empty: what the kernel says.
@@ -66,6 +68,8 @@ pub struct Config {
     pub respond: RespondConfig,
     /// The operator's socket.
     pub control: ControlConfig,
+    /// Metrics and whether the sensor is well, by HTTP.
+    pub metrics: MetricsConfig,
     /// Alerts on standard output.
     pub stdout: StdoutConfig,
     /// Where alerts go beside it.
@@ -163,6 +167,7 @@ impl Default for Config {
             docker: DockerConfig::default(),
             respond: RespondConfig::default(),
             control: ControlConfig::default(),
+            metrics: MetricsConfig::default(),
             stdout: StdoutConfig::default(),
             sinks: Sinks::default(),
             redact: RedactConfig::default(),
@@ -292,6 +297,9 @@ impl Config {
             if let Err((key, message)) = sink.validate(name) {
                 return wrong(&format!("sinks.{name}{key}"), message);
             }
+        }
+        if let Some((key, message)) = self.metrics.wrong() {
+            return wrong(key, message);
         }
         if self.respond.queue == 0 {
             return wrong("respond.queue", "0 leaves no room for a single response".to_owned());

@@ -30,7 +30,7 @@ pub use self::{
     live::{Live, epoch},
     prefilter::tables,
     replay::replay,
-    stats::{Origin, RuleStats, SourceStats, Stats},
+    stats::{IdentityStats, Origin, Published, RuleStats, Snapshot, SourceStats, Stats},
     verdict::{Can, How, Plan, Told},
 };
 use crate::{

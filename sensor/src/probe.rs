@@ -19,9 +19,10 @@ mod preemption;
 mod ring;
 mod tables;
 mod targets;
+mod usage;
 mod verdict;
 
-use std::io;
+use std::{io, os::fd::OwnedFd};
 
 use aya::{
     Ebpf,
@@ -43,6 +44,7 @@ pub use self::{
     load::{Limit, Options, Wanted, load},
     offsets::legacy_controller,
     ring::Ring,
+    usage::{Fill, ProgramRun, Usage},
     verdict::{ActTables, can_refuse},
 };
 
@@ -214,6 +216,9 @@ pub struct Probe {
     verdicts: verdict::Verdicts,
     limited: limited::Limited,
     settings: Settings,
+    fills: usage::Fills,
+    /// While it is open, the kernel measures the run time of programs.
+    measures: Option<OwnedFd>,
 }
 
 impl Probe {
@@ -299,6 +304,15 @@ impl Probe {
     fn write(&mut self, kinds: &[KindTables], acts: &[ActTables]) -> Result<u32, MapError> {
         let bank = self.filters.next()?;
         self.verdicts.clear(bank)?;
+        let written = self.write_bank(bank, kinds, acts);
+        // Also where it went wrong: what was written until then stays there.
+        for (map, entries) in self.filters.entries().into_iter().chain(self.verdicts.entries()) {
+            self.fills.set(map, entries);
+        }
+        written.map(|()| bank)
+    }
+
+    fn write_bank(&mut self, bank: u32, kinds: &[KindTables], acts: &[ActTables]) -> Result<(), MapError> {
         for kind in kinds {
             self.filters.write(bank, kind)?;
         }
@@ -307,7 +321,7 @@ impl Probe {
             self.filters.write_row(slot(bank, act.class), &act.whole, row)?;
             self.verdicts.write(bank, act)?;
         }
-        Ok(bank)
+        Ok(())
     }
 
     /// Says what holds in a control group for the acts that were last decided on, or that it is no more. One for which there
@@ -316,7 +330,7 @@ impl Probe {
         if self.settings.verdicts == 0 {
             return;
         }
-        if let Err(error) = self.verdicts.group(self.settings.verdicts, group, holds) {
+        if let Err(error) = self.verdicts.group(self.settings.verdicts, group, holds, &mut self.fills) {
             tracing::warn!(group, %error, "control group not told to the kernel half: nothing is refused there");
         }
     }
@@ -335,12 +349,14 @@ impl Probe {
     /// # Errors
     /// Where the kernel refuses the read.
     pub fn limited(&mut self) -> Result<Vec<(LimitKey, u64)>, ProbeError> {
-        self.limited.read().map_err(|error| ProbeError::Load(error.to_string()))
+        let read = self.limited.read().map_err(|error| ProbeError::Load(error.to_string()));
+        self.fills.set("LIMITED", self.limited.pairs());
+        read
     }
 
     /// Says that a control group is in no container, or that it is no more.
     pub fn host_group(&mut self, key: u64, there: bool) {
-        self.filters.host_group(key, there);
+        self.filters.host_group(key, there, &mut self.fills);
     }
 
     fn set(&mut self, settings: Settings) -> Result<(), ProbeError> {

@@ -4,6 +4,7 @@ mod delivery;
 mod enforcement;
 mod over_time;
 mod response;
+mod tally;
 
 use std::{
     collections::BTreeSet,
@@ -17,11 +18,13 @@ use std::{
 
 use sensor_common::Kind;
 
-use self::over_time::Told;
+use self::{over_time::Told, tally::Tally};
 use crate::{
     control::Known,
     event::{Container, Detail, Event, EventType, Limited, Loss, Lost},
-    pipeline::{Can, Consumer, Needs, Origin, PipelineError, Plan, RuleStats, Stats, reload::Reloaded},
+    pipeline::{
+        Can, Consumer, Needs, Origin, PipelineError, Plan, Published, RuleStats, Stats, reload::Reloaded,
+    },
     probe::Wanted,
     respond::{Policy, Responder},
     rule::{Engine, Match, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
@@ -58,6 +61,9 @@ pub struct Alerting {
     reloads: Option<Receiver<Reloaded>>,
     account: RuleStats,
     stats_file: PathBuf,
+    /// Where others find the accounts.
+    published: Published,
+    tally: Tally,
     /// Whether the accounts could not be written the last time.
     unwritten: bool,
     /// Bytes for what rules over time remember.
@@ -90,6 +96,8 @@ impl Alerting {
             reloads: None,
             account,
             stats_file: PathBuf::new(),
+            published: Published::default(),
+            tally: Tally::default(),
             state_bytes: STATE_BYTES,
             told: Told::default(),
             watch: delivery::Watch::default(),
@@ -128,6 +136,13 @@ impl Alerting {
         self
     }
 
+    /// The same, publishing the accounts once a second.
+    #[must_use]
+    pub fn with_published(mut self, published: Published) -> Self {
+        self.published = published;
+        self
+    }
+
     /// The rules at work.
     #[must_use]
     pub fn rules(&self) -> &[Arc<RuleInfo>] {
@@ -141,6 +156,7 @@ impl Alerting {
     pub fn finish(mut self, stats: &mut Stats) -> Result<(), PipelineError> {
         self.end_time()?;
         stats.matches = self.matched;
+        self.tally.account(stats);
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
         stats.rules = self.account_of(stats);
@@ -194,6 +210,7 @@ impl Alerting {
         let engine = Engine::with_state(Arc::clone(&set), self.state_bytes);
         let old = std::mem::replace(&mut self.engine, engine);
         self.engine.adopt(old);
+        self.tally.keep(&set);
         self.rules = set;
     }
 
@@ -279,6 +296,7 @@ impl Consumer for Alerting {
             self.report_loss(&event, loss)?;
         }
         self.told.see(&event);
+        self.tally.see(&event);
         self.engine.evaluate(&event, &mut self.matches);
         if self.matches.is_empty() {
             self.see_enforced(&event)?;
@@ -288,6 +306,7 @@ impl Consumer for Alerting {
         let matches = std::mem::take(&mut self.matches);
         self.matched += matches.len() as u64;
         for found in &matches {
+            self.tally.matched(found);
             let loss = std::mem::take(&mut self.loss);
             let loss = (!loss.is_empty()).then_some(loss);
             let mut alert = Alert::new(&event, found, &self.hostname, loss);
@@ -335,6 +354,7 @@ impl Consumer for Alerting {
     fn tick(&mut self, stats: &mut Stats) -> Result<(), PipelineError> {
         self.pass_time(stats.seen_until)?;
         stats.matches = self.matched;
+        self.tally.account(stats);
         stats.correlation = self.engine.correlation();
         stats.costs = self.engine.costs();
         stats.queue = self.outputs.counts();
@@ -351,6 +371,7 @@ impl Consumer for Alerting {
             tracing::warn!(file = %self.stats_file.display(), %error, "cannot write the accounts");
         }
         self.unwritten = written.is_err();
+        self.published.publish(stats);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
-    probe::{self, Counts, Options, Probe, ProbeError, Ring},
+    probe::{self, Counts, Options, Probe, ProbeError, Ring, Usage},
     recording::{Note, Preamble},
 };
 
@@ -64,7 +64,12 @@ impl Live {
     /// # Errors
     /// Where this kernel or the privileges at hand do not allow it.
     pub fn start(options: &Options, config: &Config, stop: Arc<AtomicBool>) -> Result<Self, PipelineError> {
-        let (probe, ring) = probe::load(options)?;
+        let (mut probe, ring) = probe::load(options)?;
+        if config.metrics.program_stats
+            && let Err(error) = probe.measure()
+        {
+            tracing::warn!(%error, "the run time of programs cannot be measured (metrics.program_stats)");
+        }
         give_back();
         let sources = Sources::start(&identity::sources(config));
         let sources =
@@ -207,6 +212,8 @@ impl Live {
     fn drain(&mut self, consumer: &mut impl Consumer) -> Result<usize, PipelineError> {
         let mut result = Ok(());
         let stage = &mut self.stage;
+        let waiting = &mut stage.stats.kernel.ring_waiting_bytes;
+        *waiting = self.ring.waiting().max(*waiting);
         let taken = self.ring.drain(BATCH, |bytes| {
             if result.is_ok() {
                 result = stage.take(bytes, consumer);
@@ -229,6 +236,9 @@ impl Live {
         let limited = self.limited(&counts)?;
         self.stage.stats.kinds = counts.iter().map(|(kind, counts)| (kind.stem(), *counts)).collect();
         self.counted = counts;
+        let ring_waiting_bytes = self.stage.stats.kernel.ring_waiting_bytes;
+        self.stage.stats.kernel =
+            Usage { ring_bytes: self.ring.bytes().into(), ring_waiting_bytes, ..self.probe.usage() };
         self.stage.enricher.refresh(epoch());
         if !lost.is_empty() || !limited.is_empty() {
             let note = Note { ts: boot_time(), lost, limited, container: None };
@@ -240,7 +250,9 @@ impl Live {
         }
         let enricher = &self.stage.enricher;
         consumer.containers(&|| enricher.containers().present().cloned().collect());
-        consumer.tick(self.stage.stats())
+        consumer.tick(self.stage.stats())?;
+        self.stage.stats.kernel.ring_waiting_bytes = 0;
+        Ok(())
     }
 
     /// What was held back since the last time, by kind and control group; what no group is known of, as that of group 0.

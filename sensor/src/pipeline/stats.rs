@@ -1,5 +1,6 @@
 //! The accounts of a run: what was seen, what became of it.
 
+mod published;
 mod rules;
 
 use std::{
@@ -13,10 +14,13 @@ use std::{
 use rustix::fs::OFlags;
 use serde::Serialize;
 
-pub use self::rules::{Origin, RuleStats, SourceStats};
+pub use self::{
+    published::{Published, Snapshot},
+    rules::{Origin, RuleStats, SourceStats},
+};
 use crate::{
     enrich::EnrichCounts,
-    probe::{Counts, HookReport},
+    probe::{Counts, HookReport, Usage},
     respond::RespondCounts,
     rule::{CorrelationCounts, Cost},
     sink::{QueueCounts, SinkStats},
@@ -39,6 +43,8 @@ pub struct Stats {
     pub hooks: Vec<HookReport>,
     /// What the kernel programs counted, by kind. Empty for a replay.
     pub kinds: BTreeMap<&'static str, Counts>,
+    /// How full the kernel half is, and what it costs. Empty for a replay.
+    pub kernel: Usage,
     /// Records taken from the ring or the recording.
     pub received: u64,
     /// Snapshot records that the sensor wrote for itself.
@@ -57,6 +63,10 @@ pub struct Stats {
     pub events: u64,
     /// Rules that matched.
     pub matches: u64,
+    /// The same by rule; a rule that never matched is not here, nor one that is no more.
+    pub matches_by_rule: BTreeMap<String, u64>,
+    /// Events at which the kernel half acted by itself: `refused` or `killed`.
+    pub enforced: BTreeMap<&'static str, u64>,
     /// What rules over time remember, and what they lost.
     pub correlation: CorrelationCounts,
     /// What each rule cost since its set was loaded, and behind them what they share.

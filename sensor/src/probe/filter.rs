@@ -12,7 +12,11 @@ use sensor_common::{
     },
 };
 
-use super::{ProbeError, pod::pod};
+use super::{
+    ProbeError,
+    pod::pod,
+    usage::{Fills, NEW, stands_already},
+};
 
 /// The tables of one kind. A kind that has none is wanted by nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,11 +139,28 @@ impl Filters {
         self.kinds.set(slot, PodKind(*whole), 0)
     }
 
+    /// Entries of the maps that are written with a set of tables.
+    pub(super) fn entries(&self) -> [(&'static str, usize); 3] {
+        [
+            ("FILTER_COMMS", self.comms.keys().count()),
+            ("FILTER_NAMES", self.names.keys().count()),
+            ("FILTER_PATHS", self.paths.keys().count()),
+        ]
+    }
+
     /// Says that a control group is in no container, or that it is no more. One for which there is no room stays unknown, and
     /// its records are looked at by the daemon.
-    pub(super) fn host_group(&mut self, key: u64, there: bool) {
-        let result = if there { self.hosts.insert(key, 1, 0) } else { self.hosts.remove(&key) };
-        if let Err(error) = result {
+    pub(super) fn host_group(&mut self, key: u64, there: bool, fills: &mut Fills) {
+        const MAP: &str = "HOST_GROUPS";
+        let result = if there { self.hosts.insert(key, 1, NEW) } else { self.hosts.remove(&key) };
+        if there {
+            fills.inserted(MAP, &result);
+        } else {
+            fills.removed(MAP, &result);
+        }
+        if let Err(error) = result
+            && !stands_already(&error)
+        {
             tracing::trace!(key, %error, "control group not told to the kernel half");
         }
     }

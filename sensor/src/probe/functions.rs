@@ -23,6 +23,7 @@ use super::{
     machine::HERE,
     mount::Detached,
     targets::{Target, Targets},
+    usage::{self, ProgramRun},
 };
 
 /// A function with a program at its end.
@@ -190,6 +191,11 @@ impl Functions {
         let attached = self.attached.iter().map(|function| (function.kind, &function.program));
         let others = self.others.iter().map(|(kind, program)| (*kind, program));
         attached.chain(others).map(|(kind, program)| (kind, missed(program)))
+    }
+
+    /// What the programs took, by function.
+    pub(super) fn runs(&self) -> impl Iterator<Item = ProgramRun> {
+        self.attached.iter().filter_map(|function| usage::run(&function.name, &function.program))
     }
 
     /// Counts the misses of another program, too. One that is there for several things counts for the first of them, and what it

@@ -32,6 +32,11 @@ impl Limited {
         Ok(Self { map, before: Vec::new() })
     }
 
+    /// Pairs in the map when it was last read.
+    pub(super) const fn pairs(&self) -> usize {
+        self.before.len()
+    }
+
     /// What was held back since the last time. What a pair counts while it is taken out stays in the counters of its kind.
     pub(super) fn read(&mut self) -> Result<Vec<(LimitKey, u64)>, MapError> {
         let mut now = Vec::new();

@@ -21,6 +21,7 @@ use super::{
     object::{self, OBJECT},
     offsets, preemption,
     tables::Tables,
+    usage::Fills,
     verdict::Verdicts,
 };
 
@@ -134,8 +135,10 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let mut report = Report::default();
     let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
     let mut ebpf = object((&btf, &own_btf), options.ring_bytes, &[], &mut report)?;
+    let fills = Fills::of(&ebpf);
     let ring = take_map(&mut ebpf, "EVENTS")?;
-    let ring = Ring::new(RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?);
+    let ring = RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?;
+    let ring = Ring::new(ring, options.ring_bytes);
     let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;
@@ -144,7 +147,19 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let tables = Tables::take(&mut ebpf)?;
     let functions = Functions::new(&mut ebpf, options.rehearsal)?;
     let settings = options.settings();
-    let mut probe = Probe { ebpf, tables, functions, counters, report, filters, verdicts, limited, settings };
+    let mut probe = Probe {
+        ebpf,
+        tables,
+        functions,
+        counters,
+        report,
+        filters,
+        verdicts,
+        limited,
+        settings,
+        fills,
+        measures: None,
+    };
     // All this before the first program runs.
     probe.set(settings)?;
     if let Some(tables) = &options.tables {

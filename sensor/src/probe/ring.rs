@@ -1,5 +1,7 @@
 //! The consumer's end of the ring: raw records, in the order in which the kernel wrote them.
 
+mod waiting;
+
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd},
@@ -9,14 +11,35 @@ use std::{
 use aya::maps::{MapData, RingBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use self::waiting::Positions;
+
 /// The event ring. One consumer.
 pub struct Ring {
     ring: RingBuf<MapData>,
+    bytes: u32,
+    /// None where they cannot be mapped.
+    positions: Option<Positions>,
 }
 
 impl Ring {
-    pub(super) const fn new(ring: RingBuf<MapData>) -> Self {
-        Self { ring }
+    pub(super) fn new(ring: RingBuf<MapData>, bytes: u32) -> Self {
+        let positions = Positions::map(ring.as_raw_fd());
+        if let Err(error) = &positions {
+            tracing::debug!(%error, "how full the ring is will not be known");
+        }
+        Self { ring, bytes, positions: positions.ok() }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u32 {
+        self.bytes
+    }
+
+    /// Bytes that wait in it now; 0 where that cannot be known.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.positions.as_ref().map_or(0, Positions::waiting)
     }
 
     /// Hands every record that is there to `take`, at most `limit`, and says how many there were.

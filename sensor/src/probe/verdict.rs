@@ -12,7 +12,12 @@ use sensor_common::{
     verdict::{CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
 };
 
-use super::{ProbeError, cgroup, chain, filter::take, pod::pod};
+use super::{
+    ProbeError, cgroup, chain,
+    filter::take,
+    pod::pod,
+    usage::{Fills, NEW, OLD, stands_already},
+};
 
 /// The tables of one class of acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,16 +107,39 @@ impl Verdicts {
     }
 
     /// Says what holds in a control group, or that it is no more.
-    pub(super) fn group(&mut self, bank: u32, group: u64, holds: Option<Group>) -> Result<(), MapError> {
+    pub(super) fn group(
+        &mut self,
+        bank: u32,
+        group: u64,
+        holds: Option<Group>,
+        fills: &mut Fills,
+    ) -> Result<(), MapError> {
+        const MAP: &str = "VERDICT_GROUPS";
         let key = PodGroupKey(GroupKey { bank: bank.into(), group });
-        match holds {
-            Some(holds) => self.groups.insert(key, PodGroup(holds), 0),
-            None => match self.groups.remove(&key) {
+        let Some(holds) = holds else {
+            let removed = self.groups.remove(&key);
+            fills.removed(MAP, &removed);
+            return match removed {
                 // It was never told.
                 Err(MapError::KeyNotFound) => Ok(()),
                 done => done,
-            },
+            };
+        };
+        let inserted = self.groups.insert(&key, PodGroup(holds), NEW);
+        fills.inserted(MAP, &inserted);
+        match inserted {
+            Err(error) if stands_already(&error) => self.groups.insert(&key, PodGroup(holds), OLD),
+            done => done,
         }
+    }
+
+    /// Entries of the maps that are written with a set of tables.
+    pub(super) fn entries(&self) -> [(&'static str, usize); 3] {
+        [
+            ("VERDICT_GROUPS", self.groups.keys().count()),
+            ("VERDICT_NETS", self.nets.keys().count()),
+            ("VERDICT_PORTS", self.ports.keys().count()),
+        ]
     }
 
     /// Attaches the programs that refuse acts of a class, once.

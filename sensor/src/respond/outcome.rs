@@ -32,6 +32,24 @@ pub enum Reason {
     Overloaded,
 }
 
+impl Mechanism {
+    /// The word by which it is counted.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Pidfd => "pidfd",
+            Self::CgroupKill => "cgroup-kill",
+            Self::CgroupSignals => "cgroup-signals",
+            Self::Containerd => "containerd",
+            Self::Docker => "docker",
+            Self::CgroupFreeze => "cgroup-freeze",
+            Self::Freezer => "freezer",
+            Self::Bpf => "bpf",
+        }
+    }
+}
+
 impl Action {
     /// As rules and operators write it.
     #[must_use]

@@ -282,13 +282,12 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
             }
             Order::Note(order, by) => self.audit.write(Entry::Order { order, by }),
             Order::Status(to) => {
-                let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let status = Status {
                     enabled: self.policy.enabled,
                     dry_run: self.policy.dry_run,
                     fuses_open: self.fuse.open().map(|of| of.unwrap_or("all workloads").to_owned()).collect(),
                     held: self.actor.held().into_iter().collect(),
-                    counts,
+                    counts: self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone(),
                 };
                 let _ = to.send(status);
             }
@@ -350,6 +349,8 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
 
     fn tell_trips(&mut self, by: Option<&AskedBy>) {
         for trip in self.fuse.trips() {
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner).open_fuses =
+                self.fuse.open().count() as u64;
             self.audit.write(Entry::Fuse { trip: trip.clone(), by: by.cloned() });
             self.deliver(Delivery::Notice(Notice::Fuse(trip)));
         }

@@ -22,6 +22,14 @@ pub struct QueueCounts {
     pub dropped: u64,
 }
 
+impl QueueCounts {
+    /// Items that wait now.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.offered.saturating_sub(self.taken).saturating_sub(self.dropped)
+    }
+}
+
 /// What the worker is called for.
 #[derive(Debug)]
 pub enum Work<T> {

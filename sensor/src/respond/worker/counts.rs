@@ -18,8 +18,12 @@ pub struct RespondCounts {
     pub decisions: BTreeMap<&'static str, u64>,
     /// Those that were refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Those that were acted on, by what they were done with.
+    pub mechanisms: BTreeMap<&'static str, u64>,
     /// Those that were acted on and failed.
     pub failed: u64,
+    /// Fuses that are open now: of workloads, and the one of all.
+    pub open_fuses: u64,
 }
 
 impl RespondCounts {
@@ -29,6 +33,9 @@ impl RespondCounts {
         *self.decisions.entry(outcome.decision).or_default() += 1;
         if let Some(reason) = outcome.reason.filter(|reason| *reason != Reason::DryRun) {
             *self.refused.entry(reason.name()).or_default() += 1;
+        }
+        if let Some(mechanism) = outcome.mechanism {
+            *self.mechanisms.entry(mechanism.name()).or_default() += 1;
         }
         if outcome.result == Some(crate::respond::Result::Failed) {
             self.failed += 1;
