@@ -13,6 +13,7 @@ pub mod control;
 pub mod decode;
 pub mod enrich;
 pub mod event;
+pub mod metrics;
 pub mod pipeline;
 pub mod probe;
 pub mod recording;

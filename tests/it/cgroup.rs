@@ -165,6 +165,8 @@ fn cgroup_churn_leaves_memory_where_it_was() {
         &sets[1],
         "--set",
         &format!("lock={}", dir.path().join("lock").display()),
+        "--set",
+        "metrics.listen=",
     ]);
     let labels: String = (0..20).map(|n| format!("\"label-{n}\": \"{}\",", "x".repeat(50))).collect();
     let json = format!("{{\"annotations\": {{{labels} \"nerdctl/name\": \"NAME\"}}}}");

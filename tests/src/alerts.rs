@@ -51,6 +51,8 @@ pub fn flags(dir: &Path, rules: &str) -> Vec<String> {
         at("respond.audit", "audit.log"),
         at("respond.held", "held.json"),
         at("control.socket", "control.sock"),
+        // Tests start several at once: each would want the same port.
+        "metrics.listen=".to_owned(),
         format!("rules.paths=[\"{rules}\"]"),
     ];
     let sets = sets.into_iter().flat_map(|set| ["--set".to_owned(), set]);

@@ -12,6 +12,7 @@ use sensor_common::{
 
 use crate::{
     event::{Category, EventType},
+    metrics,
     probe::HOOKS,
     rule::{
         correlate,
@@ -29,8 +30,13 @@ pub(super) struct ReferenceArgs {
 
 /// Writes the pages.
 pub(super) fn run(args: &ReferenceArgs) -> anyhow::Result<ExitCode> {
-    let pages =
-        [("events.md", events()), ("fields.md", fields()), ("kernel.md", kernel()), ("time.md", time())];
+    let pages = [
+        ("events.md", events()),
+        ("fields.md", fields()),
+        ("kernel.md", kernel()),
+        ("metrics.md", format!("{GENERATED}{}", metrics::page())),
+        ("time.md", time()),
+    ];
     for (name, page) in pages {
         let path = args.dir.join(name);
         fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;

@@ -11,15 +11,16 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{
-    Common, lock, signals,
+    Common, Usage, lock, signals,
     sources::{self, RuleArgs, Rules},
 };
 use crate::{
     config::{Config, ConfigError, Format},
     control::{self, Known},
     event::EventType,
+    metrics::{self, Bounds},
     pipeline::{
-        Alerting, How, KernelNetwork, Live, Origin, PipelineError, Plan, Told, blind_rules, needs,
+        Alerting, How, KernelNetwork, Live, Origin, PipelineError, Plan, Published, Told, blind_rules, needs,
         reload::{self, Planner, Waker},
         tables,
     },
@@ -56,6 +57,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let content = rules.content(&config)?;
     let set = sources::compile(&content)?;
     let _lock = lock::hold(&config.lock)?;
+    let published = Published::default();
+    // Before the programs are loaded, which takes a while: it says so meanwhile.
+    let listening = metrics::start(&config.metrics, Bounds::of(&config), published.clone()).context(Usage)?;
     let isolates = set.rules().iter().any(|rule| rule.reaction.asks(Response::Isolate));
     let network = KernelNetwork::new(&config.respond, isolates)?;
     let waker = Waker::new()?;
@@ -100,12 +104,14 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .with_enforcement(can, policy)
         .with_reloads(reloads, origin)
         .with_stats_file(&config.stats_file)
+        .with_published(published)
         .with_responder(responses(&config, Box::new(network)))
         .context("cannot start the responder")?;
     tell_responses(&config, &alerting);
     let mut alerting = take_orders(&config, alerting, waker);
     // Said last: who waits for it can rely on everything above.
-    tracing::info!(rules = loaded, hostname, kernel = preamble.kernel, "watching");
+    let metrics = listening.map(tracing::field::display);
+    tracing::info!(rules = loaded, hostname, kernel = preamble.kernel, metrics, "watching");
     let mut stats = live.run(&mut alerting).map_err(closed)?;
     alerting.finish(&mut stats).map_err(closed)?;
     if let Err(error) = stats.write(&config.stats_file) {

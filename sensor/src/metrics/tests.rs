@@ -15,7 +15,7 @@ fn stats() -> Stats {
     let counts = Counts { seen: 21, submitted: 1, filtered: 2, limited: 3, ring_full: 5, failed: 10 };
     stats.kinds.insert("file_open", counts);
     stats.malformed.insert("size", 4);
-    stats.kernel.maps.insert("HOST_GROUPS", Fill { entries: 7, capacity: 8192, refused: 1 });
+    stats.kernel.maps.insert("HOST_GROUPS", Fill { entries: 7, capacity: 8192, refused: Some(1) });
     stats.kernel.programs.push(ProgramRun {
         program: "sys_exit".to_owned(),
         nanoseconds: 1_500_000_000,

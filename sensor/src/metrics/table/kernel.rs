@@ -65,7 +65,8 @@ pub(super) const METRICS: &[Metric] = &[
         &[MAP],
         "Entries for which the map had no room; the daemon does what they would have saved.",
         |view, out| {
-            out.each(&[], view.stats.kernel.maps.iter().map(|(map, fill)| (*map, fill.refused)));
+            let maps = view.stats.kernel.maps.iter();
+            out.each(&[], maps.filter_map(|(map, fill)| Some((*map, fill.refused?))));
         },
     ),
     count(

@@ -88,6 +88,7 @@ impl Sensor {
         let stats = bench.file("stats.json");
         let _ = fs::remove_file(&stats);
         command.arg("--set").arg(format!("stats_file={}", stats.display()));
+        command.args(["--set", "metrics.listen="]);
         command.arg("--set").arg(format!("lock={}", bench.file("lock").display()));
         for (key, name) in
             [("respond.audit", "audit.log"), ("respond.held", "held"), ("control.socket", "control")]
