@@ -27,6 +27,7 @@ mod identity;
 mod isolate;
 mod layers;
 mod loss;
+mod metrics;
 mod mount;
 mod net;
 mod pod;

@@ -137,6 +137,17 @@ impl Watcher {
         self.dir.path().to_owned()
     }
 
+    /// Where it tells its metrics, if it was asked to.
+    ///
+    /// # Panics
+    /// Where it did not say it.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let said = self.stderr();
+        let address = said.split("metrics=").nth(1).expect("it said where");
+        address.split_whitespace().next().unwrap().to_owned()
+    }
+
     /// Runs a command of the same configuration, such as an order to this daemon.
     #[must_use]
     pub fn order(&self, words: &[&str]) -> std::process::Output {

@@ -18,6 +18,7 @@ pub mod dns;
 pub mod engine;
 mod event;
 mod machine;
+pub mod prometheus;
 pub mod recorded;
 pub mod require;
 mod sensor;

@@ -136,3 +136,29 @@ fn names_follow_the_rules_and_stand_once() {
         );
     }
 }
+
+/// The names of metrics that a text of `deploy/` has, without what a distribution adds to its own.
+fn names_in(file: &str) -> BTreeSet<String> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let ours = words.filter(|word| word.starts_with("vedette_") || word.starts_with("process_"));
+    // What rules say of a key of the configuration or of Grafana's own.
+    let ours = ours.filter(|word| word.matches('_').count() > 1);
+    let own = |word: &str| {
+        let ends = ["_bucket", "_sum", "_count"];
+        ends.iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word).to_owned()
+    };
+    ours.map(own).collect()
+}
+
+#[test]
+fn dashboard_and_alert_rules_name_metrics_of_the_table() {
+    for (file, least) in [("grafana/vedette.json", 30), ("prometheus/vedette.rules.yml", 20)] {
+        let names = names_in(file);
+        assert!(names.len() >= least, "{file} names only {names:?}");
+        for name in names {
+            assert!(metrics().any(|metric| metric.name == name), "{file}: there is no metric {name}");
+        }
+    }
+}

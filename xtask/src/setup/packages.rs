@@ -25,7 +25,7 @@ pub(crate) struct Package {
 }
 
 /// All of them, with Debian's names.
-const PACKAGES: [Package; 7] = [
+const PACKAGES: [Package; 8] = [
     Package {
         name: "containerd",
         program: "containerd",
@@ -36,6 +36,7 @@ const PACKAGES: [Package; 7] = [
     Package { name: "umoci", program: "umoci", why: "builds the test image without a registry" },
     Package { name: "podman", program: "podman", why: "containers that no daemon knows" },
     Package { name: "docker.io", program: "dockerd", why: "containers behind dockerd's socket" },
+    Package { name: "prometheus", program: "prometheus", why: "scrapes the sensor; promtool is in it" },
     Package { name: "skopeo", program: "skopeo", why: "gives the test image its name and its digest" },
 ];
 
