@@ -2,6 +2,7 @@
 
 mod audit;
 mod choice;
+mod config;
 mod control;
 mod doctor;
 mod events;
@@ -69,6 +70,8 @@ enum Command {
     Reload(control::OrderArgs),
     /// Close the fuses that keep rules from responding
     Reset(control::OrderArgs),
+    /// Check or show the configuration
+    Config(config::ConfigArgs),
     /// Check or show the log of responses
     Audit(audit::AuditArgs),
     /// Check that received records are all that were sent, by their numbers and the sensor's signed checkpoints; exit code 1
@@ -108,6 +111,17 @@ fn hook(stem: &str) -> Result<String, String> {
     Err(format!("no such hook; there are {}", stems.join(", ")))
 }
 
+/// Whether the hooks that the configuration leaves out are some: it does not know their names itself.
+fn known_hooks(config: &Config) -> Result<(), ConfigError> {
+    for name in &config.kernel.disabled_hooks {
+        hook(name).map_err(|message| ConfigError::Value {
+            origin: "kernel.disabled_hooks".to_owned(),
+            message: format!("`{name}`: {message}"),
+        })?;
+    }
+    Ok(())
+}
+
 impl Common {
     fn load(&self) -> anyhow::Result<Config> {
         self.load_again().context(Usage)
@@ -116,12 +130,7 @@ impl Common {
     /// What the configuration says now.
     fn load_again(&self) -> Result<Config, ConfigError> {
         let mut config = Config::load(self.config.as_deref(), &self.sets)?;
-        for name in &config.kernel.disabled_hooks {
-            hook(name).map_err(|message| ConfigError::Value {
-                origin: "kernel.disabled_hooks".to_owned(),
-                message: format!("`{name}`: {message}"),
-            })?;
-        }
+        known_hooks(&config)?;
         config.kernel.disabled_hooks.extend(self.disabled_hooks.iter().cloned());
         Ok(config)
     }
@@ -171,6 +180,7 @@ impl Cli {
             Command::Release(args) => args.order(|container| Order::Release { container }),
             Command::Reload(args) => args.order(&Order::Reload),
             Command::Reset(args) => args.order(&Order::Reset),
+            Command::Config(args) => config::run(&args),
             Command::Audit(args) => audit::run(&args),
             Command::Verify(args) => verify::run(&args),
             Command::Doctor(args) => doctor::run(&args),

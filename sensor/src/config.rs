@@ -5,17 +5,20 @@ mod identity;
 mod isolate;
 mod kernel;
 mod metrics;
+mod near;
+mod page;
+mod place;
+mod range;
 mod redact;
 mod respond;
+mod restart;
 mod sink;
+mod source;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use thiserror::Error;
 
 pub use self::{
@@ -24,9 +27,12 @@ pub use self::{
     isolate::{AllowedPeer, IsolateConfig},
     kernel::{KernelConfig, KernelMode},
     metrics::{Listen, MetricsConfig, ServerTlsConfig},
+    page::page,
     redact::RedactConfig,
     respond::{ControlConfig, LimitConfig, ProtectConfig, RespondConfig},
+    restart::needs_restart,
     sink::*,
+    source::{Loaded, Origin},
 };
 
 /// Read where no `--config` is given, if it is there.
@@ -34,12 +40,6 @@ pub const DEFAULT_FILE: &str = "/etc/vedette/vedette.yaml";
 /// The names of priorities, the least urgent first.
 pub const PRIORITIES: [&str; 8] =
     ["debug", "informational", "notice", "warning", "error", "critical", "alert", "emergency"];
-/// What can change while the sensor runs starts with this, and what cannot all the same.
-const RELOADED: &str = "rules.";
-const NOT_RELOADED: &str = "rules.state_bytes";
-/// Environment variables of keys start with this; `kernel.ring_bytes` is `VEDETTE_KERNEL_RING_BYTES`.
-const ENVIRONMENT: &str = "VEDETTE_";
-
 /// Every key, with its default. `deploy/vedette.yaml` documents them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -240,99 +240,15 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`]; a missing default file is none.
     pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
-        let mut config = Self::default();
-        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-        match fs::read_to_string(path) {
-            Ok(text) => config = config.merged(parse(path, &text)?, &path.display().to_string())?,
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(ConfigError::Read { path: path.to_owned(), error }),
-        }
-        for key in keys("", &serde_json::to_value(&config).unwrap_or_default()) {
-            let name = format!("{ENVIRONMENT}{}", key.replace('.', "_").to_uppercase());
-            if let Ok(value) = std::env::var(&name) {
-                config = config.merged(nested(&key, scalar(&value)), &name)?;
-            }
-        }
-        for set in sets {
-            let (key, value) = set.split_once('=').ok_or_else(|| ConfigError::Set(set.clone()))?;
-            config = config.merged(nested(key, scalar(value)), &format!("--set {key}"))?;
-        }
-        config.validate()?;
-        Ok(config)
-    }
-
-    /// Keys whose values differ between the two and that a running sensor does not take over, by their dotted names.
-    #[must_use]
-    pub fn needs_restart(&self, other: &Self) -> Vec<String> {
-        let value = |config| serde_json::to_value(config).unwrap_or_default();
-        let (own, other) = (value(self), value(other));
-        let at = |value: &Value, key: &str| value.pointer(&format!("/{}", key.replace('.', "/"))).cloned();
-        let stays = |key: &String| !key.starts_with(RELOADED) || key == NOT_RELOADED;
-        let differs = |key: &String| at(&own, key) != at(&other, key);
-        keys("", &own).into_iter().filter(|key| stays(key) && differs(key)).collect()
-    }
-
-    fn merged(&self, change: Value, origin: &str) -> Result<Self, ConfigError> {
-        let error = |error: serde_json::Error| ConfigError::Value {
-            origin: origin.to_owned(),
-            message: error.to_string(),
-        };
-        let mut value = serde_json::to_value(self).map_err(error)?;
-        merge(&mut value, change);
-        serde_json::from_value(value).map_err(error)
+        Loaded::read(file, sets).map(|loaded| loaded.config)
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let wrong = |origin: &str, message| Err(ConfigError::Value { origin: origin.to_owned(), message });
-        let size = self.kernel.ring_bytes;
-        if !size.is_power_of_two() || size < 1 << 16 {
-            return wrong("kernel.ring_bytes", format!("{size} is not a power of two of at least 65536"));
+        match range::wrong(self) {
+            Some((origin, message)) => Err(ConfigError::Value { origin, message }),
+            None => Ok(()),
         }
-        let minimum = &self.rules.minimum_priority;
-        if !PRIORITIES.iter().any(|name| name.eq_ignore_ascii_case(minimum)) {
-            let message = format!("no such priority `{minimum}`; there are {}", PRIORITIES.join(", "));
-            return wrong("rules.minimum_priority", message);
-        }
-        for (name, sink) in &self.sinks {
-            if let Err((key, message)) = sink.validate(name) {
-                return wrong(&format!("sinks.{name}{key}"), message);
-            }
-        }
-        if let Some((key, message)) = self.metrics.wrong() {
-            return wrong(key, message);
-        }
-        if self.respond.queue == 0 {
-            return wrong("respond.queue", "0 leaves no room for a single response".to_owned());
-        }
-        Ok(())
     }
-}
-
-fn parse(path: &Path, text: &str) -> Result<Value, ConfigError> {
-    let value: Option<Value> = serde_saphyr::from_str(text)
-        .map_err(|error| ConfigError::Syntax { path: path.to_owned(), message: error.to_string() })?;
-    Ok(value.unwrap_or_else(|| Value::Object(Map::new())))
-}
-
-/// Objects are merged, everything else is replaced.
-fn merge(into: &mut Value, change: Value) {
-    match (into, change) {
-        (Value::Object(into), Value::Object(change)) => {
-            for (key, value) in change {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, change) => *into = change,
-    }
-}
-
-/// A value from a flag or a variable: JSON where it is that, else text.
-fn scalar(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-}
-
-fn nested(key: &str, value: Value) -> Value {
-    key.rsplit('.').fold(value, |value, part| Value::Object(Map::from_iter([(part.to_owned(), value)])))
 }
 
 /// The dotted names of all leaves.
@@ -344,6 +260,8 @@ fn keys(prefix: &str, value: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -367,15 +285,8 @@ mod tests {
             (65536, false, "a")
         );
         let error = |set: &str| sets(&[set]).unwrap_err().to_string();
-        assert!(
-            error("kernel.ring_byte=1").contains("unknown field `ring_byte`"),
-            "{}",
-            error("kernel.ring_byte=1")
-        );
-        assert!(error("kernel.ring_bytes=65537").contains("power of two"));
         assert!(error("rules.builtin=maybe").contains("--set rules.builtin: invalid type"));
         assert!(error("hostname").contains("key=value"));
-        assert!(error("rules.minimum_priority=high").contains("no such priority `high`; there are debug, "));
         assert!(error(r#"rules.toggles=[{"off": {"tag": "x"}}]"#).contains("unknown variant `off`"));
         assert!(error(r#"rules.toggles=[{"disable": {"tags": "x"}}]"#).contains("unknown variant `tags`"));
         let dir = tempfile::tempdir().unwrap();

@@ -12,6 +12,7 @@ mod arm;
 mod cgroup;
 mod change;
 mod cli;
+mod config;
 mod container;
 mod control;
 mod cost;

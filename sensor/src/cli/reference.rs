@@ -11,6 +11,7 @@ use sensor_common::{
 };
 
 use crate::{
+    config,
     event::{Category, EventType},
     metrics,
     probe::HOOKS,
@@ -31,6 +32,7 @@ pub(super) struct ReferenceArgs {
 /// Writes the pages.
 pub(super) fn run(args: &ReferenceArgs) -> anyhow::Result<ExitCode> {
     let pages = [
+        ("configuration.md", format!("{GENERATED}{}", config::page())),
         ("events.md", events()),
         ("fields.md", fields()),
         ("kernel.md", kernel()),
