@@ -2,6 +2,7 @@
 
 mod delivery;
 mod enforcement;
+mod loss;
 mod over_time;
 mod response;
 mod tally;
@@ -21,7 +22,7 @@ use sensor_common::Kind;
 use self::{over_time::Told, tally::Tally};
 use crate::{
     control::Known,
-    event::{Container, Detail, Event, EventType, Limited, Loss, Lost},
+    event::{Container, Detail, Event, EventType, Loss},
     pipeline::{
         Can, Consumer, Needs, Origin, PipelineError, Plan, Published, RuleStats, Stats, reload::Reloaded,
     },
@@ -31,9 +32,7 @@ use crate::{
     sink::{Alert, Outputs, Redactor},
 };
 
-/// Name under which the sensor reports its own gaps.
-const LOSS_RULE: &str = "Events lost";
-/// The same for rules on disk that have errors, and for the end of that.
+/// Names under which the sensor reports that rules on disk have errors, and the end of that.
 const RULES_FAILED: &str = "Rules not loaded";
 const RULES_RECOVERED: &str = "Rules loaded again";
 
@@ -181,29 +180,6 @@ impl Alerting {
         }
     }
 
-    /// A gap is an alert of its own, with the rules that may have missed something; the next alert of a rule carries it too.
-    fn report_loss(&mut self, event: &Event, loss: &Loss) -> Result<(), PipelineError> {
-        let blind = blind_rules(&self.rules, loss.kinds().map(|kind| (kind, false)));
-        let what: Vec<String> =
-            loss.lost.iter().map(describe).chain(loss.limited.iter().map(describe_limited)).collect();
-        let output = format!(
-            "Events were lost ({}); rules that were blind meanwhile: {}",
-            what.join(", "),
-            blind.join(", ")
-        );
-        let fields = [("loss.kinds", what.join(", ").into()), ("loss.blind_rules", blind.into())];
-        self.loss.lost.extend(&loss.lost);
-        self.loss.limited.extend_from_slice(&loss.limited);
-        let alert = Alert {
-            rule: LOSS_RULE.to_owned(),
-            output,
-            output_fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            tags: vec!["sensor".to_owned()],
-            ..Alert::of_sensor(event, &self.hostname, Some(loss.clone()))
-        };
-        self.send(alert)
-    }
-
     /// The one place where rules change: every event before is matched by the old set, every one after by the new.
     fn swap(&mut self, set: Arc<RuleSet>) {
         // What was seen so far still counts for the rules that are the same.
@@ -272,22 +248,6 @@ impl Alerting {
         alert.event.event_type = "rules";
         alert
     }
-}
-
-fn describe(lost: &Lost) -> String {
-    format!(
-        "{} {}: {} ring full, {} failed",
-        lost.ring_full + lost.failed,
-        lost.kind.stem(),
-        lost.ring_full,
-        lost.failed
-    )
-}
-
-fn describe_limited(limited: &Limited) -> String {
-    let Limited { kind, cgroup, of, count } = limited;
-    let of = of.as_ref().map_or_else(|| format!("control group {cgroup}"), ToString::to_string);
-    format!("{count} {} of {of} held back, it sends too many", kind.stem())
 }
 
 impl Consumer for Alerting {
