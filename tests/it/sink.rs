@@ -3,19 +3,16 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
-    path::Path,
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
 use sensor_tests::{
-    alerts::Watcher,
-    daemon, needs_kernel,
+    alerts::{self, Watcher},
+    daemon, needs_kernel, vedette,
     webhook::{Fate, Webhook},
 };
 use serde_json::{Value, json};
@@ -96,11 +93,77 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
+/// A daemon whose alerts go to a file: a test may want a million of them.
+struct Writing {
+    child: Child,
+    alerts: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+impl Writing {
+    fn start(place: &Place, sinks: &Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (alerts, words) = (dir.path().join("stdout"), dir.path().join("stderr"));
+        let rules = place.dir.path().join("rules.d").display().to_string();
+        let child = Command::new(vedette())
+            .args(["run", "--json", "--set", &format!("sinks={sinks}")])
+            .args(alerts::flags(dir.path(), &rules))
+            .stdin(Stdio::null())
+            .stdout(File::create(&alerts).unwrap())
+            .stderr(File::create(&words).unwrap())
+            .spawn()
+            .unwrap();
+        until("it watches", || fs::read_to_string(&words).unwrap().contains("watching"));
+        Self { child, alerts, dir }
+    }
+
+    /// Ids and times of all alerts; half a line at the end does not count.
+    fn alerts(&self) -> Vec<(String, String)> {
+        let mut alerts = Vec::new();
+        for line in BufReader::new(File::open(&self.alerts).unwrap()).lines() {
+            let line = line.unwrap();
+            let Some((id, time)) =
+                line.strip_prefix("{\"uuid\":\"").and_then(|rest| rest.split_once("\",\"time\":\""))
+            else {
+                break;
+            };
+            let Some((time, _)) = time.split_once('"').filter(|_| line.ends_with('}')) else { break };
+            alerts.push((id.to_owned(), time.to_owned()));
+        }
+        alerts
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a number of a process that is not waited for yet, so it is ours.
+        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something holds.
+#[track_caller]
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + sensor_tests::deadline();
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// By hand: `VEDETTE_TEST_ALERTS=1000000 VEDETTE_TEST_KILLS=5 VEDETTE_TEST_PACE=0`, of a release build.
 #[test]
 fn sink_crashes_lose_nothing_but_the_last_moment() {
     needs_kernel!();
     let alerts = number("VEDETTE_TEST_ALERTS", 12_000);
     let kills = number("VEDETTE_TEST_KILLS", 2);
+    // Milliseconds of rest after every eight: many flush intervals long, a kill can only cost a part of it.
+    let pace = number("VEDETTE_TEST_PACE", 4) as u64;
     let place = Place::new();
     // A third of all requests fail: half of these after the records were taken.
     let hook = Webhook::start(false, |number| match number % 6 {
@@ -113,43 +176,46 @@ fn sink_crashes_lose_nothing_but_the_last_moment() {
     let mut expected: Vec<(String, Option<u64>)> = Vec::new();
     let share = alerts / (kills + 1);
     for round in 0..=kills {
-        let watcher = place.watch(&sinks, &[]);
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, file) = (Arc::clone(&stop), place.file());
-        let load = thread::spawn(move || {
-            for opened in 0..share {
-                File::open(&file).unwrap();
-                if stopped.load(Ordering::Relaxed) {
-                    break;
-                }
-                // Many flush intervals long, so that a kill can only cost a part of it.
-                if opened % 8 == 0 {
-                    thread::sleep(Duration::from_millis(4));
-                }
+        let mut daemon = Writing::start(&place, &sinks);
+        let opens = if round < kills { share / 2 } else { share };
+        let file = place.file();
+        for opened in 0..opens {
+            File::open(&file).unwrap();
+            if opened % 8 == 0 && pace > 0 {
+                thread::sleep(Duration::from_millis(pace));
             }
-        });
+        }
         if round < kills {
-            let _ = watcher.alert("read", share / 2);
-            watcher.signal(libc::SIGKILL);
+            // In the middle of more of it.
+            let load = thread::spawn(move || (0..share / 2).for_each(|_| drop(File::open(&file).unwrap())));
+            thread::sleep(Duration::from_millis(20));
+            daemon.signal(libc::SIGKILL);
             let killed = now();
-            stop.store(true, Ordering::Relaxed);
             load.join().unwrap();
-            watcher.closed();
-            let age = |alert: &Value| killed.saturating_sub(milliseconds(alert["time"].as_str().unwrap()));
+            daemon.child.wait().unwrap();
             expected.extend(
-                watcher
+                daemon
                     .alerts()
-                    .iter()
-                    .map(|alert| (alert["uuid"].as_str().unwrap().to_owned(), Some(age(alert)))),
+                    .into_iter()
+                    .map(|(id, time)| (id, Some(killed.saturating_sub(milliseconds(&time))))),
             );
         } else {
-            load.join().unwrap();
-            let _ = watcher.alert("read", share);
-            hook.settle(Duration::from_secs(1));
-            let (all, stats) = watcher.stop();
-            assert_eq!(stats["sinks"]["hook"]["waiting"], 0, "{}", stats["sinks"]);
+            until("every alert is delivered", || {
+                let stats: Value = serde_json::from_slice(
+                    &fs::read(daemon.dir.path().join("stats.json")).unwrap_or_default(),
+                )
+                .unwrap_or_default();
+                let sink = &stats["sinks"]["hook"];
+                stats["queue"]["taken"].as_u64() >= Some(opens as u64)
+                    && sink["waiting"] == 0
+                    && sink["taken"].as_u64() >= Some(opens as u64)
+            });
+            daemon.signal(libc::SIGTERM);
+            assert!(daemon.child.wait().unwrap().success());
+            let stats: Value =
+                serde_json::from_slice(&fs::read(daemon.dir.path().join("stats.json")).unwrap()).unwrap();
             assert_sums(&stats["sinks"]["hook"]);
-            expected.extend(all.iter().map(|alert| (alert["uuid"].as_str().unwrap().to_owned(), None)));
+            expected.extend(daemon.alerts().into_iter().map(|(id, _)| (id, None)));
         }
     }
     let times = hook.times();

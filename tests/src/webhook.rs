@@ -153,19 +153,21 @@ async fn take(State(taken): State<Arc<Taken>>, body: Bytes) -> StatusCode {
     if let Fate::Refused(status) = fate {
         return StatusCode::from_u16(status).expect("a status");
     }
-    let Ok(sent) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST };
-    let sent = match sent {
-        Value::Array(records) => records,
-        record => vec![record],
-    };
+    let Ok(text) = std::str::from_utf8(&body) else { return StatusCode::BAD_REQUEST };
     {
         let mut records = taken.lock();
-        for record in sent {
-            let delivery = || format!("{}/{}", record["delivery"]["stream"], record["delivery"]["number"]);
-            let id = record["uuid"].as_str().map_or_else(delivery, str::to_owned);
-            *records.times.entry(id).or_default() += 1;
-            if let Some(all) = &mut records.all {
-                all.push(record);
+        if let Some(all) = &mut records.all {
+            match serde_json::from_str::<Value>(text) {
+                Ok(Value::Array(sent)) => all.extend(sent),
+                Ok(record) => all.push(record),
+                Err(_) => return StatusCode::BAD_REQUEST,
+            }
+        }
+        // Each alert begins with its id; to look for it is a hundred times cheaper than to parse a million of them.
+        for (at, begin) in text.match_indices("{\"uuid\":\"") {
+            let id = text.get(at + begin.len()..).and_then(|rest| rest.split_once('"'));
+            if let Some((id, _)) = id {
+                *records.times.entry(id.to_owned()).or_default() += 1;
             }
         }
     }
