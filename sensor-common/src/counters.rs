@@ -36,6 +36,8 @@ pub struct LimitKey {
 pub struct RingState {
     /// Time of this CPU's last record, to tell a quiet spell from a storm.
     pub last_ts: u64,
+    /// When this CPU last woke the daemon.
+    pub last_wake: u64,
     /// Next [`crate::Header::seq`].
     pub seq: u64,
     /// How many programs want each scratch slot; who finds itself alone has it.

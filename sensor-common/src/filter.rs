@@ -117,6 +117,8 @@ pub struct KindFilter {
     pub host: u64,
     /// Terms by [`facts`].
     pub facts: [u64; FACTS],
+    /// The terms of rules upon which the daemon acts: it is woken for such a record.
+    pub urgent: u64,
 }
 
 /// Key of the table of thread names.

@@ -45,6 +45,9 @@ pub struct Settings {
     pub verdicts: u32,
     /// Nanoseconds that it may be ahead of that pace: a burst.
     pub ahead: u64,
+    /// Kinds, one bit each, of which every record is urgent: the daemon is woken for it. Of the others those are that hold a
+    /// term of [`crate::filter::KindFilter::urgent`].
+    pub urgent: u64,
 }
 
 impl Settings {

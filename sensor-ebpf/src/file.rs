@@ -49,7 +49,7 @@ on_end!(sx_file_open, fx_file_open, file_open);
 fn refused(ending: Ending, terms: Wanted, request: Request) {
     let look = |record: &mut Record| {
         let name = append_name(record, request);
-        Some(!terms.of_request::<FileOpen>(record, name).is_none())
+        Some(terms.of_request::<FileOpen>(record, name))
     };
     emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
         ending.head(record);
@@ -70,7 +70,7 @@ fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
     let look = |record: &mut Record| {
         let path = append_path(record, ending.task, file.path)?;
         record.body::<FileOpen>().path = path;
-        Some(!terms.of_path::<FileOpen>(record, path).is_none())
+        Some(terms.of_path::<FileOpen>(record, path))
     };
     emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
         ending.head(record);

@@ -52,12 +52,15 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    /// Nothing is asked.
+    pub(crate) const ALL: Self = Self { slot: 0, terms: ALL };
+
     /// What a call and the task that made it leave. `facts`: [`sensor_common::filter::facts`], or [`NO_FACTS`].
     #[inline(always)]
     pub(crate) fn of_call(kind: Kind, call: Ending, facts: u32) -> Self {
         let bank = settings(|settings: &Settings| settings.filters);
         if bank == 0 {
-            return Self { slot: 0, terms: ALL };
+            return Self::ALL;
         }
         let slot = slot(bank, u32::from(kind.number()));
         let outcome = match call.result {
@@ -74,6 +77,12 @@ impl Wanted {
     #[inline(always)]
     pub(crate) fn is_none(self) -> bool {
         self.terms == 0
+    }
+
+    /// Whether the daemon acts upon some rule that can still want it.
+    #[inline(always)]
+    pub(crate) fn is_urgent(self) -> bool {
+        self.slot != 0 && self.terms & FILTER_KINDS.get(self.slot).map_or(0, |kind| kind.urgent) != 0
     }
 
     /// What [`sensor_common::filter::facts`] and the name of the file leave.

@@ -6,21 +6,25 @@ mod header;
 mod in_place;
 mod pace;
 mod slots;
+mod wake;
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::BPF_RB_AVAIL_DATA,
     helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
 use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings, flags};
 
-use self::slots::{claim, record_return};
 pub(crate) use self::{
     append::{Str, append_with},
     emit::{Ending, emit, emit_call, emit_if, failed, filtered, peek},
     in_place::{emit_in_place, filtered_in_place},
     slots::add,
+};
+use self::{
+    slots::{claim, record_return},
+    wake::{is_urgent, wakeup},
 };
 use crate::kernel::{Task, knob};
 
@@ -35,6 +39,8 @@ const BODY_WORDS: u32 = 32;
 const BROKEN: u32 = 0;
 const FILLED: u32 = 1;
 const UNWANTED: u32 = 2;
+/// [`FILLED`], and the daemon may have to act upon it.
+const URGENT: u32 = 3;
 
 #[map]
 static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
@@ -120,7 +126,7 @@ extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
     let Some(base) = SCRATCH.get_ptr_mut(slot) else { return 0 };
     if outcome == UNWANTED {
         add(&mut counters.filtered, 1);
-    } else if outcome != FILLED {
+    } else if outcome != FILLED && outcome != URGENT {
         add(&mut counters.failed, 1);
     } else {
         // SAFETY: the scratch memory is aligned and larger than a header.
@@ -130,7 +136,7 @@ extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
         let noise = !Kind::number_is_lifecycle(kind) && !enforced;
         if noise && pace::is_ahead(kind, header) {
             add(&mut counters.limited, 1);
-        } else if send(base.cast(), noise, state) {
+        } else if send(base.cast(), noise, outcome == URGENT || is_urgent(kind), state) {
             add(&mut counters.submitted, 1);
         } else {
             add(&mut counters.ring_full, 1);
@@ -142,7 +148,7 @@ extern "C" fn record_end(kind: u32, slot: u32, outcome: u32) -> i32 {
 
 /// False where the ring has no room for it.
 #[inline(always)]
-fn send(base: *mut u8, noise: bool, state: &mut RingState) -> bool {
+fn send(base: *mut u8, noise: bool, urgent: bool, state: &mut RingState) -> bool {
     let ring = (&raw const EVENTS).cast_mut().cast();
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
@@ -155,11 +161,7 @@ fn send(base: *mut u8, noise: bool, state: &mut RingState) -> bool {
             return false;
         }
     }
-    // A wakeup costs 5 µs here, so only the first record after a quiet spell pays for one: the daemon then looks by itself
-    // for as long as records keep coming.
-    let quiet = header.ts.wrapping_sub(state.last_ts) > u64::from(knob!(wake_after));
-    state.last_ts = header.ts;
-    let flags = if quiet { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    let flags = wakeup(state, header.ts, urgent);
     let len = header.len;
     if len > SCRATCH_SIZE as u32 {
         return false;

@@ -76,6 +76,8 @@ pub struct Needs {
     pub wanted: Wanted,
     /// And of those the ones of which this holds.
     pub prefilter: Prefilter,
+    /// Kinds upon which some rule has the daemon act.
+    pub urgent: Vec<Kind>,
     /// What the kernel half is to do by itself; `None`: nothing.
     pub plan: Option<Plan>,
 }

@@ -275,11 +275,13 @@ impl Probe {
         }
     }
 
-    /// Attaches the hooks that `options` want and that are not attached yet; a hook once attached stays.
+    /// Attaches the hooks that `options` want and that are not attached yet; a hook once attached stays. What is urgent is as
+    /// they say from now on.
     ///
     /// # Errors
     /// Where the dispatcher of system calls cannot be attached. Another hook that cannot is reported as blind.
     pub fn attach_more(&mut self, options: &Options) -> Result<(), ProbeError> {
+        self.set(Settings { urgent: options.urgent(), ..self.settings })?;
         load::attach_more(self, options)
     }
 

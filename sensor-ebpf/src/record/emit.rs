@@ -3,7 +3,7 @@
 use sensor_common::{Header, Kind, filter::NO_FACTS};
 
 use super::{
-    BROKEN, COUNTERS, FILLED, Record, UNWANTED,
+    BROKEN, COUNTERS, FILLED, Record, UNWANTED, URGENT,
     header::record_head,
     record_begin, record_end, scratch,
     slots::{add, record_borrow, record_return},
@@ -46,7 +46,7 @@ impl Ending {
 /// What the daemon itself does is nobody's business and counts as filtered, lifecycle records apart.
 #[inline(always)]
 pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
-    emit_if::<B>(kind, |_| Some(true), fill);
+    emit_if::<B>(kind, |_| Some(Wanted::ALL), fill);
 }
 
 /// Lends `look` the memory of a record whose texts begin as those behind a body of type `B` do, for something that is most
@@ -67,11 +67,11 @@ pub(crate) fn peek<B: Copy>(look: impl FnOnce(&mut Record) -> bool) -> bool {
 }
 
 /// [`emit`], of a record that is wanted only if its texts say so: `ask` appends what it has to look at, before anything
-/// else is written (also before the header is), and says whether it goes on.
+/// else is written (also before the header is), and says who may want it then.
 #[inline(always)]
 pub(crate) fn emit_if<B: Copy>(
     kind: Kind,
-    ask: impl FnOnce(&mut Record) -> Option<bool>,
+    ask: impl FnOnce(&mut Record) -> Option<Wanted>,
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
     let kind = u32::from(kind.number());
@@ -80,17 +80,20 @@ pub(crate) fn emit_if<B: Copy>(
         return;
     }
     let slot = slot as u32;
-    let outcome = match scratch(slot) {
-        Some(base) => {
-            let record = &mut Record { base, slot };
-            match ask(record) {
-                Some(true) if record_head(slot) == 0 && fill(record).is_some() => FILLED,
-                Some(false) => UNWANTED,
-                _ => BROKEN,
+    let outcome =
+        match scratch(slot) {
+            Some(base) => {
+                let record = &mut Record { base, slot };
+                match ask(record) {
+                    Some(wanted) if wanted.is_none() => UNWANTED,
+                    Some(wanted) if record_head(slot) == 0 && fill(record).is_some() => {
+                        if wanted.is_urgent() { URGENT } else { FILLED }
+                    }
+                    _ => BROKEN,
+                }
             }
-        }
-        None => BROKEN,
-    };
+            None => BROKEN,
+        };
     record_end(kind, slot, outcome);
 }
 
@@ -103,14 +106,19 @@ pub(crate) fn emit_call<B: Copy>(
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
     let ending = ending.into();
-    if !kind.is_lifecycle() && ending.wanted(kind, NO_FACTS).is_none() {
+    let wanted = if kind.is_lifecycle() { Wanted::ALL } else { ending.wanted(kind, NO_FACTS) };
+    if wanted.is_none() {
         filtered(kind);
         return;
     }
-    emit::<B>(kind, |record| {
-        ending.head(record);
-        fill(record)
-    });
+    emit_if::<B>(
+        kind,
+        |_| Some(wanted),
+        |record| {
+            ending.head(record);
+            fill(record)
+        },
+    );
 }
 
 /// Counts something that a program saw and could not put together.

@@ -2,12 +2,17 @@
 //! It knows no packets.
 
 use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    bindings::BPF_RB_AVAIL_DATA,
     helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_ringbuf_query},
 };
 use sensor_common::{Counters, Header, Kind, valid};
 
-use super::{COUNTERS, EVENTS, RING_STATE, add, header::write_header, pace};
+use super::{
+    COUNTERS, EVENTS, RING_STATE, add,
+    header::write_header,
+    pace,
+    wake::{is_urgent, wakeup},
+};
 use crate::kernel::{Task, knob};
 
 /// Reserves a record of type `R` (a header and what follows) in the ring, has `fill` fill it there behind the header, and
@@ -64,9 +69,7 @@ pub(crate) fn emit_in_place<R: 'static>(
     let state = unsafe { &mut *state };
     header.seq = state.seq as u32;
     add(&mut state.seq, 1);
-    let quiet = header.ts.wrapping_sub(state.last_ts) > u64::from(knob!(wake_after));
-    state.last_ts = header.ts;
-    let flags = if quiet { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    let flags = wakeup(state, header.ts, is_urgent(u32::from(kind.number())));
     entry.submit(u64::from(flags));
     count(counters, core::mem::offset_of!(Counters, submitted));
 }

@@ -75,6 +75,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         tables: config.kernel.filters.then(|| tables(&needs.prefilter)),
         limit: NonZeroU32::new(config.kernel.records_per_second)
             .map(|per_second| Limit { per_second, burst: config.kernel.burst }),
+        urgent: needs.urgent,
         ..super::options(&config.kernel, needs.wanted)
     };
     let set = Arc::new(set);

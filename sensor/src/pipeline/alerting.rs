@@ -28,7 +28,7 @@ use crate::{
     },
     probe::Wanted,
     respond::{Policy, Responder},
-    rule::{Engine, Match, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
+    rule::{Engine, Match, Reaction, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Outputs, Redactor},
 };
 
@@ -366,7 +366,9 @@ pub fn needs(rules: &RuleSet, streamed: TypeSet) -> Needs {
     }
     // What has no terms is not filtered.
     let prefilter = rules.prefilter().iter().filter(|(kind, _)| !streamed.contains(kind)).cloned().collect();
-    Needs { wanted, prefilter, plan: None }
+    let acting = rules.rules().iter().filter(|rule| rule.reaction != Reaction::default());
+    let urgent = kinds(acting.fold(TypeSet::default(), |types, rule| types.union(rule.types)));
+    Needs { wanted, prefilter, urgent, plan: None }
 }
 
 #[cfg(test)]

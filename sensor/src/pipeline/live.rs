@@ -30,7 +30,7 @@ const BATCH: usize = 4096;
 /// How often the accounts are drawn up.
 const TICK: Duration = Duration::from_secs(1);
 /// How long the reader sleeps between looks while records keep coming without waking it. It bounds the delay of an alert
-/// on a busy machine; shorter sleeps cost more wakeups.
+/// on a busy machine; shorter sleeps cost more wakeups. What a response may follow wakes it.
 const BUSY_SLEEP: Duration = Duration::from_millis(4);
 /// How long it sleeps at the beginning of such a spell.
 const SHORT_SLEEP: Duration = Duration::from_micros(250);
@@ -180,8 +180,8 @@ impl Live {
             }
             if taken < BATCH {
                 let quiet = now.duration_since(last_record) > QUIET;
-                self.rest(quiet, now.duration_since(spell))?;
-                if quiet {
+                let woken = self.rest(quiet, now.duration_since(spell))?;
+                if quiet || woken {
                     spell = Instant::now();
                 }
             }
@@ -196,17 +196,23 @@ impl Live {
 
     /// Sleeps until there is something to do. While records keep coming the reader looks by itself, so it does not even wait
     /// for a wakeup: a wait on the ring costs more than a plain sleep, and an early wakeup costs another look. That is a
-    /// fifth of the CPU time of an exec storm. `spell`: how long records have been coming; a short burst (somebody typed a
-    /// command) is answered at once, a storm in large batches.
-    fn rest(&self, quiet: bool, spell: Duration) -> Result<(), PipelineError> {
+    /// fifth of the CPU time of an exec storm. Only where rules respond does it listen for urgent records, and says whether
+    /// one woke it. `spell`: how long records have been coming; a short burst (somebody typed a command) is answered at once,
+    /// a storm in large batches.
+    fn rest(&self, quiet: bool, spell: Duration) -> Result<bool, PipelineError> {
+        let failed = |error| PipelineError::Read { what: "the event ring", error };
         if !quiet {
-            thread::sleep((spell / 4).clamp(SHORT_SLEEP, BUSY_SLEEP));
-            return Ok(());
+            let sleep = (spell / 4).clamp(SHORT_SLEEP, BUSY_SLEEP);
+            if !self.options.urgent.is_empty() {
+                return self.ring.nap(sleep).map_err(failed);
+            }
+            thread::sleep(sleep);
+            return Ok(false);
         }
         // Held events must not wait longer than they may, and answers are taken as they come.
         let timeout = if self.stage.hold.is_empty() { QUIET_SLEEP } else { HELD_SLEEP };
         let waited = self.ring.wait(timeout, self.stage.sources.as_ref().map(Sources::bell));
-        waited.map_err(|error| PipelineError::Read { what: "the event ring", error })
+        waited.map(|()| false).map_err(failed)
     }
 
     fn drain(&mut self, consumer: &mut impl Consumer) -> Result<usize, PipelineError> {
@@ -291,8 +297,10 @@ impl Live {
             let detail = Detail::Loss(Loss::default());
             enricher.own_event(std::process::id(), boot_time(), EventType::Loss, detail)
         };
-        let Some(Needs { wanted, prefilter, plan }) = consumer.between_batches(own)? else { return Ok(()) };
-        self.options.wanted = wanted;
+        let Some(Needs { wanted, prefilter, urgent, plan }) = consumer.between_batches(own)? else {
+            return Ok(());
+        };
+        (self.options.wanted, self.options.urgent) = (wanted, urgent);
         self.probe.attach_more(&self.options)?;
         let hooks = &self.probe.report().hooks;
         for (hook, before) in hooks.iter().zip(&self.stage.stats.hooks) {

@@ -63,6 +63,7 @@ fn kind_tables(kind: Kind, terms: &[Term], room: &mut Room) -> KindTables {
             user: bits(&|term| term.user),
             host: bits(&|term| term.host),
             facts,
+            urgent: bits(&|term| term.urgent),
         },
         calls: calls.collect(),
         comms,

@@ -211,6 +211,7 @@ fn tables(class: u32, verdict: Verdict, terms: &[&Alternative]) -> ActTables {
         user: bits(&|term| term.root != Some(true)),
         host: 0,
         facts,
+        urgent: 0,
     };
     ActTables {
         class,

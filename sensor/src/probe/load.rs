@@ -56,6 +56,8 @@ pub struct Options {
     pub extras: u32,
     /// What becomes a record, of all kinds but those about processes and control groups; `None`: everything.
     pub tables: Option<Vec<KindTables>>,
+    /// Kinds upon whose records the daemon may act, which should not wait.
+    pub urgent: Vec<Kind>,
     /// How many records one control group may send; `None`: as many as it likes.
     pub limit: Option<Limit>,
     /// The only mode to use where a hook has several; `None`: for each hook the best that this kernel takes
@@ -89,7 +91,15 @@ impl Options {
     fn settings(&self) -> Settings {
         let pace = self.limit.map_or(0, |limit| 1_000_000_000 / limit.per_second);
         let burst = self.limit.map_or(0, |limit| limit.burst);
-        Settings { want: self.extras, pace, ahead: u64::from(pace) * u64::from(burst), ..Settings::default() }
+        let ahead = u64::from(pace) * u64::from(burst);
+        Settings { want: self.extras, pace, ahead, urgent: self.urgent(), ..Settings::default() }
+    }
+
+    /// The kinds of which the filters cannot tell what is urgent, one bit each.
+    pub(super) fn urgent(&self) -> u64 {
+        let tables = self.tables.as_deref().unwrap_or_default();
+        let whole = |kind: &&Kind| **kind == Kind::NetDns || !tables.iter().any(|table| table.kind == **kind);
+        self.urgent.iter().filter(whole).fold(0, |bits, kind| bits | 1 << kind.number())
     }
 }
 
@@ -101,6 +111,7 @@ impl Default for Options {
             disabled_hooks: Vec::new(),
             extras: 0,
             tables: None,
+            urgent: Vec::new(),
             limit: None,
             mode: None,
             rehearsal: false,
@@ -138,7 +149,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let fills = Fills::of(&ebpf);
     let ring = take_map(&mut ebpf, "EVENTS")?;
     let ring = RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?;
-    let ring = Ring::new(ring, options.ring_bytes);
+    let ring = Ring::new(ring, options.ring_bytes)?;
     let counters = PerCpuArray::try_from(take_map(&mut ebpf, "COUNTERS")?)
         .map_err(|error| ProbeError::Load(error.to_string()))?;
     let filters = Filters::take(&mut ebpf)?;

@@ -4,12 +4,15 @@ mod waiting;
 
 use std::{
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
 use aya::maps::{MapData, RingBuf};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    io::Errno,
+};
 
 use self::waiting::Positions;
 
@@ -19,15 +22,21 @@ pub struct Ring {
     bytes: u32,
     /// None where they cannot be mapped.
     positions: Option<Positions>,
+    /// Hears of each wakeup once, however many records are there.
+    wakeups: OwnedFd,
 }
 
 impl Ring {
-    pub(super) fn new(ring: RingBuf<MapData>, bytes: u32) -> Self {
+    pub(super) fn new(ring: RingBuf<MapData>, bytes: u32) -> io::Result<Self> {
         let positions = Positions::map(ring.as_raw_fd());
         if let Err(error) = &positions {
             tracing::debug!(%error, "how full the ring is will not be known");
         }
-        Self { ring, bytes, positions: positions.ok() }
+        let wakeups = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let ring = Self { ring, bytes, positions: positions.ok(), wakeups };
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&ring.wakeups, ring.fd(), epoll::EventData::new_u64(0), flags)?;
+        Ok(ring)
     }
 
     /// Its size in bytes.
@@ -55,24 +64,50 @@ impl Ring {
 
     /// Sleeps until the kernel wakes the reader, `bell` becomes readable, or the time is over.
     ///
-    /// The kernel wakes only for a record that follows 2 ms of silence on its CPU. A reader that saw a record less than
+    /// The kernel wakes for a record that follows 2 ms of silence on its CPU, and for urgent ones. A reader that saw a record less than
     /// twice that long ago must therefore come back by itself; one that did not can sleep as long as it likes.
     ///
     /// # Errors
     /// Where the kernel refuses to wait on the ring.
-    #[allow(unsafe_code, reason = "aya's ring hands out its descriptor as a number only")]
     pub fn wait(&self, timeout: Duration, bell: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        // SAFETY: the descriptor belongs to `self.ring`, which outlives the borrow.
-        let fd = unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) };
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(timeout.subsec_nanos()),
-        };
+        let fd = self.fd();
         let bell = bell.unwrap_or(fd);
-        match poll(&mut [PollFd::new(&fd, PollFlags::IN), PollFd::new(&bell, PollFlags::IN)], Some(&timeout))
-        {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        wait(&mut [PollFd::new(&fd, PollFlags::IN), PollFd::new(&bell, PollFlags::IN)], timeout).map(drop)
+    }
+
+    /// Sleeps until the time is over or the kernel wakes the reader, whatever records are there without that, and says
+    /// whether it was woken.
+    ///
+    /// # Errors
+    /// Where the kernel refuses to wait on the ring.
+    pub fn nap(&self, timeout: Duration) -> io::Result<bool> {
+        // Its own timeout has milliseconds only, before Linux 5.11.
+        if !wait(&mut [PollFd::new(&self.wakeups, PollFlags::IN)], timeout)? {
+            return Ok(false);
+        }
+        let event = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+        match epoll::wait(&self.wakeups, &mut [event], Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) | Err(Errno::INTR) => Ok(true),
             Err(error) => Err(error.into()),
         }
+    }
+
+    #[allow(unsafe_code, reason = "aya's ring hands out its descriptor as a number only")]
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor belongs to `self.ring`, which outlives the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
+/// Waits until one of them is ready, and says whether one is.
+fn wait(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<bool> {
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    };
+    match poll(fds, Some(&timeout)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -38,8 +38,15 @@ pub(crate) struct Drafts {
 }
 
 impl Drafts {
-    /// Takes in what is left of the rules' conditions for events of one class.
-    pub(crate) fn add(&mut self, class: Class, rules: &[Candidate], builder: &Builder) {
+    /// Takes in what is left of the rules' conditions for events of one class. `acts`: whether the daemon acts upon one of
+    /// them.
+    pub(crate) fn add(
+        &mut self,
+        class: Class,
+        rules: &[Candidate],
+        builder: &Builder,
+        acts: &impl Fn(u32) -> bool,
+    ) {
         let Some(kind) = class.event_type.kind().filter(|kind| !kind.is_lifecycle()) else { return };
         for (entry, node) in rules.iter().filter(|(_, node)| *node != FALSE) {
             for outcome in Outcome::of(class.failed).iter().copied() {
@@ -50,7 +57,9 @@ impl Drafts {
                 for term in &terms {
                     gates.extend(term.gate(kind, outcome).filter(|gate| !gates.contains(gate)));
                 }
-                let of_class = terms.into_iter().map(|term| term.with_class(class.event_type, outcome));
+                let urgent = acts(*entry);
+                let of_class =
+                    terms.into_iter().map(|term| term.with_class(class.event_type, outcome, urgent));
                 let drafts = self.kinds.entry(kind).or_default();
                 for term in of_class {
                     Term::add(drafts, term);
@@ -76,8 +85,9 @@ impl Drafts {
 }
 
 impl Term {
-    fn with_class(mut self, event_type: EventType, outcome: Outcome) -> Self {
+    fn with_class(mut self, event_type: EventType, outcome: Outcome, urgent: bool) -> Self {
         self.classes = [(event_type, outcome)].into();
+        self.urgent = urgent;
         self
     }
 }

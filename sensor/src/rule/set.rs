@@ -203,6 +203,12 @@ impl RuleSet {
                 entries.push(*node);
             }
         }
+        let acts = |entry: u32| {
+            let step = |at: usize| later.get(at).map_or(0, |(rule, _)| *rule as usize);
+            let entry = entry as usize;
+            let rule = entry.checked_sub(rules.len()).map_or(entry, step);
+            rules.get(rule).is_some_and(|rule| rule.reaction != Reaction::default())
+        };
         let mut plan = Plan::default();
         let mut drafts = Drafts::default();
         let mut decided = verdict::Drafts::default();
@@ -219,7 +225,7 @@ impl RuleSet {
                     candidates.push((entry, special));
                 }
             }
-            drafts.add(class, &candidates, &compiler.program);
+            drafts.add(class, &candidates, &compiler.program, &acts);
             decided.add(class, &candidates);
             *steps = plan.steps(candidates, &mut compiler.program);
         }

@@ -29,6 +29,8 @@ pub struct Term {
     pub name: Words,
     /// The file's path.
     pub path: Paths,
+    /// Whether the daemon may act upon it, which should not wait.
+    pub urgent: bool,
 }
 
 /// A flood that a condition lets through, since nothing that it asks can be told in the kernel.
@@ -66,6 +68,7 @@ impl Term {
             comm: Words(None),
             name: Words(None),
             path: Paths { only: None, except: BTreeSet::new() },
+            urgent: false,
         }
     }
 
@@ -85,6 +88,7 @@ impl Term {
             comm: self.comm.and(&other.comm)?,
             name: self.name.and(&other.name)?,
             path: self.path.and(&other.path)?,
+            urgent: self.urgent || other.urgent,
         })
     }
 
@@ -99,6 +103,7 @@ impl Term {
             comm: self.comm.or(&other.comm),
             name: self.name.or(&other.name),
             path: self.path.or(&other.path),
+            urgent: self.urgent || other.urgent,
         }
     }
 
@@ -112,6 +117,7 @@ impl Term {
             self.comm != other.comm,
             self.name != other.name,
             self.path != other.path,
+            self.urgent != other.urgent,
         ];
         differ.into_iter().filter(|differs| *differs).count() <= 1 && self.path.joins(&other.path)
     }
