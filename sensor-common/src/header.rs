@@ -75,6 +75,8 @@ pub mod flags {
     pub const REFUSED: u16 = 1 << 4;
     /// The kernel half killed the process before it ran another instruction.
     pub const KILLED: u16 = 1 << 5;
+    /// With [`REFUSED`]: not the kernel half, but the daemon when the kernel asked it. Such a record the daemon writes itself.
+    pub const BY_FANOTIFY: u16 = 1 << 6;
 }
 
 /// Bits of [`Header::valid`]. A cleared bit means that this kernel (or this call) does not have the value.

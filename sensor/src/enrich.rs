@@ -202,7 +202,7 @@ impl<L: Lookup> Enricher<L> {
             RawBody::Exec(body, texts) if header.flags & flags::SNAPSHOT != 0 => {
                 self.take_snapshot(&header, &body, &texts);
             }
-            RawBody::Exec(body, texts) => return Some(self.exec(&header, body, texts)),
+            RawBody::Exec(body, texts) => return Some(self.exec(&self.exact(header), body, texts)),
             RawBody::Fork(body) => return Some(self.fork(&header, body)),
             RawBody::Exit(body) => return self.exit(&header, body),
             RawBody::Open(body, texts) => {
@@ -320,7 +320,8 @@ impl<L: Lookup> Enricher<L> {
 /// What the bits of a header say of it.
 const fn enforced(bits: u16) -> Option<Enforced> {
     if bits & flags::REFUSED != 0 {
-        Some(Enforced::Refused)
+        let asked = bits & flags::BY_FANOTIFY != 0;
+        Some(if asked { Enforced::RefusedByFanotify } else { Enforced::Refused })
     } else if bits & flags::KILLED != 0 {
         Some(Enforced::Killed)
     } else {

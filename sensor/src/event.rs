@@ -81,6 +81,9 @@ impl Event {
 pub enum Enforced {
     /// It refused the action: the caller got `EPERM`.
     Refused,
+    /// The daemon did, when the kernel asked it (fanotify).
+    #[serde(rename = "refused-by-fanotify")]
+    RefusedByFanotify,
     /// It killed the process.
     Killed,
 }

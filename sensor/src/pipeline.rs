@@ -6,6 +6,7 @@
 //! [`crate::sink::Queue`].
 
 mod alerting;
+mod gate;
 mod hold;
 mod identity;
 mod isolation;
@@ -37,7 +38,7 @@ use crate::{
     decode::decode,
     enrich::{Enricher, Lookup, runtime::Sources},
     event::{Container, Detail, Event, EventType, Limited, Loss, Lost},
-    probe::{ProbeError, Wanted},
+    probe::{ProbeError, Wanted, fanotify::LetGo},
     recording::{Note, RecordingError},
     rule::Prefilter,
 };
@@ -122,6 +123,14 @@ pub trait Consumer {
     /// Where the consumer cannot go on.
     fn between_batches(&mut self, _own: &mut dyn FnMut() -> Event) -> Result<Option<Needs>, PipelineError> {
         Ok(None)
+    }
+
+    /// Nothing is refused by fanotify any more.
+    ///
+    /// # Errors
+    /// Where the consumer cannot go on.
+    fn let_go(&mut self, _why: &LetGo) -> Result<(), PipelineError> {
+        Ok(())
     }
 
     /// The containers that are there, about once a second; the list is only made where somebody wants it.

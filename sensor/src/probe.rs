@@ -4,6 +4,7 @@
 mod attach;
 pub mod btf;
 mod cgroup;
+pub mod fanotify;
 mod filter;
 mod functions;
 mod hooks;
@@ -45,7 +46,7 @@ pub use self::{
     offsets::legacy_controller,
     ring::Ring,
     usage::{Fill, ProgramRun, Usage},
-    verdict::{ActTables, can_refuse},
+    verdict::{ActTables, Refusals, can_refuse},
 };
 
 /// Why the sensor cannot watch this machine.
@@ -215,6 +216,7 @@ pub struct Probe {
     filters: filter::Filters,
     verdicts: verdict::Verdicts,
     limited: limited::Limited,
+    refusals: Refusals,
     settings: Settings,
     fills: usage::Fills,
     /// While it is open, the kernel measures the run time of programs.
@@ -344,6 +346,12 @@ impl Probe {
     pub fn refuse(&mut self, class: u32) -> Result<(), String> {
         let btf = aya::Btf::from_sys_fs().map_err(|error| error.to_string())?;
         self.verdicts.attach(&mut self.ebpf, class, &btf)
+    }
+
+    /// Where it is noted which calls somebody else than the kernel half refuses.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 
     /// What was held back since the last time that this was asked, by control group and kind.

@@ -20,6 +20,7 @@ mod dns;
 mod dup;
 mod engine;
 mod exec;
+mod fanotify;
 mod file;
 mod filter;
 mod fixtures;

@@ -20,6 +20,7 @@ use crate::{
         self, Options, ProbeError, Report,
         isolate::{self, Kept},
     },
+    rule::Act,
 };
 
 /// Arguments of `vedette doctor`.
@@ -41,13 +42,14 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let kernel = system.release().to_string_lossy().into_owned();
     let loaded = probe::load(&options).map(|(probe, _)| probe.report().clone());
     let kept = isolate::kept(Path::new(isolate::PINS));
+    let refusals = refusals();
     let mut out = io::stdout().lock();
     if args.common.json {
         let problem = loaded.as_ref().err().map(ToString::to_string);
         let report = loaded.as_ref().ok();
         let value = serde_json::json!({
             "kernel": kernel, "report": report, "runtimes": runtimes, "problem": problem, "rules": findings,
-            "kept": kept
+            "kept": kept, "refusals": refusals
         });
         writeln!(out, "{value}")?;
     } else {
@@ -57,6 +59,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         match &loaded {
             Ok(report) => {
                 print(&mut out, report, &findings)?;
+                print_refusals(&mut out, &refusals)?;
                 print_runtimes(&mut out, &runtimes)?;
             }
             Err(error) => writeln!(out, "cannot run here: {error}")?,
@@ -93,6 +96,31 @@ fn print(out: &mut impl Write, report: &Report, findings: &Findings) -> io::Resu
     }
     writeln!(out, "\nfields that this kernel does not have, and whose values are therefore not known:")?;
     report.missing_fields.iter().try_for_each(|field| writeln!(out, "  {field}"))
+}
+
+/// How something can be refused before it happens.
+#[derive(serde::Serialize)]
+struct Refusal {
+    what: &'static str,
+    /// Why not; `None`: it can.
+    missing: Option<String>,
+}
+
+fn refusals() -> Vec<Refusal> {
+    let by_kernel = |act: Act| Refusal { what: act.name(), missing: probe::can_refuse(act as u32).err() };
+    let asked = Refusal {
+        what: "an exec, by fanotify (`respond.fanotify`)",
+        missing: probe::fanotify::can_ask().err(),
+    };
+    Act::ALL.map(by_kernel).into_iter().chain([asked]).collect()
+}
+
+fn print_refusals(out: &mut impl Write, refusals: &[Refusal]) -> io::Result<()> {
+    writeln!(out, "\nwhat rules can refuse in containers (`response: block`)")?;
+    refusals.iter().try_for_each(|Refusal { what, missing }| match missing {
+        None => writeln!(out, "  {what}: yes"),
+        Some(why) => writeln!(out, "  {what}: no, {why}"),
+    })
 }
 
 /// What outlives a sensor, or has outlived one.

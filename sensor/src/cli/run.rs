@@ -20,11 +20,12 @@ use crate::{
     event::EventType,
     metrics::{self, Bounds},
     pipeline::{
-        Alerting, How, KernelNetwork, Live, Origin, PipelineError, Plan, Published, Told, blind_rules, needs,
+        Alerting, Can, How, KernelNetwork, Live, Origin, PipelineError, Plan, Published, Told, blind_rules,
+        needs,
         reload::{self, Planner, Waker},
         tables,
     },
-    probe::{self, Limit, Options, ProbeError, Report, can_refuse},
+    probe::{self, Limit, Options, ProbeError, Report, can_refuse, fanotify},
     respond::{self, Action, Network, Policy, Responder, Runtimes},
     rule::{Act, Reaction, Response, RuleSet, TypeSet},
     sink::{self, Alert, Lines, Outputs, Queue, Redactor, Sink, Work, signing_key},
@@ -79,7 +80,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         ..super::options(&config.kernel, needs.wanted)
     };
     let set = Arc::new(set);
-    let can = Act::ALL.map(|act| can_refuse(act as u32));
+    let can = Can {
+        refuse: Act::ALL.map(|act| can_refuse(act as u32)),
+        fanotify: config.respond.fanotify.then(fanotify::can_ask),
+    };
     let policy = Arc::new(Policy::new(&config.respond, std::process::id()));
     let plan = Plan::under(Arc::clone(&set), &can, Some(Arc::clone(&policy)));
     if let Some(error) = plan.impossible().next() {
@@ -243,6 +247,7 @@ fn say(plan: &Plan) {
         let act = act.map_or("anything else", Act::name);
         match how {
             How::RefusedInKernel => tracing::info!(rule, act, "refused in the kernel, in containers"),
+            How::RefusedByFanotify => tracing::info!(rule, act, "refused by fanotify, in containers"),
             How::KilledInKernel => tracing::info!(rule, act, "killed in the kernel, in containers"),
             How::Daemon(why) => tracing::info!(rule, act, why, "left to the daemon"),
             How::Impossible(why) => tracing::warn!(rule, act, why, "cannot be blocked"),

@@ -30,6 +30,10 @@ pub struct RespondConfig {
     pub queue: usize,
     /// Groups that are cut off from the network.
     pub isolate: IsolateConfig,
+    /// Whether execs that rules block are refused by fanotify where the kernel half cannot refuse them.
+    pub fanotify: bool,
+    /// Milliseconds that an exec waits for the answer at most.
+    pub fanotify_answer_ms: u64,
     /// Whether what is enforced outlives the sensor.
     pub keep_enforcing: bool,
 }
@@ -81,6 +85,8 @@ impl Default for RespondConfig {
             held: "/run/vedette/held.json".into(),
             queue: 4096,
             isolate: IsolateConfig::default(),
+            fanotify: false,
+            fanotify_answer_ms: 250,
             keep_enforcing: false,
         }
     }

@@ -93,6 +93,18 @@ impl<L: Lookup> Enricher<L> {
         self.event_of(header, Kind::ProcExec, process, detail)
     }
 
+    /// The same, of a record that knows the start of its process only to the tick.
+    pub(super) fn exact(&self, header: Header) -> Header {
+        if header.flags & flags::BY_FANOTIFY == 0 {
+            return header;
+        }
+        let known = self.processes.by_pid(header.tgid).map(|process| process.key.start);
+        let start = known
+            .filter(|start| start / process::TICK == header.start / process::TICK)
+            .unwrap_or(header.start);
+        Header { start, ..header }
+    }
+
     fn parent(&mut self, pid: u32, start: u64) -> Option<Arc<Process>> {
         let key = ProcessKey { pid, start };
         if self.processes.get(key).is_none() {

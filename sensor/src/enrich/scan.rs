@@ -3,8 +3,9 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    fs::{self, Metadata},
+    io,
+    os::unix::{ffi::OsStringExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +13,10 @@ use procfs::process::{Process as ProcProcess, all_processes};
 use sensor_common::{CgroupDir, FileId, Header, ProcExec, flags, valid};
 
 use super::{Lookup, process::TICK};
-use crate::decode::{ExecTexts, RawBody, RawEvent, RawText};
+use crate::{
+    decode::{ExecTexts, RawBody, RawEvent, RawText},
+    event::Layer,
+};
 
 /// Reads the machine that the sensor runs on.
 #[derive(Debug)]
@@ -84,11 +88,48 @@ impl Scanner {
     }
 
     fn record(&self, process: &ProcProcess) -> Option<(u64, Vec<u8>)> {
+        let Snapshot { header, body, exe, cwd, args } = Snapshot::of(process, self.cgroup_of(process))?;
+        let texts = ExecTexts {
+            exe: text(exe.strip_suffix(b" (deleted)").unwrap_or(&exe)),
+            cwd: text(&cwd),
+            args: text(args.get(..sensor_common::ARGS_MAX).unwrap_or(&args)),
+            ..ExecTexts::default()
+        };
+        Some((header.start, RawEvent { header, body: RawBody::Exec(body, texts) }.encode()))
+    }
+
+    /// The key of a process's group: that of the unified hierarchy, unless it is in its root.
+    fn cgroup_of(&self, process: &ProcProcess) -> Option<u64> {
+        let groups = process.cgroups().ok()?;
+        let unified = groups.0.iter().find(|group| group.hierarchy == 0).map(|group| group.pathname.as_str());
+        let legacy = self.legacy.as_ref().and_then(|(name, _)| {
+            let group = groups.0.iter().find(|group| group.controllers.contains(name))?;
+            Some(group.pathname.as_str())
+        });
+        match (unified, legacy) {
+            (None | Some("/"), Some(path)) if path != "/" => self.keys.get(path).copied(),
+            (Some(path), _) => self.keys.get(path).copied(),
+            _ => None,
+        }
+    }
+}
+
+/// What `/proc` says of a process.
+struct Snapshot {
+    header: Header,
+    body: ProcExec,
+    exe: Vec<u8>,
+    cwd: Vec<u8>,
+    args: Vec<u8>,
+}
+
+impl Snapshot {
+    /// `cgroup`: the key of its group.
+    fn of(process: &ProcProcess, cgroup: Option<u64>) -> Option<Self> {
         let stat = process.stat().ok()?;
         let status = process.status().ok()?;
-        let exe = process.exe().unwrap_or_default();
-        let exe = exe.as_os_str().as_bytes();
-        let cwd = process.cwd().unwrap_or_default();
+        let exe = process.exe().unwrap_or_default().into_os_string().into_vec();
+        let cwd = process.cwd().unwrap_or_default().into_os_string().into_vec();
         let args = fs::read(format!("/proc/{}/cmdline", process.pid)).unwrap_or_default();
         let namespace = |name: &str| {
             fs::metadata(format!("/proc/{}/ns/{name}", process.pid))
@@ -98,11 +139,7 @@ impl Scanner {
         let inner =
             |ids: Option<&Vec<i32>>| ids.and_then(|ids| ids.last()).map_or(0, |id| id.cast_unsigned());
         let (file, ctime, mtime) = executable(process.pid);
-        let cgroup = self.cgroup_of(process);
-        let mut comm = [0; 16];
-        for (to, from) in comm.iter_mut().take(15).zip(stat.comm.bytes()) {
-            *to = from;
-        }
+        let comm = comm(stat.comm.as_bytes());
         let header = Header {
             flags: flags::SNAPSHOT,
             ts: start,
@@ -148,30 +185,61 @@ impl Scanner {
             user_ns: namespace("user"),
             ..ProcExec::default()
         };
-        let text = |bytes| RawText { bytes, flags: 0 };
-        let texts = ExecTexts {
-            exe: text(exe.strip_suffix(b" (deleted)").unwrap_or(exe)),
-            cwd: text(cwd.as_os_str().as_bytes()),
-            args: text(args.get(..sensor_common::ARGS_MAX).unwrap_or(&args)),
-            ..ExecTexts::default()
-        };
-        Some((start, RawEvent { header, body: RawBody::Exec(body, texts) }.encode()))
+        Some(Self { header, body, exe, cwd, args })
     }
+}
 
-    /// The key of a process's group: that of the unified hierarchy, unless it is in its root.
-    fn cgroup_of(&self, process: &ProcProcess) -> Option<u64> {
-        let groups = process.cgroups().ok()?;
-        let unified = groups.0.iter().find(|group| group.hierarchy == 0).map(|group| group.pathname.as_str());
-        let legacy = self.legacy.as_ref().and_then(|(name, _)| {
-            let group = groups.0.iter().find(|group| group.controllers.contains(name))?;
-            Some(group.pathname.as_str())
-        });
-        match (unified, legacy) {
-            (None | Some("/"), Some(path)) if path != "/" => self.keys.get(path).copied(),
-            (Some(path), _) => self.keys.get(path).copied(),
-            _ => None,
-        }
+const fn text(bytes: &[u8]) -> RawText<'_> {
+    RawText { bytes, flags: 0 }
+}
+
+/// A program that did not run.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Its path, as the caller sees it.
+    pub path: &'a [u8],
+    /// Its file.
+    pub metadata: &'a Metadata,
+    /// In which layer of an overlay it lies, where that is known.
+    pub layer: Option<Layer>,
+}
+
+/// The record of an exec that was refused while the caller waits for it: the caller's process, with the program that would
+/// have run. `cgroup`: the key of its group. What it would have been called with is not known.
+#[must_use]
+pub fn refused_exec(tgid: u32, tid: u32, cgroup: u64, program: &Program<'_>) -> Option<Vec<u8>> {
+    let process = ProcProcess::new(i32::try_from(tgid).ok()?).ok()?;
+    let Snapshot { header, body, cwd, .. } = Snapshot::of(&process, Some(cgroup))?;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (file, ctime, mtime) = identity(program.metadata);
+    let (layer, known) = match program.layer {
+        Some(Layer::Lower) => (sensor_common::LAYER_LOWER, valid::LAYER),
+        Some(Layer::Upper) => (sensor_common::LAYER_UPPER, valid::LAYER),
+        Some(Layer::Other) => (0, valid::LAYER),
+        None => (0, 0),
+    };
+    let name = program.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let header = Header {
+        flags: flags::REFUSED | flags::BY_FANOTIFY,
+        ts: nanoseconds(now.tv_sec, now.tv_nsec),
+        tid,
+        syscall: sensor_common::syscalls::EXECVE as u16,
+        comm: comm(name),
+        valid: header.valid | valid::FILE | valid::TIMES | known,
+        ..header
+    };
+    let body = ProcExec { file: FileId { layer, ..file }, ctime, mtime, args_len: 0, ..body };
+    let texts = ExecTexts { exe: text(program.path), cwd: text(&cwd), ..ExecTexts::default() };
+    Some(RawEvent { header, body: RawBody::Exec(body, texts) }.encode())
+}
+
+/// A thread's name as records have it.
+fn comm(name: &[u8]) -> [u8; 16] {
+    let mut comm = [0; 16];
+    for (to, from) in comm.iter_mut().take(15).zip(name) {
+        *to = *from;
     }
+    comm
 }
 
 impl Lookup for Scanner {
@@ -214,9 +282,12 @@ fn parent_inside(parent: i32, pid_ns: u32) -> u32 {
 /// Identity of a process's executable, and its change and modification times in nanoseconds since 1970.
 fn executable(pid: i32) -> (Option<FileId>, u64, u64) {
     let Ok(metadata) = fs::metadata(format!("/proc/{pid}/exe")) else { return (None, 0, 0) };
-    let nanoseconds = |seconds: i64, rest: i64| {
-        seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(rest.cast_unsigned())
-    };
+    let (id, ctime, mtime) = identity(&metadata);
+    (Some(id), ctime, mtime)
+}
+
+/// The same of a file.
+fn identity(metadata: &Metadata) -> (FileId, u64, u64) {
     let dev = metadata.dev();
     let id = FileId {
         ino: metadata.ino(),
@@ -227,9 +298,10 @@ fn executable(pid: i32) -> (Option<FileId>, u64, u64) {
         gid: metadata.gid(),
         ..FileId::default()
     };
-    (
-        Some(id),
-        nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-        nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-    )
+    let ctime = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
+    (id, ctime, nanoseconds(metadata.mtime(), metadata.mtime_nsec()))
+}
+
+const fn nanoseconds(seconds: i64, rest: i64) -> u64 {
+    seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(rest.cast_unsigned())
 }

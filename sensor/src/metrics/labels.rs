@@ -16,7 +16,7 @@ const fn label(name: &'static str, values: &'static str, bound: &'static str) ->
 }
 
 pub(super) const ABI: Label = label("abi", "version of the record format", "1");
-pub(super) const ACTED: Label = label("how", "`refused`, `killed`", "2");
+pub(super) const ACTED: Label = label("how", "`refused`, `refused-by-fanotify`, `killed`", "3");
 pub(super) const COMPLETE: Label = label("complete", "`true`, `false`", "2");
 pub(super) const DECISION: Label = label("decision", "`act`, `refuse`, `rehearse`, `done-in-kernel`", "4");
 pub(super) const DELIVERY: Label = label(
@@ -38,8 +38,8 @@ pub(super) const MALFORMED: Label = label("reason", "why a record cannot be deco
 pub(super) const MAP: Label = label("map", "maps of the kernel half, by the names that `bpftool` shows", "8");
 pub(super) const MECHANISM: Label = label(
     "mechanism",
-    "`kernel`, `pidfd`, `cgroup-kill`, `cgroup-signals`, `containerd`, `docker`, `cgroup-freeze`, `freezer`, `bpf`",
-    "9",
+    "`kernel`, `fanotify`, `pidfd`, `cgroup-kill`, `cgroup-signals`, `containerd`, `docker`, `cgroup-freeze`, `freezer`, `bpf`",
+    "10",
 );
 pub(super) const MISSING: Label = label("what", "what is not known of a container", "about 10, fixed");
 pub(super) const MODE: Label = label("mode", "`full`, `tracepoint`, `cgroup`", "3");

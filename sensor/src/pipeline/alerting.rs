@@ -26,7 +26,7 @@ use crate::{
     pipeline::{
         Can, Consumer, Needs, Origin, PipelineError, Plan, Published, RuleStats, Stats, reload::Reloaded,
     },
-    probe::Wanted,
+    probe::{Wanted, fanotify::LetGo},
     respond::{Policy, Responder},
     rule::{Engine, Match, Reaction, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Outputs, Redactor},
@@ -299,6 +299,10 @@ impl Consumer for Alerting {
             .as_ref()
             .map(|(can, policy)| Plan::under(Arc::clone(&self.rules), can, Some(Arc::clone(policy))));
         Ok((self.account.generation != before).then(|| Needs { plan, ..needs(&self.rules, self.streamed) }))
+    }
+
+    fn let_go(&mut self, why: &LetGo) -> Result<(), PipelineError> {
+        self.report_let_go(why)
     }
 
     fn containers(&mut self, list: &dyn Fn() -> Vec<Arc<Container>>) {

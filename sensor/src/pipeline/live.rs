@@ -1,5 +1,7 @@
 //! Records from the running kernel.
 
+mod enforcement;
+
 use std::{
     collections::BTreeSet,
     io,
@@ -15,13 +17,14 @@ use rustix::time::{ClockId, clock_gettime};
 use sensor_common::{ABI_VERSION, Kind};
 
 use super::{
-    Consumer, Needs, PipelineError, Plan, Stage, Stats, hold::HoldLimits, identity, lifecycle_lost, tables,
+    Consumer, Needs, PipelineError, Plan, Stage, Stats, gate::Gate, hold::HoldLimits, identity,
+    lifecycle_lost, tables,
 };
 use crate::{
     config::Config,
     enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
-    probe::{self, Counts, Options, Probe, ProbeError, Ring, Usage},
+    probe::{self, Counts, Options, Probe, Ring, Usage},
     recording::{Note, Preamble},
 };
 
@@ -55,6 +58,9 @@ pub struct Live {
     counted: Vec<(Kind, Counts)>,
     /// What the kernel half does by itself.
     plan: Option<Plan>,
+    /// Who answers where it cannot refuse, and how long somebody may wait for that.
+    gate: Option<Gate>,
+    answer_within: Duration,
 }
 
 impl Live {
@@ -82,51 +88,15 @@ impl Live {
         let counted = probe.counts()?;
         let (resolver, resolve) = (None, config.dns.resolve);
         let options = options.clone();
-        Ok(Self { probe, ring, stage, stop, options, resolver, resolve, counted, plan: None })
+        let answer_within = Duration::from_millis(config.respond.fanotify_answer_ms);
+        let (plan, gate) = (None, None);
+        Ok(Self { probe, ring, stage, stop, options, resolver, resolve, counted, plan, gate, answer_within })
     }
 
     /// What the kernel half could attach.
     #[must_use]
     pub const fn report(&self) -> &probe::Report {
         self.probe.report()
-    }
-
-    /// Has the kernel half do something by itself from now on, in the containers that are known.
-    ///
-    /// # Errors
-    /// Where it cannot do what it could a moment ago.
-    pub fn enforce(&mut self, plan: Plan) -> Result<(), PipelineError> {
-        let decided = !plan.acts.is_empty();
-        for class in &plan.refused {
-            self.probe.refuse(*class).map_err(|why| ProbeError::Hook { hook: "a refusal", why })?;
-        }
-        self.probe.decide(self.options.tables.as_deref(), &plan.acts)?;
-        let enricher = &self.stage.enricher;
-        let host = enricher.host_mnt_ns().or_else(own_mnt_ns);
-        for (group, container) in enricher.containers().all() {
-            let made = enricher.containers().made(container.instance);
-            self.probe.group(group, Some(plan.holds(container, made, host)));
-        }
-        self.plan = decided.then_some(plan);
-        Ok(())
-    }
-
-    /// Tells the kernel half what is new of control groups.
-    fn place(&mut self) {
-        let enricher = &mut self.stage.enricher;
-        for (key, there) in enricher.host_groups() {
-            self.probe.host_group(key, there);
-        }
-        let placed = enricher.placed_groups();
-        let Some(plan) = &self.plan else { return };
-        let host = enricher.host_mnt_ns().or_else(own_mnt_ns);
-        for (group, container) in placed {
-            let holds = container.map(|container| {
-                let made = enricher.containers().made(container.instance);
-                plan.holds(&container, made, host)
-            });
-            self.probe.group(group, holds);
-        }
     }
 
     /// What a recording that begins now starts with.
@@ -165,6 +135,7 @@ impl Live {
                 self.stage.enricher.resolve(found);
             }
             let taken = self.drain(consumer)?;
+            self.take_refused(consumer)?;
             self.place();
             if taken < BATCH {
                 self.stage.stats.seen_until = before;
@@ -187,6 +158,8 @@ impl Live {
             }
         }
         self.probe.detach();
+        self.take_refused(consumer)?;
+        self.gate = None;
         while self.drain(consumer)? > 0 {}
         self.stage.learn(consumer)?;
         self.stage.let_all_go(consumer)?;
@@ -211,7 +184,8 @@ impl Live {
         }
         // Held events must not wait longer than they may, and answers are taken as they come.
         let timeout = if self.stage.hold.is_empty() { QUIET_SLEEP } else { HELD_SLEEP };
-        let waited = self.ring.wait(timeout, self.stage.sources.as_ref().map(Sources::bell));
+        let bells = [self.stage.sources.as_ref().map(Sources::bell), self.gate.as_ref().map(Gate::bell)];
+        let waited = self.ring.wait(timeout, bells);
         waited.map(|()| false).map_err(failed)
     }
 
@@ -253,6 +227,9 @@ impl Live {
                 self.reconcile(consumer)?;
             }
             self.stage.lose(&note, consumer)?;
+        }
+        if let Some(gate) = &self.gate {
+            (self.stage.stats.fanotify.asked, self.stage.stats.fanotify.refused) = gate.counts();
         }
         let enricher = &self.stage.enricher;
         consumer.containers(&|| enricher.containers().present().cloned().collect());
@@ -314,7 +291,7 @@ impl Live {
         }
         match plan {
             Some(plan) => self.enforce(plan)?,
-            None => self.probe.decide(self.options.tables.as_deref(), &[])?,
+            None => self.enforce_nothing()?,
         }
         self.look_up(consumer)
     }
@@ -369,12 +346,6 @@ pub(super) fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
-}
-
-/// Our own mount namespace, which is the host's where we are not in a container. The first process hides its own from some.
-fn own_mnt_ns() -> Option<u32> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata("/proc/self/ns/mnt").ok().and_then(|meta| u32::try_from(meta.ino()).ok())
 }
 
 /// Nanoseconds between the start of 1970 and the zero of the boot clock, as the clocks stand now.

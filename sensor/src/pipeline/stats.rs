@@ -73,6 +73,8 @@ pub struct Stats {
     pub costs: Vec<Cost>,
     /// What became of responses.
     pub respond: RespondCounts,
+    /// What fanotify asked.
+    pub fanotify: FanotifyStats,
     /// What went through the queue behind the match.
     pub queue: QueueCounts,
     /// What went through each sink, by its name.
@@ -118,6 +120,17 @@ pub struct IdentityStats {
     pub answers: BTreeMap<&'static str, u64>,
     /// Questions that no source had room for.
     pub unasked: u64,
+}
+
+/// Questions of the kernel before programs run.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct FanotifyStats {
+    /// Questions.
+    pub asked: u64,
+    /// Those that were answered with no.
+    pub refused: u64,
+    /// How often an answer took too long, and everybody was let go.
+    pub let_go: u64,
 }
 
 impl Stats {

@@ -27,6 +27,8 @@ const TERMS: usize = 64;
 pub enum How {
     /// The kernel half refuses the act.
     RefusedInKernel,
+    /// The kernel asks the daemon before it does it, and the answer is no (fanotify).
+    RefusedByFanotify,
     /// The kernel half kills the process before it runs another instruction.
     KilledInKernel,
     /// The daemon acts when it has seen the event, for this reason.
@@ -46,8 +48,14 @@ pub struct Told {
     pub how: How,
 }
 
-/// Whether this kernel can refuse, by act.
-pub type Can = [Result<(), String>; Act::ALL.len()];
+/// What can be refused here.
+#[derive(Clone, Debug)]
+pub struct Can {
+    /// Whether the kernel half can refuse, by act.
+    pub refuse: [Result<(), String>; Act::ALL.len()],
+    /// Whether fanotify may be used where it cannot, and can; `None`: it may not.
+    pub fanotify: Option<Result<(), String>>,
+}
 
 /// The terms of one class: what holds of the container, bit by bit.
 type Workloads = Vec<BTreeSet<(u32, bool)>>;
@@ -62,6 +70,8 @@ pub struct Plan {
     pub acts: Vec<ActTables>,
     /// The classes of acts that are refused.
     pub refused: BTreeSet<u32>,
+    /// The terms of execs that fanotify refuses.
+    pub asked: Vec<Alternative>,
     /// What becomes of each response.
     pub told: Vec<Told>,
     workloads: [Workloads; Act::ALL.len()],
@@ -94,20 +104,34 @@ impl Plan {
             .collect();
         let (mut acts, mut refused) = (Vec::new(), BTreeSet::new());
         let mut workloads = [(); Act::ALL.len()].map(|()| Workloads::new());
-        for (class, (act, can)) in (0..).zip(Act::ALL.into_iter().zip(can)) {
+        let mut asked = Vec::new();
+        for (class, (act, refuse)) in (0..).zip(Act::ALL.into_iter().zip(&can.refuse)) {
             let mut terms: Vec<&Alternative> = Vec::new();
             let mut verdict = Verdict::default();
             for order in set.verdicts().orders.iter().filter(|order| order.act == act) {
-                let mut how = barred(order.rule).unwrap_or_else(|| decide(order, can));
+                let mut how = barred(order.rule).unwrap_or_else(|| decide(order, refuse, can));
                 if how == How::KilledInKernel && spared {
                     how = How::Daemon("programs are protected, which it alone tells apart".to_owned());
+                }
+                if how == How::RefusedByFanotify {
+                    if asked.len() + order.any.len() > TERMS {
+                        how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));
+                    } else {
+                        asked.extend(order.any.iter().cloned());
+                    }
+                }
+                // Who is not asked in time, or where it is in doubt, is still killed where the rule says so.
+                let backs =
+                    how == How::RefusedByFanotify && order.reaction.or == Some(Response::Kill) && !spared;
+                if backs && terms.len() + order.any.len() <= TERMS {
+                    verdict.kill |= bits(terms.len(), order);
+                    terms.extend(order.any.iter());
                 }
                 if matches!(how, How::RefusedInKernel | How::KilledInKernel) {
                     if terms.len() + order.any.len() > TERMS {
                         how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));
                     } else {
-                        let bits =
-                            (terms.len()..terms.len() + order.any.len()).fold(0, |bits, bit| bits | 1 << bit);
+                        let bits = bits(terms.len(), order);
                         *(if how == How::RefusedInKernel {
                             &mut verdict.refuse
                         } else {
@@ -124,11 +148,12 @@ impl Plan {
             if let Some(of_class) = workloads.get_mut(class as usize) {
                 of_class.extend(terms.iter().map(|term| term.workload.clone()));
             }
-            if !terms.is_empty() {
+            // With fanotify the kernel half has to know of refusals, although it decides nothing.
+            if !terms.is_empty() || act == Act::Exec && !asked.is_empty() {
                 acts.push(tables(class, verdict, &terms));
             }
         }
-        Self { set, policy, acts, refused, told, workloads }
+        Self { set, policy, acts, refused, asked, told, workloads }
     }
 
     /// Responses that nobody can give, as sentences.
@@ -146,36 +171,71 @@ impl Plan {
     #[must_use]
     pub fn holds(&self, container: &Arc<Container>, made: Option<Made>, host: Option<u32>) -> Group {
         let mut terms = [0; ROOM];
-        let protected = self.policy.as_ref().is_some_and(|policy| policy.protects(container));
         for (terms, workloads) in terms.iter_mut().zip(&self.workloads) {
-            for (bit, workload) in workloads.iter().enumerate() {
-                // What is not known of it yet may still make a check true.
-                let known = |check| container.settled || self.set.asks_id(check);
-                let holds = |(check, holds): &(u32, bool)| {
-                    known(*check) && self.set.holds_in(*check, container) == *holds
-                };
-                if !protected && workload.iter().all(holds) {
-                    *terms |= 1_u64 << bit;
-                }
-            }
+            *terms = self.terms(container, workloads.iter());
         }
         // No namespace has the number 0.
         let host = host.unwrap_or(0);
         Group { terms, outside: [made.and_then(|made| made.by).unwrap_or(host), host] }
     }
+
+    /// The terms of [`Plan::asked`] that hold in a container.
+    #[must_use]
+    pub fn asked_in(&self, container: &Arc<Container>) -> u64 {
+        self.terms(container, self.asked.iter().map(|term| &term.workload))
+    }
+
+    fn terms<'w>(
+        &self,
+        container: &Arc<Container>,
+        workloads: impl Iterator<Item = &'w BTreeSet<(u32, bool)>>,
+    ) -> u64 {
+        if self.policy.as_ref().is_some_and(|policy| policy.protects(container)) {
+            return 0;
+        }
+        // What is not known of it yet may still make a check true.
+        let known = |check| container.settled || self.set.asks_id(check);
+        let holds =
+            |(check, holds): &(u32, bool)| known(*check) && self.set.holds_in(*check, container) == *holds;
+        let held = workloads.enumerate().filter(|(_, workload)| workload.iter().all(holds));
+        held.fold(0, |set, (bit, _)| set | 1_u64 << bit)
+    }
+}
+
+/// The bits of an order's terms behind so many others.
+fn bits(before: usize, order: &Order) -> u64 {
+    (before..before + order.any.len()).fold(0, |bits, bit| bits | 1 << bit)
 }
 
 /// What becomes of an order here.
-fn decide(order: &Order, can: &Result<(), String>) -> How {
-    match (order.reaction.response, can) {
-        (Response::Block, Ok(())) => How::RefusedInKernel,
-        (Response::Block, Err(why)) => match order.reaction.or {
-            Some(Response::Kill) => kill(order.act),
-            Some(_) => How::Daemon(why.clone()),
-            None => How::Impossible(why.clone()),
-        },
-        _ => kill(order.act),
+fn decide(order: &Order, refuse: &Result<(), String>, can: &Can) -> How {
+    let (Response::Block, Err(why)) = (order.reaction.response, refuse) else {
+        return match order.reaction.response {
+            Response::Block => How::RefusedInKernel,
+            _ => kill(order.act),
+        };
+    };
+    let why = match can.fanotify.as_ref().map(|can| can.clone().and_then(|()| answerable(order))) {
+        None => why.clone(),
+        Some(Ok(())) => return How::RefusedByFanotify,
+        Some(Err(other)) => format!("{why}; {other}"),
+    };
+    match order.reaction.or {
+        Some(Response::Kill) => kill(order.act),
+        Some(_) => How::Daemon(why),
+        None => How::Impossible(why),
     }
+}
+
+/// Whether fanotify tells all that an order asks.
+fn answerable(order: &Order) -> Result<(), String> {
+    if order.act != Act::Exec {
+        return Err(format!("fanotify does not tell how {} is asked for", order.act.name()));
+    }
+    if order.any.iter().any(|term| !term.comm.is_any()) {
+        return Err("fanotify does not tell the name that a program would get".to_owned());
+    }
+    Ok(())
 }
 
 fn kill(act: Act) -> How {

@@ -22,7 +22,7 @@ use super::{
     offsets, preemption,
     tables::Tables,
     usage::Fills,
-    verdict::Verdicts,
+    verdict::{Refusals, Verdicts},
 };
 
 /// The records that anybody wants: hooks that write no other are not attached. Those that make and end processes always
@@ -155,6 +155,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let filters = Filters::take(&mut ebpf)?;
     let limited = Limited::take(&mut ebpf)?;
     let verdicts = Verdicts::take(&mut ebpf)?;
+    let refusals = Refusals::take(&mut ebpf)?;
     let tables = Tables::take(&mut ebpf)?;
     let functions = Functions::new(&mut ebpf, options.rehearsal)?;
     let settings = options.settings();
@@ -167,6 +168,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         filters,
         verdicts,
         limited,
+        refusals,
         settings,
         fills,
         measures: None,

@@ -62,17 +62,18 @@ impl Ring {
         count
     }
 
-    /// Sleeps until the kernel wakes the reader, `bell` becomes readable, or the time is over.
+    /// Sleeps until the kernel wakes the reader, one of the `bells` becomes readable, or the time is over.
     ///
     /// The kernel wakes for a record that follows 2 ms of silence on its CPU, and for urgent ones. A reader that saw a record less than
     /// twice that long ago must therefore come back by itself; one that did not can sleep as long as it likes.
     ///
     /// # Errors
     /// Where the kernel refuses to wait on the ring.
-    pub fn wait(&self, timeout: Duration, bell: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    pub fn wait(&self, timeout: Duration, bells: [Option<BorrowedFd<'_>>; 2]) -> io::Result<()> {
         let fd = self.fd();
-        let bell = bell.unwrap_or(fd);
-        wait(&mut [PollFd::new(&fd, PollFlags::IN), PollFd::new(&bell, PollFlags::IN)], timeout).map(drop)
+        let [first, second] = bells.map(|bell| bell.unwrap_or(fd));
+        let fds = [&fd, &first, &second];
+        wait(&mut fds.map(|fd| PollFd::new(fd, PollFlags::IN)), timeout).map(drop)
     }
 
     /// Sleeps until the time is over or the kernel wakes the reader, whatever records are there without that, and says
@@ -100,7 +101,7 @@ impl Ring {
 }
 
 /// Waits until one of them is ready, and says whether one is.
-fn wait(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<bool> {
+pub(super) fn wait(fds: &mut [PollFd<'_>], timeout: Duration) -> io::Result<bool> {
     let timeout = Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: i64::from(timeout.subsec_nanos()),

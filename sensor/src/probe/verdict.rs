@@ -1,6 +1,8 @@
 //! What the kernel half decides by itself: its tables, the control groups that they hold for, and the programs that refuse.
 //! What the tables mean is said in [`sensor_common::verdict`]; who makes them is not known here.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use aya::{
     Ebpf,
     maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
@@ -158,6 +160,38 @@ impl Verdicts {
         *attached = true;
         Ok(())
     }
+}
+
+/// Threads whose call is refused, so that its end is not told of as a failure once more.
+#[derive(Clone)]
+pub struct Refusals(Arc<Mutex<HashMap<MapData, u64, u32>>>);
+
+impl Refusals {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
+        Ok(Self(Arc::new(Mutex::new(take(ebpf, "REFUSALS")?))))
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<MapData, u64, u32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The call of this thread (its process, itself) is about to be refused.
+    pub fn note(&self, thread: (u32, u32)) {
+        if let Err(error) = self.map().insert(key(thread), 1, 0) {
+            tracing::debug!(?thread, %error, "a refused call will be told of twice");
+        }
+    }
+
+    /// It was not, after all.
+    pub fn forget(&self, thread: (u32, u32)) {
+        // One that ended meanwhile is not there any more.
+        let _ = self.map().remove(&key(thread));
+    }
+}
+
+/// As `bpf_get_current_pid_tgid` has it.
+fn key((tgid, tid): (u32, u32)) -> u64 {
+    u64::from(tgid) << 32 | u64::from(tid)
 }
 
 /// The programs that refuse.

@@ -65,6 +65,13 @@ pub enum Entry {
         /// Whose.
         by: AskedBy,
     },
+    /// Nothing is refused by fanotify any more.
+    LetGo {
+        /// Why.
+        why: String,
+        /// How many were waiting for an answer, and went on.
+        waiting: usize,
+    },
     /// Records before this one could not be written.
     Missing {
         /// How many.

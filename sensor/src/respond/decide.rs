@@ -71,7 +71,7 @@ fn verdict(request: &Request, action: Action, policy: &Policy, fuse: &mut Fuse) 
     let done = match request.enforced {
         // A kill in the kernel is the most that can be done to the process, and all that a refusal is for.
         Some(Enforced::Killed) => matches!(action, Action::Kill | Action::Block),
-        Some(Enforced::Refused) => action == Action::Block,
+        Some(Enforced::Refused | Enforced::RefusedByFanotify) => action == Action::Block,
         None => false,
     };
     if done {

@@ -38,6 +38,7 @@ impl Mechanism {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kernel => "kernel",
+            Self::Fanotify => "fanotify",
             Self::Pidfd => "pidfd",
             Self::CgroupKill => "cgroup-kill",
             Self::CgroupSignals => "cgroup-signals",
@@ -92,6 +93,8 @@ impl Reason {
 pub enum Mechanism {
     /// The kernel half, before any user code ran on.
     Kernel,
+    /// The kernel asked before it did what was asked of it, and the answer was no.
+    Fanotify,
     /// A signal through a process descriptor.
     Pidfd,
     /// `cgroup.kill`.

@@ -2,6 +2,7 @@
 //! every outcome goes to the audit log and back to who ordered it.
 
 mod counts;
+mod orders;
 
 use std::{
     io,
@@ -19,7 +20,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub use self::counts::{RespondCounts, Status};
+pub use self::{
+    counts::{RespondCounts, Status},
+    orders::Orders,
+};
 use super::{
     act::{Actor, Begun, Done, Network, Runtimes},
     audit::{AskedBy, Entry, Heard, Writer, time},
@@ -29,7 +33,7 @@ use super::{
     policy::Policy,
     request::{Action, Asker, Request},
 };
-use crate::config::RespondConfig;
+use crate::{config::RespondConfig, event::Enforced};
 
 /// How long deeds that have begun may take after the end of the run.
 const LAST: Duration = Duration::from_secs(5);
@@ -55,6 +59,13 @@ pub enum Notice {
     Fuse(Trip),
     /// What becomes of the audit log.
     Audit(Heard),
+    /// Nothing is refused by fanotify any more.
+    LetGo {
+        /// Why.
+        why: String,
+        /// How many were waiting for an answer.
+        waiting: usize,
+    },
     /// An operator's order was carried out, or not.
     Order(Box<Outcome>, AskedBy),
 }
@@ -73,6 +84,7 @@ enum Order<T> {
     Reset(AskedBy, oneshot::Sender<()>),
     Status(oneshot::Sender<Status>),
     Note(&'static str, AskedBy),
+    LetGo { why: String, waiting: usize },
 }
 
 /// A way to the responder for events: it never waits.
@@ -81,15 +93,6 @@ pub struct Responder<T> {
     thread: Option<JoinHandle<()>>,
     counts: Arc<Mutex<RespondCounts>>,
     missing: Vec<(Action, String)>,
-}
-
-/// A way to the responder for operators.
-pub struct Orders<T>(mpsc::WeakSender<Order<T>>);
-
-impl<T> Clone for Orders<T> {
-    fn clone(&self) -> Self {
-        Self(self.0.clone())
-    }
 }
 
 impl<T: Send + 'static> Responder<T> {
@@ -150,6 +153,17 @@ impl<T: Send + 'static> Responder<T> {
         }
     }
 
+    /// Has it recorded, and told, that nothing is refused by fanotify any more.
+    ///
+    /// # Errors
+    /// Where the responder has ended.
+    pub fn tell_let_go(&self, why: &str, waiting: usize) -> io::Result<()> {
+        let ended = || io::Error::new(io::ErrorKind::BrokenPipe, "its thread is gone");
+        let orders = self.orders.as_ref().ok_or_else(ended)?;
+        // It comes once: waiting for room is better than silence.
+        orders.blocking_send(Order::LetGo { why: why.to_owned(), waiting }).map_err(|_| ended())
+    }
+
     /// What became of all requests up to now.
     #[must_use]
     pub fn counts(&self) -> RespondCounts {
@@ -159,7 +173,7 @@ impl<T: Send + 'static> Responder<T> {
     /// A way for operators, which ends when the responder does.
     #[must_use]
     pub fn orders(&self) -> Option<Orders<T>> {
-        self.orders.as_ref().map(|orders| Orders(orders.downgrade()))
+        self.orders.as_ref().map(|orders| Orders::new(orders.downgrade()))
     }
 
     /// Waits until everything that was ordered is done and recorded.
@@ -179,36 +193,6 @@ impl<T> Drop for Responder<T> {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl<T> Orders<T> {
-    async fn ask<A>(&self, order: impl FnOnce(oneshot::Sender<A>) -> Order<T>) -> Option<A> {
-        let (to, answer) = oneshot::channel();
-        self.0.upgrade()?.send(order(to)).await.ok()?;
-        answer.await.ok()
-    }
-
-    /// Has something done to a container; `None` where the responder has ended.
-    pub async fn operate(&self, request: Request) -> Option<Outcome> {
-        self.ask(|to| Order::Operator(Box::new(request), to)).await
-    }
-
-    /// Closes every fuse.
-    pub async fn reset(&self, by: AskedBy) -> Option<()> {
-        self.ask(|to| Order::Reset(by, to)).await
-    }
-
-    /// Records an order that somebody else carries out.
-    pub async fn note(&self, order: &'static str, by: AskedBy) {
-        if let Some(orders) = self.0.upgrade() {
-            let _ = orders.send(Order::Note(order, by)).await;
-        }
-    }
-
-    /// How things stand.
-    pub async fn status(&self) -> Option<Status> {
-        self.ask(Order::Status).await
     }
 }
 
@@ -279,6 +263,10 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
                 self.tell_trips(Some(&by));
                 self.audit.write(Entry::Order { order: "reset", by });
                 let _ = to.send(());
+            }
+            Order::LetGo { why, waiting } => {
+                self.audit.write(Entry::LetGo { why: why.clone(), waiting });
+                self.deliver(Delivery::Notice(Notice::LetGo { why, waiting }));
             }
             Order::Note(order, by) => self.audit.write(Entry::Order { order, by }),
             Order::Status(to) => {
@@ -373,7 +361,10 @@ fn outcome(request: &Request, decision: Decision, done: Done) -> Outcome {
         decision: verdict.name(),
         reason: verdict.reason(),
         mechanism: match verdict {
-            Verdict::DoneInKernel => Some(super::Mechanism::Kernel),
+            Verdict::DoneInKernel => Some(match request.enforced {
+                Some(Enforced::RefusedByFanotify) => super::Mechanism::Fanotify,
+                _ => super::Mechanism::Kernel,
+            }),
             _ => done.mechanism,
         },
         target: Target {

@@ -139,10 +139,22 @@ pub(super) const METRICS: &[Metric] = &[
     count(
         "vedette_verdict_enforced_total",
         &[ACTED],
-        "Events at which the kernel half acted by itself.",
+        "Events that were refused, or their processes killed, before any user code ran on.",
         |view, out| {
             let enforced = |how| (how, view.stats.enforced.get(how).copied().unwrap_or_default());
-            out.each(&[], [enforced("refused"), enforced("killed")]);
+            out.each(&[], ["refused", "refused-by-fanotify", "killed"].map(enforced));
         },
+    ),
+    count(
+        "vedette_fanotify_asked_total",
+        &[],
+        "Execs that waited for an answer of fanotify's.",
+        stat!(fanotify.asked),
+    ),
+    count(
+        "vedette_fanotify_let_go_total",
+        &[],
+        "Times that an answer took too long, and fanotify refused nothing any more.",
+        stat!(fanotify.let_go),
     ),
 ];

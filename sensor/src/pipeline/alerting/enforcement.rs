@@ -43,7 +43,7 @@ impl Alerting {
     pub(super) fn see_enforced(&mut self, event: &Event) -> Result<(), PipelineError> {
         let Some(enforced) = event.enforced else { return Ok(()) };
         let what = match enforced {
-            Enforced::Refused => "refused",
+            Enforced::Refused | Enforced::RefusedByFanotify => "refused",
             Enforced::Killed => "killed the process over",
         };
         let event_type = event.event_type.name();

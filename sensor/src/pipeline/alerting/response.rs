@@ -7,6 +7,7 @@ use crate::{
     control::Known,
     event::Event,
     pipeline::{PipelineError, Stats},
+    probe::fanotify::LetGo,
     respond::{
         Delivery, Notice, Options, Request, Responder,
         audit::{AskedBy, Heard},
@@ -20,6 +21,7 @@ const FUSE_OPEN: &str = "Response fuse open";
 const FUSE_CLOSED: &str = "Response fuse closed";
 const AUDIT_FAILED: &str = "Audit log not written";
 const AUDIT_RECOVERED: &str = "Audit log written again";
+const LET_GO: &str = "Refusals let go";
 const ORDERED: &str = "Response by operator";
 
 impl Alerting {
@@ -64,6 +66,14 @@ impl Alerting {
             None => Ok(()),
             Some((alert, outcome)) => self.send(Alert { response: Some(outcome), ..alert }),
         }
+    }
+
+    /// Says that nothing is refused by fanotify any more, and has it recorded.
+    pub(super) fn report_let_go(&self, why: &LetGo) -> Result<(), PipelineError> {
+        tracing::error!(why = why.why, waiting = why.waiting, "fanotify refuses nothing any more");
+        let Some(responder) = &self.responder else { return Ok(()) };
+        let told = responder.tell_let_go(&why.why, why.waiting);
+        told.map_err(|error| PipelineError::Stage { stage: "respond", error })
     }
 
     /// Waits for what was ordered.
@@ -116,6 +126,16 @@ fn alert_of(notice: Notice, hostname: &Arc<str>) -> Alert {
             priority: "Notice",
             output: format!("The audit log is written again; {missing} records are missing in it"),
             output_fields: [("audit.missing".to_owned(), missing.into())].into_iter().collect(),
+            ..own
+        },
+        Notice::LetGo { why, waiting } => Alert {
+            rule: LET_GO.to_owned(),
+            priority: "Critical",
+            output: format!(
+                "Nothing is refused by fanotify any more: {why}; {waiting} were waiting and went on. Rules that block \
+                 only alert, until they are loaded again or the sensor is started again"
+            ),
+            output_fields: [("fanotify.waiting".to_owned(), waiting.into())].into_iter().collect(),
             ..own
         },
         Notice::Order(outcome, by) => {

@@ -31,6 +31,7 @@ impl Tally {
         if let Some(enforced) = event.enforced {
             let how = match enforced {
                 Enforced::Refused => "refused",
+                Enforced::RefusedByFanotify => "refused-by-fanotify",
                 Enforced::Killed => "killed",
             };
             *self.enforced.entry(how).or_default() += 1;

@@ -20,7 +20,7 @@ fn rule(name: &str, response: &str, condition: &str) -> String {
 }
 
 fn can(what: Result<(), &str>) -> Can {
-    [(); 3].map(|()| what.map_err(str::to_owned))
+    Can { refuse: [(); 3].map(|()| what.map_err(str::to_owned)), fanotify: None }
 }
 
 fn container(id: &str) -> Arc<Container> {
@@ -56,6 +56,36 @@ fn what_becomes_of_a_response_depends_on_the_kernel() {
     assert_eq!(how(&unable, "or kill"), How::KilledInKernel);
     assert_eq!(how(&unable, "or pause"), How::Daemon("no LSM".to_owned()));
     assert_eq!(unable.impossible().collect::<Vec<_>>(), ["rule `block` cannot block an exec: no LSM"]);
+}
+
+#[test]
+fn fanotify_refuses_what_it_can_tell_and_the_kernel_half_cannot() {
+    let rules = [
+        rule("path", "block", "evt.type = execve and container.id = c1 and proc.exepath = /bin/nc"),
+        rule("kill", "{block: {or: kill}}", "evt.type = execve and proc.is_exe_upper_layer = true"),
+        rule("name", "block", "evt.type = execve and proc.name = nc"),
+        rule("open", "{block: {or: kill}}", "evt.type = openat and fd.name = /x"),
+    ];
+    let set = set(&rules.concat());
+    let can = |fanotify| Can { fanotify: Some(fanotify), ..can(Err("no LSM")) };
+    let how = |plan: &Plan, rule: &str| {
+        plan.told.iter().find(|told| told.rule == rule).map(|told| told.how.clone()).unwrap()
+    };
+    let plan = Plan::of(Arc::clone(&set), &can(Ok(())));
+    assert_eq!(how(&plan, "path"), How::RefusedByFanotify);
+    assert_eq!(how(&plan, "kill"), How::RefusedByFanotify);
+    assert_eq!(how(&plan, "open"), How::KilledInKernel);
+    assert!(
+        matches!(how(&plan, "name"), How::Impossible(why) if why.starts_with("no LSM; fanotify does not"))
+    );
+    assert_eq!(plan.asked.len(), 2);
+    assert_eq!((plan.asked_in(&container("c1")), plan.asked_in(&container("c2"))), (0b11, 0b10));
+    // Who slips through is killed where the rule says so.
+    let exec = plan.acts.iter().find(|act| act.class == Act::Exec as u32).unwrap();
+    assert_eq!((exec.verdict.refuse, exec.verdict.kill), (0, 1));
+    let plan = Plan::of(set, &can(Err("no privileges".to_owned())));
+    assert_eq!(how(&plan, "path"), How::Impossible("no LSM; no privileges".to_owned()));
+    assert!(plan.asked.is_empty());
 }
 
 #[test]
