@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Common, EXIT_FAILED};
-use crate::respond::audit::verify;
+use crate::respond::audit::{files, verify};
 
 /// Arguments of `vedette audit`.
 #[derive(Debug, Args)]
@@ -31,7 +31,7 @@ enum AuditCommand {
 
 #[derive(Debug, Args)]
 struct LogArgs {
-    /// The log [default: the configured one]
+    /// The log, with what was called by its name before (FILE.1, FILE.2, …) [default: the configured one]
     file: Option<PathBuf>,
     #[command(flatten)]
     common: Common,
@@ -44,19 +44,25 @@ pub(super) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
         Some(file) => file.clone(),
         None => log.common.load()?.respond.audit,
     };
-    let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    // Those before it belong to the same chain.
+    let all: Box<dyn Read> = Box::new(io::empty());
+    let files = files(&path);
+    let all = files.iter().try_fold(all, |all, path| -> anyhow::Result<Box<dyn Read>> {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Box::new(all.chain(file)))
+    })?;
     match &args.command {
-        AuditCommand::Verify(_) => Ok(check(&path, BufReader::new(file), log.common.json)),
-        AuditCommand::Show(_) => show(BufReader::new(file), log.common.json),
+        AuditCommand::Verify(_) => Ok(check(&path, files.len(), BufReader::new(all), log.common.json)),
+        AuditCommand::Show(_) => show(BufReader::new(all), log.common.json),
     }
 }
 
-fn check(path: &Path, log: impl BufRead, as_json: bool) -> ExitCode {
+fn check(path: &Path, files: usize, log: impl BufRead, as_json: bool) -> ExitCode {
     let found = verify(log);
     if as_json {
         let said = match &found {
             Ok(log) => json!({
-                "ok": true, "records": log.records, "last": log.last, "torn": log.torn, "missing": log.missing,
+                "ok": true, "files": files, "first": log.first, "records": log.records, "last": log.last, "torn": log.torn, "missing": log.missing,
                 "torn_end": log.torn_end,
             }),
             Err(broken) => json!({"ok": false, "error": broken.to_string()}),
@@ -65,7 +71,11 @@ fn check(path: &Path, log: impl BufRead, as_json: bool) -> ExitCode {
     } else {
         match &found {
             Ok(log) => {
-                println!("{}: {} records, unbroken; the last is {}", path.display(), log.records, log.last);
+                let records = (log.records + 1).saturating_sub(log.first);
+                println!("{}: {records} records, unbroken; the last is {}", path.display(), log.last);
+                if files > 1 {
+                    println!("in {files} files; the first record is number {}", log.first);
+                }
                 if log.torn > 0 || log.missing > 0 {
                     println!(
                         "in it: {} torn lines, {} records that could not be written; each is said by the record behind it",

@@ -36,6 +36,7 @@ pub(super) fn wrong(config: &Config) -> Option<Wrong> {
         // Each place takes memory from the start.
         .or_else(|| within("respond.queue", bytes(respond.queue), 1..=1 << 20))
         .or_else(|| within("respond.fuse_seconds", respond.fuse_seconds, 1..=30 * 24 * 3600))
+        .or_else(|| within("respond.audit_files", bytes(respond.audit_files), 1..=10_000))
         // Longer than that, everybody who starts something would think that it hangs.
         .or_else(|| within("respond.fanotify_answer_ms", respond.fanotify_answer_ms, 1..=10_000))
         .or_else(|| within("stdout.queue", bytes(config.stdout.queue), 1..=1 << 22))
@@ -96,6 +97,7 @@ mod tests {
             ("identity.limit_bytes=1024", "65536 at least"),
             ("respond.queue=0", "1 to 1048576"),
             ("respond.fuse_seconds=0", "1 to 2592000"),
+            ("respond.audit_files=0", "1 to 10000"),
             ("respond.fanotify_answer_ms=0", "1 to 10000"),
             ("stdout.queue=0", "1 to 4194304"),
             ("metrics.backlog_share=2", "no share above 0"),

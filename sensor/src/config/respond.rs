@@ -24,6 +24,10 @@ pub struct RespondConfig {
     pub fuse_seconds: u64,
     /// The audit log.
     pub audit: PathBuf,
+    /// Bytes past which it goes on in a new file; 0: never.
+    pub audit_bytes: u64,
+    /// Files before that one which are kept.
+    pub audit_files: usize,
     /// What of containers is held back, so that it is known after a restart.
     pub held: PathBuf,
     /// Responses that may wait.
@@ -82,6 +86,8 @@ impl Default for RespondConfig {
             limit: LimitConfig::default(),
             fuse_seconds: 300,
             audit: "/var/log/vedette/audit.log".into(),
+            audit_bytes: 64 << 20,
+            audit_files: 8,
             held: "/run/vedette/held.json".into(),
             queue: 4096,
             isolate: IsolateConfig::default(),

@@ -2,10 +2,11 @@
 //! hash of the line before (`prev`), and last of all its own: SHA-256 of the object without it. Who changes, removes or inserts
 //! a line breaks the chain there. It knows nothing of how decisions are made.
 //!
-//! What a chain alone cannot tell: that its end was cut off, or that all of it was written anew. For that the last hash has to
-//! be known elsewhere; alerts leave the machine, and `vedette audit verify` prints it.
+//! What a chain alone cannot tell: that its end was cut off, that its oldest files are gone, or that all of it was written anew. For
+//! that a hash has to be known elsewhere; alerts leave the machine, and `vedette audit verify` prints the last.
 
 mod log;
+mod rotate;
 mod verify;
 mod writer;
 
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::{
     log::Log,
+    rotate::{Rotation, files},
     verify::{Broken, Verified, verify},
     writer::{Heard, Writer},
 };
@@ -72,6 +74,8 @@ pub enum Entry {
         /// How many were waiting for an answer, and went on.
         waiting: usize,
     },
+    /// The first of a file that follows a full one: the chain goes on. The file before may be gone, when there are too many.
+    Continued,
     /// Records before this one could not be written.
     Missing {
         /// How many.

@@ -26,7 +26,7 @@ pub use self::{
 };
 use super::{
     act::{Actor, Begun, Done, Network, Runtimes},
-    audit::{AskedBy, Entry, Heard, Writer, time},
+    audit::{AskedBy, Entry, Heard, Rotation, Writer, time},
     decide::{Decision, Verdict, decide},
     fuse::{Fuse, Trip},
     outcome::{Outcome, Reason, Target},
@@ -106,7 +106,9 @@ impl<T: Send + 'static> Responder<T> {
         let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
         let deliver = Arc::new(Mutex::new(deliver));
         let heard = Arc::clone(&deliver);
-        let audit = Writer::start(&options.config.audit, move |heard_| {
+        let RespondConfig { audit, audit_bytes, audit_files, .. } = &options.config;
+        let rotation = Rotation { bytes: *audit_bytes, files: *audit_files };
+        let audit = Writer::start(audit, rotation, move |heard_| {
             let mut deliver = heard.lock().unwrap_or_else(PoisonError::into_inner);
             deliver(Delivery::Notice(Notice::Audit(heard_)));
         })?;

@@ -4,12 +4,12 @@ use std::{
     fs::{DirBuilder, File},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::{Entry, FIRST, line, sha256, verify::head};
+use super::{Entry, FIRST, Rotation, line, rotate, sha256, verify::head};
 
 /// How much of the end is read at first; a record has about 1 KiB.
 const END: u64 = 64 << 10;
@@ -22,6 +22,10 @@ pub struct Log {
     last: String,
     /// A part of a record that could not be taken back; the next one says so first.
     part: Vec<u8>,
+    path: PathBuf,
+    rotation: Rotation,
+    /// Whether it could not give its name away, which is said once.
+    stuck: bool,
 }
 
 impl Log {
@@ -29,34 +33,31 @@ impl Log {
     ///
     /// # Errors
     /// Where it cannot be opened, read or written, and where another process writes it.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path, rotation: Rotation) -> io::Result<Self> {
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty())
             && let Err(error) = DirBuilder::new().mode(0o700).create(dir)
             && error.kind() != io::ErrorKind::AlreadyExists
         {
             return Err(error);
         }
-        let mut options = File::options();
-        options
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let mut file = options.open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a file"));
-        }
-        // Two chains in one file would be one that is broken.
-        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        let mut file = open(path)?;
         let (mut whole, mut torn) = end(&mut file)?;
         if head(&torn).is_ok() {
             // Only its line break is missing.
             file.write_all(b"\n")?;
             whole = Some(std::mem::take(&mut torn));
         }
-        let mut log = Self { file, seq: 0, last: FIRST.to_owned(), part: torn };
+        let (path, stuck) = (path.to_owned(), false);
+        let mut log = Self { file, seq: 0, last: FIRST.to_owned(), part: torn, path, rotation, stuck };
         let mut first = Vec::new();
+        // A sensor that ended between two files.
+        if whole.is_none()
+            && log.part.is_empty()
+            && let Some(before) = rotate::last(&log.path)
+        {
+            whole = end(&mut File::open(before)?)?.0;
+            first.push(Entry::Continued);
+        }
         if let Some(whole) = &whole {
             match head(whole) {
                 Ok((head, hash)) => (log.seq, log.last) = (head.seq, hash),
@@ -81,7 +82,23 @@ impl Log {
             self.write(b"\n", &torn)?;
             self.part.clear();
         }
-        self.write(b"", entry)
+        self.write(b"", entry)?;
+        if self.rotation.bytes > 0 && self.file.metadata()?.len() >= self.rotation.bytes && !self.stuck {
+            // The record is written, whatever becomes of the file's name.
+            if let Err(error) = self.rotate() {
+                self.stuck = true;
+                tracing::warn!(file = %self.path.display(), %error, "the audit log grows on: it cannot be rotated");
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new file.
+    fn rotate(&mut self) -> io::Result<()> {
+        self.keep()?;
+        rotate::move_on(&self.path, self.rotation)?;
+        self.file = open(&self.path)?;
+        self.write(b"", &Entry::Continued)
     }
 
     fn write(&mut self, before: &[u8], entry: &Entry) -> io::Result<()> {
@@ -107,6 +124,24 @@ impl Log {
     pub fn keep(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+/// Opens a log for nobody but us.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    // Two chains in one file would be one that is broken.
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
 }
 
 /// The last whole line, and what stands behind it.

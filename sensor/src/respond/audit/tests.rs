@@ -14,7 +14,7 @@ fn entry(n: u64) -> Entry {
 
 fn log(dir: &Path, records: u64) -> PathBuf {
     let path = dir.join("audit.log");
-    let mut log = Log::open(&path).unwrap();
+    let mut log = Log::open(&path, Rotation::NEVER).unwrap();
     (0..records).for_each(|n| log.append(&entry(n)).unwrap());
     path
 }
@@ -107,7 +107,7 @@ fn what_cannot_be_written_is_counted_and_said() {
     let (path, other) = (dir.path().join("audit.log"), dir.path().join("other"));
     let (to, heard) = std::sync::mpsc::channel();
     fs::create_dir(&path).unwrap();
-    let mut writer = Writer::start(&path, move |heard| to.send(heard).unwrap()).unwrap();
+    let mut writer = Writer::start(&path, Rotation::NEVER, move |heard| to.send(heard).unwrap()).unwrap();
     (0..5).for_each(|n| writer.write(entry(n)));
     assert!(matches!(heard.recv().unwrap(), Heard::Unwritable(_)));
     fs::rename(&path, &other).unwrap();
@@ -121,11 +121,48 @@ fn what_cannot_be_written_is_counted_and_said() {
 #[test]
 fn a_full_disk_leaves_no_half_record() {
     // Nothing fits into this device, and it is no file: it is refused before anything is written.
-    assert!(Log::open(Path::new("/dev/full")).is_err());
+    assert!(Log::open(Path::new("/dev/full"), Rotation::NEVER).is_err());
     let dir = tempfile::tempdir().unwrap();
     let path = log(dir.path(), 2);
     // What a log that may only grow keeps of a record that did not fit.
     fs::File::options().append(true).open(&path).unwrap().write_all(b"{\"seq\":4,\"ti").unwrap();
     drop(log(dir.path(), 0));
     assert_eq!(check(&path).unwrap().torn, 1);
+}
+
+#[test]
+fn a_chain_goes_on_through_files_and_nothing_in_them_can_be_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.log");
+    let rotation = Rotation { bytes: 2000, files: 3 };
+    let all = || files(&path).iter().flat_map(|file| fs::read(file).unwrap()).collect::<Vec<u8>>();
+    let check = || verify(all().as_slice()).map_err(|broken| broken.to_string());
+    let mut log = Log::open(&path, rotation).unwrap();
+    (0..8).for_each(|n| log.append(&entry(n)).unwrap());
+    assert!(files(&path).len() > 1);
+    // Two records more than entries: of the start, and of the second file.
+    let found = check().unwrap();
+    assert_eq!((found.first, found.records), (1, 8 + files(&path).len() as u64));
+    // A sensor that starts again goes on, also where it ended between two files.
+    drop(log);
+    rotate::move_on(&path, rotation).unwrap();
+    let mut log = Log::open(&path, rotation).unwrap();
+    assert_eq!(check().unwrap().first, 1);
+    (0..100).for_each(|n| log.append(&entry(n)).unwrap());
+    // The oldest are gone, and the rest says where it begins.
+    assert_eq!(files(&path).len(), 4);
+    let found = check().unwrap();
+    assert!(found.first > 1 && found.records > 108, "{found:?}");
+    // One in the middle that is missing is found, and so is a changed one.
+    let middle = files(&path)[1].clone();
+    let text = fs::read(&middle).unwrap();
+    fs::write(&middle, "").unwrap();
+    assert!(check().unwrap_err().contains("records in between are gone"));
+    let mut changed = text.clone();
+    changed[100] ^= 1;
+    fs::write(&middle, changed).unwrap();
+    assert!(check().unwrap_err().contains("its hash is not"));
+    // A log that was not rotated must begin with its first record.
+    let first = text.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    assert!(verify(&text[first..]).is_err());
 }

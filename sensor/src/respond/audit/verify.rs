@@ -13,7 +13,9 @@ const LONGEST: u64 = 1 << 20;
 /// A log that is whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Records in it.
+    /// Number of the first record: greater than 1 where the files before are gone, since there were too many.
+    pub first: u64,
+    /// Number of the last.
     pub records: u64,
     /// Hash of the last.
     pub last: String,
@@ -82,7 +84,8 @@ pub(super) fn head(line: &[u8]) -> Result<(Head, String), String> {
 /// # Errors
 /// [`Broken`], with the first line that is wrong.
 pub fn verify(mut log: impl BufRead) -> Result<Verified, Broken> {
-    let mut found = Verified { records: 0, last: FIRST.to_owned(), torn: 0, missing: 0, torn_end: false };
+    let mut found =
+        Verified { first: 1, records: 0, last: FIRST.to_owned(), torn: 0, missing: 0, torn_end: false };
     let mut number = 0;
     let mut torn: Option<(u64, Vec<u8>, String)> = None;
     loop {
@@ -95,7 +98,15 @@ pub fn verify(mut log: impl BufRead) -> Result<Verified, Broken> {
             break;
         }
         let whole = line.pop_if(|last| *last == b'\n').is_some();
-        let expected = found.records + 1;
+        let mut expected = found.records + 1;
+        // What goes on with a file that is gone says so in its first record.
+        if number == 1
+            && let Ok((record, _)) = head(&line)
+            && record.record == "continued"
+        {
+            expected = record.seq;
+            (found.first, found.last) = (record.seq, record.prev);
+        }
         let broken = |why: String| Broken::Record { line: number, seq: Some(expected), why };
         let (record, hash) = match head(&line) {
             Ok(read) => read,

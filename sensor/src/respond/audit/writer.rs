@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Entry, Log};
+use super::{Entry, Log, Rotation};
 
 /// Records that may wait: about 10 MiB.
 const QUEUE: usize = 8192;
@@ -39,12 +39,16 @@ impl Writer {
     ///
     /// # Errors
     /// Where the system gives no thread.
-    pub fn start(path: &Path, hear: impl FnMut(Heard) + Send + 'static) -> io::Result<Self> {
+    pub fn start(
+        path: &Path,
+        rotation: Rotation,
+        hear: impl FnMut(Heard) + Send + 'static,
+    ) -> io::Result<Self> {
         if path.as_os_str().is_empty() {
             return Ok(Self { queue: None, thread: None, lost: 0 });
         }
         let (queue, entries) = sync_channel(QUEUE);
-        let file = Keeper { path: path.to_owned(), log: None, missing: 0, said: false, hear };
+        let file = Keeper { path: path.to_owned(), rotation, log: None, missing: 0, said: false, hear };
         let thread = thread::Builder::new().name("audit".to_owned()).stack_size(256 << 10);
         let thread = thread.spawn(move || file.run(&entries))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), lost: 0 })
@@ -78,6 +82,7 @@ impl Writer {
 /// The file, as well as it can be kept.
 struct Keeper<H> {
     path: PathBuf,
+    rotation: Rotation,
     log: Option<Log>,
     missing: u64,
     said: bool,
@@ -115,7 +120,7 @@ impl<H: FnMut(Heard)> Keeper<H> {
     }
 
     fn open(&mut self) {
-        match Log::open(&self.path) {
+        match Log::open(&self.path, self.rotation) {
             Ok(log) => {
                 self.log = Some(log);
                 self.catch_up();
