@@ -44,3 +44,39 @@ fn respond_isolate_cuts_the_network_until_it_is_released() {
     let actions: Vec<_> = records.iter().filter(|record| record["record"] == "response").collect();
     assert_eq!(actions.len(), 2, "isolate and release are recorded: {records:?}");
 }
+
+#[test]
+fn respond_isolate_ends_with_a_sensor_that_does_not_keep_it() {
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let mark = mark("ends");
+    let condition = rule("Cut off", &mark, "isolate");
+    let condition = condition.replacen("proc.args", "container.id != host and proc.args", 1);
+    let container = Container::new(&unified, 8);
+    let held = container.path("held.json");
+    let held = format!("respond.held={}", held.display());
+    let sensor = Responding::start(&condition, &["--set", &held]);
+    let program = container.program("client");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let connect = || -> i64 {
+        let steps = ["socket", "2", "1", "0", "--", "connect", "3", &to];
+        let output = container.command(&program, &steps).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        last["result"].as_i64().unwrap()
+    };
+    assert!(container.command(&program, &["exit", "0", "--", &mark]).status().is_ok());
+    let alert = sensor.watcher.alert("Cut off", 1);
+    assert_eq!(alert["response"]["result"], "done", "{}", alert["response"]);
+    assert_eq!(connect(), i64::from(-libc::EPERM));
+    sensor.watcher.signal(libc::SIGKILL);
+    drop(sensor);
+    let again = Responding::start(&condition, &["--set", &held]);
+    again.watcher.says("has its network again");
+    assert_eq!(connect(), 0);
+    let status = again.watcher.order(&["status"]);
+    let said = String::from_utf8(status.stdout).unwrap();
+    assert!(status.status.success() && !said.contains("isolated"), "{said}");
+    let _ = again.stop();
+}

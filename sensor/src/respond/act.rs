@@ -8,7 +8,7 @@ mod isolate;
 mod kill;
 mod runtime;
 
-use std::{cell::RefCell, io, os::fd::OwnedFd, path::Path};
+use std::{cell::RefCell, io, os::fd::OwnedFd};
 
 use self::{
     group::{Group, Hierarchies},
@@ -20,7 +20,10 @@ use super::{
     protect::Protected,
     request::{Action, Request},
 };
-use crate::event::{Container, Process};
+use crate::{
+    config::RespondConfig,
+    event::{Container, Process},
+};
 
 /// What came of a deed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,29 +70,42 @@ pub(super) struct Actor {
 }
 
 impl Actor {
-    /// Takes up what an earlier run left: whoever was cut off from the network stays so.
+    /// Takes up what an earlier run left: who is paused can be resumed, and who was cut off from the network stays so where
+    /// that is to outlive a sensor.
     pub(super) fn new(
+        config: &RespondConfig,
         controller: Option<&str>,
         runtimes: Runtimes,
         protected: Protected,
         network: Box<dyn Network + Send>,
-        held: &Path,
     ) -> Self {
         let actor = Self {
             hierarchies: Hierarchies::read(controller),
             runtimes,
             protected,
             network: RefCell::new(network),
-            held: RefCell::new(Held::read(held)),
+            held: RefCell::new(Held::read(&config.held)),
         };
-        actor.take_up();
+        actor.take_up(config.keep_enforcing);
         actor
     }
 
-    fn take_up(&self) {
+    fn take_up(&self, keep: bool) {
         let there = |cgroup: &str| self.hierarchies.group(cgroup).is_some_and(|group| group.exists());
         if let Err(error) = self.held.borrow_mut().retain(there) {
             tracing::warn!(%error, "cannot note what is paused or isolated");
+        }
+        if !keep {
+            let ended = self.held.borrow_mut().end_isolation();
+            for (cgroup, error) in ended {
+                let error = error.map(|error| error.to_string());
+                tracing::warn!(
+                    cgroup,
+                    error,
+                    "a container that an earlier run isolated has its network again: respond.keep_enforcing is off"
+                );
+            }
+            return;
         }
         for (cgroup, held) in self.held.borrow().all() {
             if !held.isolated.is_empty()

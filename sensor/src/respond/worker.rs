@@ -226,7 +226,7 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
         let Options { config, controller, runtimes, network } = options;
         let policy = Policy::new(&config, std::process::id());
         let protected = policy.protected.clone();
-        let actor = Actor::new(controller.as_deref(), runtimes, protected, network, &config.held);
+        let actor = Actor::new(&config, controller.as_deref(), runtimes, protected, network);
         let fuse = Fuse::new(&config);
         Self { actor: Rc::new(actor), policy, fuse, audit, counts, deliver, deeds: JoinSet::new() }
     }

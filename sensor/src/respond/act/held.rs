@@ -76,6 +76,18 @@ impl Held {
         self.write()
     }
 
+    /// Forgets who was isolated, and names them; with each why that could not be written down, where it could not.
+    pub(super) fn end_isolation(&mut self) -> Vec<(String, Option<io::Error>)> {
+        let isolated = self.all.iter().filter(|(_, held)| !held.isolated.is_empty());
+        let isolated: Vec<(String, String)> =
+            isolated.map(|(cgroup, held)| (cgroup.clone(), held.container.clone())).collect();
+        let end = |(cgroup, id): (String, String)| {
+            let done = self.change(&cgroup, &id, |held| held.isolated.clear());
+            (cgroup, done.err())
+        };
+        isolated.into_iter().map(end).collect()
+    }
+
     /// Forgets those of whom this does not hold.
     ///
     /// # Errors
@@ -100,5 +112,28 @@ impl Held {
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         options.open(&partial)?.write_all(&serde_json::to_vec(&self.all)?)?;
         fs::rename(partial, &self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_isolation_that_ends_is_forgotten_and_a_pause_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("held.json");
+        let mut held = Held::read(&file);
+        held.change("/a", "a", |held| held.isolated = vec![1]).unwrap();
+        held.change("/b", "b", |held| (held.isolated, held.paused) = (vec![2], true)).unwrap();
+        held.change("/c", "c", |held| held.paused = true).unwrap();
+        let ended = held.end_isolation();
+        assert!(ended.iter().all(|(_, error)| error.is_none()), "{ended:?}");
+        let ended: Vec<_> = ended.into_iter().map(|(cgroup, _)| cgroup).collect();
+        assert_eq!(ended, ["/a", "/b"]);
+        let again = Held::read(&file);
+        let left: Vec<_> = again.all().iter().map(|(cgroup, held)| (&**cgroup, held.paused)).collect();
+        assert_eq!(left, [("/b", true), ("/c", true)]);
+        assert!(again.all().values().all(|held| held.isolated.is_empty()));
     }
 }
