@@ -32,6 +32,7 @@ mod loss;
 mod metrics;
 mod mount;
 mod net;
+mod own;
 mod pod;
 mod privilege;
 mod process;

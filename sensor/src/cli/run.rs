@@ -54,7 +54,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let written = config.clone();
     config.respond.dry_run |= args.dry_run;
     config.respond.keep_enforcing |= args.keep_enforcing;
-    let rules = args.rules.open()?;
+    let rules = args.rules.open()?.of_this_sensor();
     let content = rules.content(&config)?;
     let set = sources::compile(&content)?;
     let _lock = lock::hold(&config.lock)?;

@@ -1,5 +1,7 @@
 //! Which rules: the built-in ones, those of the configuration, those of `--rules`.
 
+mod own;
+
 use std::{io, path::PathBuf};
 
 use anyhow::Context;
@@ -9,7 +11,7 @@ use super::{Usage, choice::ChoiceArgs};
 use crate::{
     config::Config,
     pipeline::reload::Plan,
-    rule::{Content, Diagnostic, Files, Options, RuleSet, Severity},
+    rule::{Content, Diagnostic, Files, Options, RuleSet, Severity, Source},
 };
 
 /// Flags that choose rules.
@@ -30,6 +32,8 @@ pub(super) struct RuleArgs {
 pub(super) struct Rules {
     files: Files,
     args: RuleArgs,
+    /// What the built-in rules are told of the sensor that runs them.
+    own: Option<Source>,
 }
 
 impl RuleArgs {
@@ -42,7 +46,7 @@ impl RuleArgs {
         for path in &self.paths {
             files.required(path)?;
         }
-        Ok(Rules { files, args: self.clone() })
+        Ok(Rules { files, args: self.clone(), own: None })
     }
 
     /// Compiles the rules, and tells what is wrong with them on standard error.
@@ -55,11 +59,18 @@ impl RuleArgs {
 }
 
 impl Rules {
+    /// The same, for a sensor that runs: the built-in rules know it.
+    pub(super) fn of_this_sensor(mut self) -> Self {
+        self.own = Some(own::source(std::process::id()));
+        self
+    }
+
     /// The rule files in load order. What the configuration names may be missing, what a flag names may not.
     fn files(&self, config: &Config) -> Files {
         let mut files = Files::default();
         if config.rules.builtin && !self.args.no_builtin_rules {
             files.builtin();
+            self.own.iter().for_each(|own| files.said(own.clone()));
         }
         config.rules.paths.iter().for_each(|path| files.optional(path));
         files.and(&self.files)

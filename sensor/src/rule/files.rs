@@ -34,7 +34,7 @@ enum Place {
     Optional(PathBuf),
     /// A file or directory that has to be there.
     Required(PathBuf),
-    /// What a pipe said, which can be read only once.
+    /// What a pipe said, which can be read only once, or we ourselves.
     Said(Source),
 }
 
@@ -59,6 +59,11 @@ impl Files {
     /// Appends the built-in rules.
     pub fn builtin(&mut self) {
         self.places.push(Place::Builtin);
+    }
+
+    /// Appends what somebody says in place of a file.
+    pub fn said(&mut self, source: Source) {
+        self.places.push(Place::Said(source));
     }
 
     /// Appends a file, or a directory of which every `.yaml` and `.yml` file is read by name. It may be missing.
