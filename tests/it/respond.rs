@@ -215,6 +215,31 @@ fn respond_fuse_opens_at_its_limit_and_an_operator_closes_it() {
 }
 
 #[test]
+fn respond_to_a_thousand_at_once_is_counted_to_the_last() {
+    needs_kernel!();
+    let mark = mark("thousand");
+    let sensor = Responding::start(&rule("Flood", &mark, "kill"), &["--set", "stdout.queue=100000"]);
+    let children: Vec<Child> =
+        (0..1000).map(|_| Command::new("/bin/true").arg(&mark).spawn().unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().is_ok());
+    }
+    let _ = sensor.watcher.alert("Flood", 1000);
+    let (alerts, stats, records) = sensor.stop();
+    let responses: Vec<_> = alerts.iter().filter(|alert| alert["rule"] == "Flood").collect();
+    assert_eq!(responses.len(), 1000, "each match is one alert");
+    assert!(responses.iter().all(|alert| alert["response"]["decision"].is_string()), "and has a decision");
+    let sum = |counts: &Value| counts.as_object().unwrap().values().filter_map(Value::as_u64).sum::<u64>();
+    let respond = &stats["respond"];
+    assert_eq!((respond["requests"].as_u64(), sum(&respond["decisions"])), (Some(1000), 1000), "{respond}");
+    // What the fuse let through is as much as it may be; all others were told that it is open.
+    let open = respond["refused"]["fuse-open"].as_u64().unwrap();
+    assert!(open >= 980, "{respond}");
+    let of_record = |kind: &str| records.iter().filter(|record| record["record"] == kind).count();
+    assert_eq!((of_record("response"), of_record("missing")), (1000, 0));
+}
+
+#[test]
 fn respond_protected_list_holds_against_a_rule_that_matches_everything() {
     needs_kernel!();
     let dir = tempfile::tempdir().unwrap();
