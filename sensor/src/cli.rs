@@ -7,6 +7,7 @@ mod control;
 mod doctor;
 mod events;
 mod lock;
+mod notify;
 mod record;
 mod reference;
 mod replay;

@@ -7,6 +7,7 @@
 //!
 //! A module imports only what is upstream of it; [`pipeline`] alone wires them.
 
+pub mod capability;
 pub mod cli;
 pub mod config;
 pub mod control;

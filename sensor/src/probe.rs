@@ -13,6 +13,7 @@ mod limited;
 mod load;
 mod machine;
 mod mount;
+mod namespace;
 mod object;
 mod offsets;
 mod pod;
@@ -57,6 +58,11 @@ pub enum ProbeError {
         "loading kernel programs needs root (or CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE): run it with sudo"
     )]
     Privileges,
+    /// Root, but without what takes root.
+    #[error(
+        "loading kernel programs takes {0}, which this process does not have (docs/privileges.md says what else it uses)"
+    )]
+    Capabilities(String),
     /// No type information.
     #[error(
         "this kernel has no BTF ({0}): it needs CONFIG_DEBUG_INFO_BTF=y, as the kernels of Debian 11+, Ubuntu 20.10+ and RHEL 8+ have"

@@ -9,6 +9,7 @@ use std::{
 /// `metrics`-like tables are anybody's; `pipeline` wires, `cli` calls: both may import everything above them.
 const FLOW: [&str; 13] = [
     "config",
+    "capability",
     "event",
     "probe",
     "recording",

@@ -9,6 +9,7 @@
 )]
 
 mod arm;
+mod capability;
 mod cgroup;
 mod change;
 mod cli;

@@ -14,6 +14,7 @@ use clap::Args;
 use self::rules::Findings;
 use super::{Common, sources::RuleArgs};
 use crate::{
+    capability::{self, Standing},
     enrich::runtime::{RuntimePlace, places},
     pipeline,
     probe::{
@@ -40,6 +41,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let options = Options { rehearsal: true, ..super::options(&config.kernel, Options::default().wanted) };
     let system = rustix::system::uname();
     let kernel = system.release().to_string_lossy().into_owned();
+    let capabilities = capability::standings();
     let loaded = probe::load(&options).map(|(probe, _)| probe.report().clone());
     let kept = isolate::kept(Path::new(isolate::PINS));
     let refusals = refusals();
@@ -49,13 +51,14 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         let report = loaded.as_ref().ok();
         let value = serde_json::json!({
             "kernel": kernel, "report": report, "runtimes": runtimes, "problem": problem, "rules": findings,
-            "kept": kept, "refusals": refusals
+            "kept": kept, "refusals": refusals, "capabilities": capabilities
         });
         writeln!(out, "{value}")?;
     } else {
         writeln!(out, "vedette {} on Linux {kernel}", env!("CARGO_PKG_VERSION"))?;
         findings.print(&mut out)?;
         print_kept(&mut out, &kept)?;
+        print_capabilities(&mut out, &capabilities)?;
         match &loaded {
             Ok(report) => {
                 print(&mut out, report, &findings)?;
@@ -134,6 +137,17 @@ fn print_kept(out: &mut impl Write, kept: &[Kept]) -> io::Result<()> {
         let path = kept.path.display();
         writeln!(out, "\nisolation is pinned in {path} ({} programs attached): {what}", kept.programs)
     })
+}
+
+/// What this process lacks.
+fn print_capabilities(out: &mut impl Write, capabilities: &[Standing]) -> io::Result<()> {
+    let mut missing = capabilities.iter().filter(|standing| !standing.held).peekable();
+    if missing.peek().is_none() {
+        return writeln!(out, "\nevery capability that the sensor uses is held");
+    }
+    writeln!(out, "\ncapabilities that are not held:")?;
+    missing
+        .try_for_each(|standing| writeln!(out, "{:<20} without it {}", standing.capability, standing.without))
 }
 
 /// Who can tell of containers.

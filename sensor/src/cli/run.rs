@@ -11,10 +11,13 @@ use anyhow::Context;
 use clap::Args;
 
 use super::{
-    Common, Usage, lock, signals,
+    Common, Usage, lock,
+    notify::Notify,
+    signals,
     sources::{self, RuleArgs, Rules},
 };
 use crate::{
+    capability,
     config::{Config, ConfigError, Format},
     control::{self, Known},
     event::EventType,
@@ -54,6 +57,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let written = config.clone();
     config.respond.dry_run |= args.dry_run;
     config.respond.keep_enforcing |= args.keep_enforcing;
+    let notify = Notify::of_environment().context("NOTIFY_SOCKET")?;
+    give_up(&config);
     let rules = args.rules.open()?.of_this_sensor();
     let content = rules.content(&config)?;
     let set = sources::compile(&content)?;
@@ -113,11 +118,15 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         .with_responder(responses(&config, Box::new(network)))
         .context("cannot start the responder")?;
     tell_responses(&config, &alerting);
-    let mut alerting = take_orders(&config, alerting, waker);
+    let notify = Arc::new(notify);
+    let pulse = Arc::clone(&notify);
+    let mut alerting = take_orders(&config, alerting, waker).with_pulse(Box::new(move || pulse.alive()));
     // Said last: who waits for it can rely on everything above.
     let metrics = listening.map(tracing::field::display);
     tracing::info!(rules = loaded, hostname, kernel = preamble.kernel, metrics, "watching");
+    notify.ready();
     let mut stats = live.run(&mut alerting).map_err(closed)?;
+    notify.stopping();
     alerting.finish(&mut stats).map_err(closed)?;
     if let Err(error) = stats.write(&config.stats_file) {
         // The accounts are optional, also at the end.
@@ -131,6 +140,16 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         "ended"
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives up what the daemon never uses, and says what it lacks. Before there is a second thread.
+fn give_up(config: &Config) {
+    for need in capability::missing() {
+        tracing::warn!(capability = need.name, "not held: without it {}", need.without);
+    }
+    if let Err(error) = capability::give_up_unused(!config.control.group.is_empty()) {
+        tracing::warn!(%error, "capabilities that are never used are kept");
+    }
 }
 
 /// What the responder needs.

@@ -14,7 +14,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::pipeline::reload::Waker;
+use crate::{capability, pipeline::reload::Waker};
 
 /// What signals asked for.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,10 @@ pub(super) fn listen(reload: Option<Waker>) -> io::Result<Asked> {
     let flags = asked.clone();
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        // It is older than the moment at which the others lose what only starting takes, and needs nothing.
+        if let Err(error) = capability::give_up_all() {
+            tracing::debug!(%error, "the thread for signals keeps its capabilities");
+        }
         for signal in signals.forever() {
             if signal == SIGHUP {
                 reload.iter().for_each(Waker::ask);

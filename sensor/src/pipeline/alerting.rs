@@ -4,6 +4,7 @@ mod delivery;
 mod enforcement;
 mod loss;
 mod over_time;
+mod pulse;
 mod response;
 mod tally;
 
@@ -65,6 +66,8 @@ pub struct Alerting {
     tally: Tally,
     /// Whether the accounts could not be written the last time.
     unwritten: bool,
+    /// Called with each drawing up of the accounts: it goes on.
+    pulse: Box<dyn FnMut() + Send>,
     /// Bytes for what rules over time remember.
     state_bytes: usize,
     told: Told,
@@ -102,6 +105,7 @@ impl Alerting {
             watch: delivery::Watch::default(),
             can: None,
             unwritten: false,
+            pulse: Box::new(|| ()),
         }
     }
 
@@ -336,6 +340,7 @@ impl Consumer for Alerting {
         }
         self.unwritten = written.is_err();
         self.published.publish(stats);
+        (self.pulse)();
         Ok(())
     }
 }

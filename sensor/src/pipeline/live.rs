@@ -21,6 +21,7 @@ use super::{
     lifecycle_lost, tables,
 };
 use crate::{
+    capability,
     config::Config,
     enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
@@ -77,6 +78,10 @@ impl Live {
             tracing::warn!(%error, "the run time of programs cannot be measured (metrics.program_stats)");
         }
         give_back();
+        // Before the threads that are made from here on.
+        if let Err(error) = capability::give_up_start(&[]) {
+            tracing::warn!(%error, "capabilities that only the start takes are kept");
+        }
         let sources = Sources::start(&identity::sources(config));
         let sources =
             sources.map_err(|error| PipelineError::Read { what: "what is known of containers", error })?;

@@ -18,12 +18,14 @@ use super::{
     functions::Functions,
     limited::Limited,
     machine::HERE,
+    namespace,
     object::{self, OBJECT},
     offsets, preemption,
     tables::Tables,
     usage::Fills,
     verdict::{Refusals, Verdicts},
 };
+use crate::capability;
 
 /// The records that anybody wants: hooks that write no other are not attached. Those that make and end processes always
 /// are.
@@ -142,6 +144,8 @@ unsafe impl Pod for PodSettings {}
 /// Where this kernel, or the privileges at hand, do not allow it; see [`ProbeError`].
 pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     object::check_abi(OBJECT)?;
+    privileged()?;
+    namespace::join_host();
     let own_btf = Btf::of_kernel()?;
     let mut report = Report::default();
     let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
@@ -272,6 +276,19 @@ pub(super) fn take_table(ebpf: &mut Ebpf, name: &str) -> Result<ProgramArray<Map
 
 pub(super) fn take_map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, ProbeError> {
     ebpf.take_map(name).ok_or_else(|| ProbeError::Object(format!("no map {name}")))
+}
+
+/// Said before the kernel says it: its words are those of the first hook that fails.
+fn privileged() -> Result<(), ProbeError> {
+    let missing = capability::missing().into_iter().filter(|need| need.essential);
+    let missing: Vec<_> = missing.map(|need| need.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if rustix::process::geteuid().is_root() {
+        return Err(ProbeError::Capabilities(missing.join(" and ")));
+    }
+    Err(ProbeError::Privileges)
 }
 
 fn refused(why: &str) -> ProbeError {

@@ -6,7 +6,7 @@
 //! It reads texts of the kernel and decides by them alone. Where they do not tell it takes the worse for true: a mode that costs
 //! more is better than one that misses calls.
 
-use std::fs;
+use std::{fs, sync::OnceLock};
 
 use super::mount::Detached;
 
@@ -102,8 +102,10 @@ fn is_patient(model: &str) -> bool {
 }
 
 /// Why programs at the ends of functions would miss calls on this kernel that those at tracepoints would not.
+/// It is asked once: later the sensor may no longer do what takes to find out.
 pub(super) fn why() -> Option<String> {
-    Texts::read().why()
+    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
+    ANSWER.get_or_init(|| Texts::read().why()).clone()
 }
 
 #[cfg(test)]
