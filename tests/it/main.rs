@@ -17,6 +17,7 @@ mod config;
 mod container;
 mod control;
 mod cost;
+mod deploy;
 mod dns;
 mod dup;
 mod engine;

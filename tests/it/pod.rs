@@ -42,7 +42,7 @@ fn pod_of_the_kubelets_interface_is_named() {
         annotations: owned(&[("team", "a")]),
         linux: Some(PodLinux {
             cgroup_parent: format!("/kubepods/burstable/pod{uid}"),
-            security_context: Some(PodSecurity { namespaces: Some(Namespaces { network: 2 }) }),
+            security_context: Some(PodSecurity { namespaces: Some(Namespaces { network: 2, pid: 0 }) }),
         }),
     };
     fs::create_dir_all(containerd.at("logs")).unwrap();

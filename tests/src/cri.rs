@@ -66,12 +66,82 @@ pub struct PodSecurity {
     pub namespaces: Option<Namespaces>,
 }
 
-/// `NamespaceOption`: 2 is the node's.
+/// `NamespaceOption`: 0 is the pod's, 2 is the node's.
 #[derive(Clone, PartialEq, Message)]
 pub struct Namespaces {
     /// `network`
     #[prost(int32, tag = "1")]
     pub network: i32,
+    /// `pid`
+    #[prost(int32, tag = "2")]
+    pub pid: i32,
+}
+
+/// `KeyValue`
+#[derive(Clone, PartialEq, Message)]
+pub struct Variable {
+    /// `key`
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// `value`
+    #[prost(string, tag = "2")]
+    pub value: String,
+}
+
+/// `Mount`
+#[derive(Clone, PartialEq, Message)]
+pub struct Mount {
+    /// `container_path`
+    #[prost(string, tag = "1")]
+    pub inside: String,
+    /// `host_path`
+    #[prost(string, tag = "2")]
+    pub host: String,
+    /// `readonly`
+    #[prost(bool, tag = "3")]
+    pub readonly: bool,
+    /// `propagation`: 1 is the host's to the container.
+    #[prost(int32, tag = "5")]
+    pub propagation: i32,
+}
+
+/// `LinuxContainerConfig`
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerLinux {
+    /// `security_context`
+    #[prost(message, optional, tag = "2")]
+    pub security_context: Option<ContainerSecurity>,
+}
+
+/// `LinuxContainerSecurityContext`
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerSecurity {
+    /// `capabilities`
+    #[prost(message, optional, tag = "1")]
+    pub capabilities: Option<Capabilities>,
+    /// `privileged`
+    #[prost(bool, tag = "2")]
+    pub privileged: bool,
+    /// `namespace_options`
+    #[prost(message, optional, tag = "3")]
+    pub namespaces: Option<Namespaces>,
+    /// `readonly_rootfs`
+    #[prost(bool, tag = "7")]
+    pub readonly_root: bool,
+    /// `no_new_privs`
+    #[prost(bool, tag = "11")]
+    pub no_new_privileges: bool,
+}
+
+/// `Capability`
+#[derive(Clone, PartialEq, Message)]
+pub struct Capabilities {
+    /// `add_capabilities`
+    #[prost(string, repeated, tag = "1")]
+    pub add: Vec<String>,
+    /// `drop_capabilities`
+    #[prost(string, repeated, tag = "2")]
+    pub drop: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -97,28 +167,52 @@ struct CreateContainer {
     pod_config: Option<PodConfig>,
 }
 
+/// `ContainerConfig`
 #[derive(Clone, PartialEq, Message)]
-struct ContainerConfig {
+pub struct ContainerConfig {
+    /// `metadata`
     #[prost(message, optional, tag = "1")]
-    metadata: Option<ContainerName>,
+    pub metadata: Option<ContainerName>,
+    /// `image`
     #[prost(message, optional, tag = "2")]
-    image: Option<ImageSpec>,
+    pub image: Option<ImageSpec>,
+    /// `command`
     #[prost(string, repeated, tag = "3")]
-    command: Vec<String>,
+    pub command: Vec<String>,
+    /// `args`
+    #[prost(string, repeated, tag = "4")]
+    pub args: Vec<String>,
+    /// `envs`
+    #[prost(message, repeated, tag = "6")]
+    pub envs: Vec<Variable>,
+    /// `mounts`
+    #[prost(message, repeated, tag = "7")]
+    pub mounts: Vec<Mount>,
+    /// `labels`
     #[prost(map = "string, string", tag = "9")]
-    labels: Labels,
+    pub labels: Labels,
+    /// `log_path`, below the pod's directory for them.
+    #[prost(string, tag = "11")]
+    pub log_path: String,
+    /// `linux`
+    #[prost(message, optional, tag = "15")]
+    pub linux: Option<ContainerLinux>,
 }
 
+/// `ContainerMetadata`
 #[derive(Clone, PartialEq, Message)]
-struct ContainerName {
+pub struct ContainerName {
+    /// `name`
     #[prost(string, tag = "1")]
-    name: String,
+    pub name: String,
 }
 
+/// `ImageSpec`
 #[derive(Clone, PartialEq, Message)]
-struct ImageSpec {
+pub struct ImageSpec {
+    /// `image`
     #[prost(string, tag = "1")]
-    image: String,
+    pub image: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -176,14 +270,29 @@ impl Cri {
         image: &str,
         command: &[&str],
     ) -> Result<String, Status> {
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        self.run_as(pod, pod_config, (name, image), ContainerConfig { command, ..ContainerConfig::default() })
+    }
+
+    /// The same with all that a container can be told. Its name, its image and its labels are filled in.
+    ///
+    /// # Errors
+    /// The runtime's words.
+    pub fn run_as(
+        &self,
+        pod: &str,
+        pod_config: &PodConfig,
+        (name, image): (&str, &str),
+        config: ContainerConfig,
+    ) -> Result<String, Status> {
         let mut labels = pod_config.labels.clone();
         labels.retain(|key, _| key.starts_with("io.kubernetes."));
         labels.insert("io.kubernetes.container.name".to_owned(), name.to_owned());
         let config = ContainerConfig {
             metadata: Some(ContainerName { name: name.to_owned() }),
             image: Some(ImageSpec { image: image.to_owned() }),
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
             labels,
+            ..config
         };
         let request = CreateContainer {
             pod: pod.to_owned(),

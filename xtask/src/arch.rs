@@ -3,6 +3,8 @@
 //! The kernel object is the same for all of them; the daemon is cross-compiled with Debian's compiler as linker and
 //! Rust's library built from its source, because rustup need not have the library of another machine.
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::Command;
 
 use clap::builder::PossibleValue;
@@ -37,6 +39,19 @@ impl Arch {
         match self {
             Arch::X86_64 => "amd64",
             Arch::Arm64 => "arm64",
+        }
+    }
+
+    /// Go's name, which images carry.
+    pub(crate) fn oci(self) -> &'static str {
+        self.debian()
+    }
+
+    /// RPM's name.
+    pub(crate) fn rpm(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Arm64 => "aarch64",
         }
     }
 
@@ -90,6 +105,20 @@ impl Arch {
             .env(variable("LINKER"), format!("{}gcc", self.prefix()))
             .env(variable("RUSTFLAGS"), "-Ctarget-feature=+crt-static")
             .env(format!("CC_{}", self.triple().replace('-', "_")), format!("{}gcc", self.prefix()));
+        cargo
+    }
+
+    /// A cargo command that builds what is shipped: linked statically, also for this machine, and the same wherever the
+    /// checkout and cargo's folders are. It has an output folder of its own, because other flags are other programs to cargo.
+    pub(crate) fn shipping_cargo(self, place: &Place, sysroot: &Path) -> Command {
+        let mut cargo = self.cargo(place, "build");
+        if self == Arch::HERE {
+            cargo.args(["--target", self.triple()]).env("VEDETTE_BPF_OBJECT", place.kernel_object());
+        }
+        let mut flags = OsString::from("-Ctarget-feature=+crt-static");
+        flags.push(place.remapped(sysroot));
+        // Cargo takes one source of flags alone, and this one goes before all others.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
         cargo
     }
 }

@@ -101,18 +101,21 @@ fn kernel_flags(place: &Place, tools: &Tools) -> OsString {
     // aya asks for a machine, for a layout of `pt_regs` that nothing here uses: the object is the same for all machines.
     flags.push("\u{1f}--cfg=bpf_target_arch=\"x86_64\"");
     // File names end up in BTF. Without the folders of this machine the object is the same everywhere.
-    let library = tools.sysroot.join("lib/rustlib/src/rust");
-    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
-    let folders = [(Some(place.top.clone()), "vedette"), (Some(library), "rust"), (home, "cargo")];
-    for (folder, name) in folders {
-        let Some(folder) = folder else { continue };
-        flags.push("\u{1f}--remap-path-prefix=");
-        flags.push(folder);
-        flags.push("=");
-        flags.push(name);
-    }
+    flags.push(place.remapped(&tools.sysroot));
     flags
+}
+
+/// Sets up and builds the daemon as it is shipped.
+pub(crate) fn shipped(place: &Place, arch: Arch) -> Result<PathBuf> {
+    let tools = setup::command(place)?;
+    kernel_object(place, &tools)?;
+    if arch != Arch::HERE {
+        packages::ensure_cross(place, arch)?;
+    }
+    let mut cargo = arch.shipping_cargo(place, &tools.sysroot);
+    cargo.args(["--package", "sensor", "--bin", "vedette", "--profile", "dist", "--locked"]);
+    child::run(&mut cargo, "building the daemon")?;
+    Ok(place.target_of(arch).join(arch.triple()).join("dist/vedette"))
 }
 
 fn daemon(place: &Place, arch: Arch, profile: Profile) -> Result<PathBuf> {

@@ -6,8 +6,11 @@
 mod arch;
 mod bench;
 mod build;
+mod chart;
 mod child;
+mod dist;
 mod docs;
+mod image;
 mod lint;
 mod place;
 mod run;
@@ -41,6 +44,12 @@ enum Command {
     Docs(docs::Args),
     /// Build, then run the benchmarks
     Bench(bench::Args),
+    /// Build what is released: tarball, Debian and RPM package, bill of materials, checksums (`target/package/`)
+    Dist(dist::Args),
+    /// Build the container image as an OCI archive (`target/package/`)
+    Image(image::Args),
+    /// Check the Helm chart and write what follows from it: `deploy/manifests/vedette.yaml` and the packed chart
+    Chart(chart::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,5 +75,8 @@ fn dispatch(command: &Command) -> Result<()> {
         Command::Lint => lint::command(&place),
         Command::Docs(args) => docs::command(&place, args),
         Command::Bench(args) => bench::command(&place, args),
+        Command::Dist(args) => dist::command(&place, args),
+        Command::Image(args) => image::command(&place, args),
+        Command::Chart(args) => chart::command(&place, args),
     }
 }

@@ -4,6 +4,7 @@
 //! no code in common because a build script cannot import this crate.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -53,6 +54,29 @@ impl Place {
     /// which build scripts of common crates watch: in one folder, each build would undo the other's work.
     pub(crate) fn kernel_target(&self) -> PathBuf {
         self.target.join("bpf")
+    }
+
+    /// Compiler flags, in cargo's encoding (each behind 0x1f), that take the folders of this machine out of what is built.
+    /// `sysroot`: the compiler's.
+    pub(crate) fn remapped(&self, sysroot: &Path) -> OsString {
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")));
+        let mut flags = OsString::new();
+        let library = sysroot.join("lib/rustlib/src/rust");
+        let folders = [(Some(self.top.clone()), "vedette"), (home, "cargo"), (Some(library), "rust")];
+        for (folder, name) in folders {
+            let Some(folder) = folder else { continue };
+            flags.push("\u{1f}--remap-path-prefix=");
+            flags.push(folder);
+            flags.push("=");
+            flags.push(name);
+        }
+        flags
+    }
+
+    /// Where what is shipped is left.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.target.join("package")
     }
 
     /// The kernel object that `sensor/build.rs` takes into the daemon.

@@ -4,7 +4,7 @@
 //! cannot run. Counts come out of [`output`], the table out of [`table`].
 
 mod output;
-mod table;
+pub(crate) mod table;
 mod vm;
 
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use crate::child::{self, Exit};
 use crate::place::Place;
 use crate::setup::packages;
-use crate::{build, test::output::Reader, test::table::Row};
+use crate::{build, chart, test::output::Reader, test::table::Row};
 
 /// The environment's promise: `kernel` says that this machine can run the real-kernel suite, so that not
 /// running it is an error there. A pipeline without it could stop testing the kernel half unnoticed.
@@ -56,6 +56,8 @@ pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     let mut rows = vec![unit(place, filter)?, kernel(place, &daemon, filter)?];
     if filter.is_none() {
         rows.push(rules(place, &daemon)?);
+        println!("\n== Helm chart");
+        rows.push(chart::suite(place)?);
         rows.extend(fuzz(place)?);
     }
     if let Some(list) = &args.also_vm {

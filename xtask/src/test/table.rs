@@ -6,52 +6,52 @@ use std::fmt::Write as _;
 
 /// One suite.
 #[derive(Default)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// What ran.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Tests that ran and held.
-    pub(super) passed: u64,
+    pub(crate) passed: u64,
     /// Tests that ran and did not.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     /// Tests that could not run here.
-    pub(super) skipped: u64,
+    pub(crate) skipped: u64,
     /// Wall time, building included.
-    pub(super) seconds: f64,
+    pub(crate) seconds: f64,
     /// The reason of each skip that gave one.
-    pub(super) skips: Vec<Skip>,
+    pub(crate) skips: Vec<Skip>,
     /// The name of each failure that has one.
-    pub(super) failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 /// A test that could not run, and why.
 #[derive(PartialEq, Eq)]
-pub(super) struct Skip {
+pub(crate) struct Skip {
     /// The test, or empty for the whole suite.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// In words that say what would have to change.
-    pub(super) why: String,
+    pub(crate) why: String,
 }
 
 impl Row {
     /// A suite of which nothing is known yet.
-    pub(super) fn new(name: impl Into<String>) -> Row {
+    pub(crate) fn new(name: impl Into<String>) -> Row {
         Row { name: name.into(), ..Row::default() }
     }
 
     /// A whole suite that cannot run here; it counts as one skip.
-    pub(super) fn skipped(name: &str, why: impl Into<String>) -> Row {
+    pub(crate) fn skipped(name: &str, why: impl Into<String>) -> Row {
         let skip = Skip { name: String::new(), why: why.into() };
         Row { skipped: 1, skips: vec![skip], ..Row::new(name) }
     }
 
     /// A whole suite that had to run and could not; it counts as one failure.
-    pub(super) fn broken(name: &str, why: String) -> Row {
+    pub(crate) fn broken(name: &str, why: String) -> Row {
         Row { failed: 1, failures: vec![why], ..Row::new(name) }
     }
 }
 
 /// The whole closing text.
-pub(super) fn render(rows: &[Row]) -> String {
+pub(crate) fn render(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
     let mut text =
         format!("\n{:width$}  {:>6}  {:>6}  {:>7}  {:>7}\n", "", "passed", "failed", "skipped", "seconds");
