@@ -18,6 +18,7 @@ mod container;
 mod control;
 mod cost;
 mod deploy;
+mod deploy_docs;
 mod dns;
 mod dup;
 mod engine;
