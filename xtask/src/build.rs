@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -62,7 +62,7 @@ pub(crate) fn kernel_object(place: &Place, tools: &Tools) -> Result<()> {
     child::run(cargo.args(["--bin", "vedette-ebpf"]), "building the kernel object")?;
     let built = place.kernel_target().join(KERNEL_TARGET).join("release/vedette-ebpf");
     let wanted = place.kernel_object();
-    let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    let bytes = without_dwarf(place, tools, &built)?;
     // The daemon is rebuilt when the object's time stamp changes, so the same bytes are left alone.
     if fs::read(&wanted).is_ok_and(|old| old == bytes) {
         return Ok(());
@@ -71,6 +71,20 @@ pub(crate) fn kernel_object(place: &Place, tools: &Tools) -> Result<()> {
     let part = wanted.with_extension("o.part");
     fs::write(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
     fs::rename(&part, &wanted).with_context(|| format!("cannot write {}", wanted.display()))
+}
+
+/// The object's bytes without what only a debugger reads, four fifths of it: types and source lines are in its BTF.
+fn without_dwarf(place: &Place, tools: &Tools, object: &Path) -> Result<Vec<u8>> {
+    let objcopy =
+        tools.sysroot.join("lib/rustlib").join(Arch::HERE.triple()).join("bin/rust-objcopy");
+    let copy = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
+    // A compiler of a distribution may come without it; the object is then larger, and the same in all else.
+    let stripped = objcopy.is_file()
+        && child::succeeds(
+            child::command(&objcopy, &place.top).arg("--strip-debug").args([object, copy.path()]),
+        );
+    let from = if stripped { copy.path() } else { object };
+    fs::read(from).with_context(|| format!("cannot read {}", from.display()))
 }
 
 /// A cargo command over the kernel crate, with everything that building for BPF takes.

@@ -27,8 +27,8 @@ pub(super) fn package(place: &Place, release: &Release, arch: Arch, tree: &Tree)
     }
     let members = [
         ("debian-binary", b"2.0\n".to_vec()),
-        ("control.tar.gz", gzip(&control.tar("./", release.epoch)?)?),
-        ("data.tar.gz", gzip(&tree.tar("./", release.epoch)?)?),
+        ("control.tar.gz", gzip(&control.tar("", release.epoch)?)?),
+        ("data.tar.gz", gzip(&tree.tar("", release.epoch)?)?),
     ];
     let mut package = b"!<arch>\n".to_vec();
     for (name, bytes) in members {

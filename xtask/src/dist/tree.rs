@@ -103,9 +103,9 @@ mod tests {
         other.file("etc/x.yaml", 0o644, "a: 1\n");
         other.folder("usr/bin");
         other.file("usr/bin/x", 0o755, "program");
-        let packed = |tree: &Tree| gzip(&tree.tar("./", 86_400).unwrap()).unwrap();
+        let packed = |tree: &Tree| gzip(&tree.tar("x/", 86_400).unwrap()).unwrap();
         assert_eq!(packed(&one), packed(&other));
-        let archive = one.tar("./", 86_400).unwrap();
+        let archive = one.tar("x/", 86_400).unwrap();
         let mut archive = tar::Archive::new(archive.as_slice());
         let seen = archive.entries().unwrap().map(|entry| {
             let entry = entry.unwrap();
@@ -114,10 +114,10 @@ mod tests {
             (entry.path().unwrap().display().to_string(), header.mode().unwrap())
         });
         let seen: Vec<_> = seen.collect();
-        let wanted = [("./etc/", 0o755), ("./etc/x.yaml", 0o644), ("./usr/", 0o755), ("./usr/bin/", 0o755)];
+        let wanted = [("x/etc", 0o755), ("x/etc/x.yaml", 0o644), ("x/usr", 0o755), ("x/usr/bin", 0o755)];
         assert_eq!(seen.len(), 5);
-        for (seen, wanted) in seen.iter().zip(wanted) {
-            assert_eq!((seen.0.trim_end_matches('/'), seen.1), (wanted.0.trim_end_matches('/'), wanted.1));
+        for ((path, mode), wanted) in seen.iter().zip(wanted) {
+            assert_eq!((path.trim_end_matches('/'), *mode), wanted);
         }
     }
 }
