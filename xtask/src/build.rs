@@ -75,8 +75,7 @@ pub(crate) fn kernel_object(place: &Place, tools: &Tools) -> Result<()> {
 
 /// The object's bytes without what only a debugger reads, four fifths of it: types and source lines are in its BTF.
 fn without_dwarf(place: &Place, tools: &Tools, object: &Path) -> Result<Vec<u8>> {
-    let objcopy =
-        tools.sysroot.join("lib/rustlib").join(Arch::HERE.triple()).join("bin/rust-objcopy");
+    let objcopy = tools.sysroot.join("lib/rustlib").join(Arch::HERE.triple()).join("bin/rust-objcopy");
     let copy = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
     // A compiler of a distribution may come without it; the object is then larger, and the same in all else.
     let stripped = objcopy.is_file()
