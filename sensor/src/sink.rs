@@ -37,7 +37,7 @@ pub use self::{
     alert::{Alert, AlertOverTime, timestamp},
     counts::{LATENCY_SECONDS, SinkStats},
     courier::{Courier, CourierCounts},
-    encode::{encode, encode_own},
+    encode::{Severity, encode, encode_own},
     file::{FileCounts, FileSink},
     filter::{Taste, severity},
     intake::{Hold, Intake, IntakeOptions},
