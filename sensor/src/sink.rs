@@ -8,15 +8,20 @@
 //! ```
 
 mod alert;
+mod connect;
 mod counts;
 mod courier;
+mod elasticsearch;
 mod encode;
 mod file;
 mod filter;
 pub mod http;
 mod intake;
+mod kafka;
 mod letters;
+mod nats;
 mod open;
+mod otlp;
 mod outputs;
 pub mod proof;
 mod queue;
@@ -25,8 +30,10 @@ mod redact;
 mod remote;
 mod secret;
 mod sign;
+mod splunk;
 mod spool;
 pub mod stream;
+mod syslog;
 mod terminal;
 mod tls;
 mod webhook;
@@ -37,12 +44,16 @@ pub use self::{
     alert::{Alert, AlertOverTime, timestamp},
     counts::{LATENCY_SECONDS, SinkStats},
     courier::{Courier, CourierCounts},
+    elasticsearch::Elasticsearch,
     encode::{Severity, encode, encode_own},
     file::{FileCounts, FileSink},
     filter::{Taste, severity},
     intake::{Hold, Intake, IntakeOptions},
+    kafka::Kafka,
     letters::Letters,
+    nats::Nats,
     open::{Shared, open},
+    otlp::Otlp,
     outputs::{Output, Outputs, OutputsEntrance},
     queue::{Entrance, Queue, QueueCounts, Work},
     record::{Class, Delivery, Item, Record},
@@ -50,7 +61,9 @@ pub use self::{
     remote::{Answer, Failure, Reason, Remote},
     secret::Secret,
     sign::signing_key,
+    splunk::Splunk,
     spool::{Gap, GapReason, Spool, SpoolCounts},
+    syslog::Syslog,
     terminal::{Lines, event_line},
     tls::client as tls_client,
     webhook::Webhook,

@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::destination::{
-    Acks, Compression, Destination, ElasticsearchConfig, FileConfig, Header, HttpConfig, KafkaConfig,
-    NatsConfig, OtlpConfig, OtlpProtocol, Sasl, SaslMechanism, SecretSource, SplunkConfig, SyslogConfig,
-    SyslogTransport, TlsConfig, WebhookConfig,
+    Compression, Destination, ElasticsearchConfig, FileConfig, Header, HttpConfig, KafkaConfig, NatsConfig,
+    OtlpConfig, OtlpProtocol, Sasl, SaslMechanism, SecretSource, SplunkConfig, SyslogConfig, SyslogTransport,
+    TlsConfig, WebhookConfig,
 };
 
 /// Sinks by name.

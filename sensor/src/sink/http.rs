@@ -204,6 +204,12 @@ fn gzip(body: &[u8]) -> Result<Vec<u8>, Failure> {
     done.map_err(|error| Failure::new(Reason::Local, format!("cannot pack the body: {error}")))
 }
 
+/// Whether it is an error of TLS, perhaps wrapped: an error of the system hides what it holds from those who ask for its source.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inner.is_some_and(|inner| is_tls(inner))
+}
+
 /// The library's error, by what is wrong. Its own text leaves the causes out, and may have a secret of the address.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
@@ -211,12 +217,13 @@ fn failure(error: &reqwest::Error) -> Failure {
     let mut reason = if error.is_timeout() { Reason::Timeout } else { Reason::Connection };
     while let Some(cause) = next {
         let text = cause.to_string();
-        let io = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if cause.is::<rustls::Error>() || io.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if is_tls(cause) {
             reason = Reason::Tls;
         } else if text == "dns error" || text.starts_with("failed to lookup address") {
             reason = Reason::Name;
-        } else if text == "invalid HTTP version parsed" || text.starts_with("invalid ") {
+        } else if reason != Reason::Tls
+            && (text == "invalid HTTP version parsed" || text.starts_with("invalid "))
+        {
             reason = Reason::Protocol;
         }
         // Wrappers repeat what they wrap.

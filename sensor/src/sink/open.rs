@@ -12,7 +12,8 @@ use std::{
 use ring::signature::Ed25519KeyPair;
 
 use super::{
-    Courier, FileCounts, FileSink, Hold, Intake, IntakeOptions, Queue, SinkStats, Spool, Taste, Webhook,
+    Courier, Elasticsearch, FileCounts, FileSink, Hold, Intake, IntakeOptions, Kafka, Nats, Otlp, Queue,
+    SinkStats, Splunk, Spool, Syslog, Taste, Webhook,
     letters::Letters,
     outputs::{Account, Output, PULSE},
 };
@@ -61,7 +62,7 @@ pub fn open(name: &str, config: &SinkConfig, shared: &Shared) -> io::Result<Outp
             }
             let account = OfRemote {
                 to: to.name(),
-                courier: courier(name, config, &spool)?,
+                courier: courier(name, config, &spool, &shared.hostname)?,
                 spool: Arc::clone(&spool),
                 own: Arc::clone(&own),
             };
@@ -79,15 +80,27 @@ pub fn open(name: &str, config: &SinkConfig, shared: &Shared) -> io::Result<Outp
 }
 
 /// The thread that speaks with a remote destination.
-fn courier(name: &str, config: &SinkConfig, spool: &Arc<Spool>) -> io::Result<Courier> {
+fn courier(name: &str, config: &SinkConfig, spool: &Arc<Spool>, host: &Arc<str>) -> io::Result<Courier> {
     let letters = Letters::new(&config.spool.directory, name, config.spool.dead_letter_bytes);
-    let (spool, retry) = (Arc::clone(spool), config.retry.clone());
+    let (spool, retry, host) = (Arc::clone(spool), config.retry.clone(), Arc::clone(host));
+    let encoding = config.encoding;
     match config.to.clone() {
+        Destination::Syslog(to) => {
+            Courier::start(name, move || Syslog::new(to, &host), spool, retry, letters)
+        }
         Destination::Webhook(to) => {
-            let encoding = config.encoding;
             Courier::start(name, move || Webhook::new(to, encoding), spool, retry, letters)
         }
-        to => Err(io::Error::other(format!("no such destination: {}", to.name()))),
+        Destination::Splunk(to) => {
+            Courier::start(name, move || Splunk::new(to, &host), spool, retry, letters)
+        }
+        Destination::Elasticsearch(to) => {
+            Courier::start(name, move || Elasticsearch::new(to), spool, retry, letters)
+        }
+        Destination::Otlp(to) => Courier::start(name, move || Otlp::new(to, &host), spool, retry, letters),
+        Destination::Kafka(to) => Courier::start(name, move || Kafka::new(to), spool, retry, letters),
+        Destination::Nats(to) => Courier::start(name, move || Nats::new(to), spool, retry, letters),
+        Destination::File(_) => Err(io::Error::other("a file is written to at once")),
     }
 }
 

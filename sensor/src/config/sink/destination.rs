@@ -80,6 +80,9 @@ impl Destination {
             Self::Kafka(to) => {
                 some("brokers", !to.brokers.is_empty()).and_then(|()| some("topic", !to.topic.is_empty()))
             }
+            Self::Nats(to) if to.servers.iter().any(|server| server.contains('@')) => {
+                Err("no user or password stands in an address: use the keys for it".to_owned())
+            }
             Self::Nats(to) => {
                 some("servers", !to.servers.is_empty()).and_then(|()| some("subject", !to.subject.is_empty()))
             }
@@ -325,26 +328,15 @@ pub struct KafkaConfig {
     /// Which partition: the order of records is kept within one.
     #[serde(default)]
     pub partition: i32,
-    /// Whose word counts.
+    /// `gzip` or `none`.
     #[serde(default)]
-    pub acks: Acks,
+    pub compression: Compression,
     /// Whether to use TLS.
     #[serde(default)]
     pub tls: Option<TlsConfig>,
     /// Who we are.
     #[serde(default)]
     pub sasl: Option<Sasl>,
-}
-
-/// Whose word counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Acks {
-    /// All replicas in sync.
-    #[default]
-    All,
-    /// The leader.
-    Leader,
 }
 
 /// Who we are for Kafka.
