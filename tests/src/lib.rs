@@ -19,9 +19,12 @@ pub mod engine;
 mod event;
 mod machine;
 pub mod prometheus;
+pub mod receiver;
+pub mod record;
 pub mod recorded;
 pub mod require;
 mod sensor;
+pub mod server;
 mod slow;
 pub mod webhook;
 

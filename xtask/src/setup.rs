@@ -3,6 +3,7 @@
 //! Every step looks first and does nothing where the thing is there, so every command starts with it. It
 //! prints one line for each thing it does; it must not know what is built afterwards.
 
+pub(crate) mod broker;
 pub(crate) mod debian;
 mod linker;
 pub(crate) mod packages;

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 
 use crate::child::{self, Exit};
 use crate::place::Place;
-use crate::setup::packages;
+use crate::setup::{broker, packages};
 use crate::{build, chart, test::output::Reader, test::table::Row};
 
 /// The environment's promise: `kernel` says that this machine can run the real-kernel suite, so that not
@@ -88,6 +88,9 @@ fn kernel(place: &Place, daemon: &Path, filter: Option<&str>) -> Result<Row> {
     }
     let mut cargo = child::cargo(&place.top);
     cargo.args(["test", "--package", "sensor-tests"]).env("VEDETTE_BIN", daemon);
+    if let Some(broker) = broker::ensure(place) {
+        cargo.env("VEDETTE_TANSU", broker);
+    }
     libtest(&mut cargo, place, filter);
     let row = suite(NAME, &mut cargo, Reader::libtest())?;
     if promised && filter.is_none() && row.passed + row.failed == 0 {

@@ -25,7 +25,7 @@ pub(crate) struct Package {
 }
 
 /// All of them, with Debian's names.
-const PACKAGES: [Package; 8] = [
+const PACKAGES: [Package; 11] = [
     Package {
         name: "containerd",
         program: "containerd",
@@ -38,6 +38,10 @@ const PACKAGES: [Package; 8] = [
     Package { name: "docker.io", program: "dockerd", why: "containers behind dockerd's socket" },
     Package { name: "prometheus", program: "prometheus", why: "scrapes the sensor; promtool is in it" },
     Package { name: "skopeo", program: "skopeo", why: "gives the test image its name and its digest" },
+    Package { name: "nats-server", program: "nats-server", why: "receives records by JetStream" },
+    Package { name: "rsyslog", program: "rsyslogd", why: "receives records by syslog" },
+    // A module without a program of its own: where there is no dpkg, the daemon stands for it.
+    Package { name: "rsyslog-gnutls", program: "rsyslogd", why: "receives them within TLS" },
 ];
 
 /// Debian's hook that is asked before a service is started; 101 means no.
