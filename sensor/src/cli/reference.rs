@@ -1,6 +1,8 @@
 //! `vedette reference --dir DIR`: the reference pages, written out of the tables in the code. For developers;
 //! `cargo xtask docs` calls it, and the lint finds pages that are stale.
 
+mod encodings;
+
 use std::{fmt::Write, fs, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
@@ -33,6 +35,7 @@ pub(super) struct ReferenceArgs {
 pub(super) fn run(args: &ReferenceArgs) -> anyhow::Result<ExitCode> {
     let pages = [
         ("configuration.md", format!("{GENERATED}{}", config::page())),
+        ("encodings.md", encodings::page()?),
         ("events.md", events()),
         ("fields.md", fields()),
         ("kernel.md", kernel()),

@@ -208,3 +208,6 @@ impl Default for CheckpointConfig {
         Self { every_s: 0 }
     }
 }
+
+#[cfg(test)]
+mod tests;
