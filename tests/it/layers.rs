@@ -7,7 +7,7 @@ use std::{
 
 /// In the order of the flow. A module may import itself and what stands above it. `config` is what the user asked for and
 /// `metrics`-like tables are anybody's; `pipeline` wires, `cli` calls: both may import everything above them.
-const FLOW: [&str; 13] = [
+const FLOW: [&str; 14] = [
     "config",
     "capability",
     "event",
