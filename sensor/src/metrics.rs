@@ -24,7 +24,10 @@ pub use self::{
     table::metrics,
 };
 use self::{process::Process, samples::Samples};
-use crate::{config::Config, pipeline::Stats};
+use crate::{
+    config::{Config, Destination},
+    pipeline::Stats,
+};
 
 /// One metric.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +73,8 @@ impl Bounds {
     /// Those of a configuration; the sensor starts now.
     #[must_use]
     pub fn of(config: &Config) -> Self {
+        // Records for a file do not wait: it has no spool.
+        let spools = config.sinks.iter().filter(|(_, sink)| !matches!(sink.to, Destination::File(_)));
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {
             started: Instant::now(),
@@ -79,7 +84,7 @@ impl Bounds {
             containers: config.identity.limit_bytes as u64,
             held: config.identity.hold_bytes as u64,
             rule_state: config.rules.state_bytes as u64,
-            spools: config.sinks.iter().map(|(name, sink)| (name.clone(), sink.spool.max_bytes)).collect(),
+            spools: spools.map(|(name, sink)| (name.clone(), sink.spool.max_bytes)).collect(),
             backlog_share: config.metrics.backlog_share,
         }
     }

@@ -17,6 +17,14 @@ fn config_that_is_wrong_is_refused_by_every_command_with_its_line() {
         let wanted = format!("{file}:3: there is no key kernel.ring_byte; did you mean kernel.ring_bytes?");
         assert!(said.contains(&wanted) && output.stdout.is_empty(), "{command:?}: {said}");
     }
+    let sink = r#"sinks={"s": {"to": {"file": {"path": "/x"}}, "events": {"types": ["opne"]}}}"#;
+    for (set, wanted) in
+        [(sink, "sinks.s.events.types: no such type"), ("redact.patterns=[\"(\"]", "redact.patterns: ")]
+    {
+        let output = run(&["config", "check", "--set", set]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(wanted), "{said}");
+    }
     let output = run(&["config", "check", "--set", "kernel.disabled_hooks=[\"file_opne\"]"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(

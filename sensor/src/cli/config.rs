@@ -6,7 +6,10 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Usage, known_hooks};
+use super::{
+    Usage, known_hooks,
+    run::{redactor, streamed},
+};
 use crate::config::{Config, Loaded, Origin, needs_restart};
 
 /// Arguments of `vedette config`.
@@ -42,6 +45,9 @@ pub(super) fn run(args: &ConfigArgs) -> anyhow::Result<ExitCode> {
     let (ConfigCommand::Check(source) | ConfigCommand::Show(source)) = &args.command;
     let loaded = Loaded::read(source.config.as_deref(), &source.sets).and_then(|loaded| {
         known_hooks(&loaded.config)?;
+        // What `vedette run` would find at its start, and the configuration by itself cannot know.
+        redactor(&loaded.config)?;
+        streamed(&loaded.config)?;
         Ok(loaded)
     });
     let Loaded { config, origins } = loaded.context(Usage)?;

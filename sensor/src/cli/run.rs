@@ -70,12 +70,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let network = KernelNetwork::new(&config.respond, isolates)?;
     let waker = Waker::new()?;
     let asked = signals::listen(Some(waker.clone()))?;
-    let redactor = Redactor::new(&config.redact).map_err(|error| ConfigError::Value {
-        origin: "redact.patterns".to_owned(),
-        message: error.to_string(),
-    });
-    let redactor = redactor.context(super::Usage)?;
-    let streamed = streamed(&config).context(super::Usage)?;
+    let redactor = redactor(&config).context(Usage)?;
+    let streamed = streamed(&config).context(Usage)?;
     let needs = needs(&set, streamed);
     let options = Options {
         tables: config.kernel.filters.then(|| tables(&needs.prefilter)),
@@ -219,8 +215,16 @@ fn planner(common: Common, rules: Rules, running: Config) -> Planner {
     })
 }
 
+/// What is hidden in what leaves the sensor.
+pub(super) fn redactor(config: &Config) -> Result<Redactor, ConfigError> {
+    Redactor::new(&config.redact).map_err(|error| ConfigError::Value {
+        origin: "redact.patterns".to_owned(),
+        message: error.to_string(),
+    })
+}
+
 /// The types of events that sinks take beside alerts.
-fn streamed(config: &Config) -> Result<TypeSet, ConfigError> {
+pub(super) fn streamed(config: &Config) -> Result<TypeSet, ConfigError> {
     let mut types = Vec::new();
     for (name, sink) in &config.sinks {
         for event in &sink.events.types {
