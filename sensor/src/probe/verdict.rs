@@ -127,10 +127,10 @@ impl Verdicts {
                 done => done,
             };
         };
-        let inserted = self.groups.insert(&key, PodGroup(holds), NEW);
+        let inserted = self.groups.insert(key, PodGroup(holds), NEW);
         fills.inserted(MAP, &inserted);
         match inserted {
-            Err(error) if stands_already(&error) => self.groups.insert(&key, PodGroup(holds), OLD),
+            Err(error) if stands_already(&error) => self.groups.insert(key, PodGroup(holds), OLD),
             done => done,
         }
     }
