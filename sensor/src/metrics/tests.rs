@@ -1,3 +1,5 @@
+//! The table and what comes out of it.
+
 use std::collections::BTreeSet;
 
 use super::*;

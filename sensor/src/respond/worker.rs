@@ -192,9 +192,7 @@ impl<T: Send + 'static> Responder<T> {
 impl<T> Drop for Responder<T> {
     fn drop(&mut self) {
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        drop(self.thread.take().map(JoinHandle::join));
     }
 }
 

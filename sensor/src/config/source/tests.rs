@@ -1,3 +1,5 @@
+//! Files, variables and flags as they are read, and what is said where they are wrong.
+
 use super::*;
 
 fn load(file: &str, environment: &[(&str, &str)], sets: &[&str]) -> Result<Loaded, ConfigError> {

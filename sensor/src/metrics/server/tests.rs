@@ -1,3 +1,5 @@
+//! The server as clients see it, by loopback.
+
 use std::{
     fs,
     io::{Read, Write},
