@@ -251,9 +251,12 @@ impl Config {
     }
 }
 
-/// The dotted names of all leaves.
+/// The dotted names of all leaves; a mapping without entries is one.
 fn keys(prefix: &str, value: &Value) -> Vec<String> {
     let Value::Object(map) = value else { return vec![prefix.to_owned()] };
+    if map.is_empty() && !prefix.is_empty() {
+        return vec![prefix.to_owned()];
+    }
     let name = |key: &String| if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
     map.iter().flat_map(|(key, value)| keys(&name(key), value)).collect()
 }

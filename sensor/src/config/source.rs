@@ -17,7 +17,7 @@ use super::{
 /// Environment variables of keys start with this; `kernel.ring_bytes` is `VEDETTE_KERNEL_RING_BYTES`.
 const ENVIRONMENT: &str = "VEDETTE_";
 /// Variables that start so and are no keys: of the log, and of those who develop the sensor.
-const NO_KEYS: [&str; 4] = ["LOG", "BIN", "BPF_OBJECT", "TEST_"];
+const NO_KEYS: [&str; 4] = ["LOG", "BIN", "BPF_OBJECT", "PACKAGES"];
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +80,8 @@ impl Loaded {
         loaded.take_environment(environment)?;
         for set in sets {
             let (key, value) = set.split_once('=').ok_or_else(|| ConfigError::Set(set.clone()))?;
-            loaded.take(nested(key, scalar(value)), |_| Origin::Set, &format!("--set {key}"))?;
+            let value = loaded.scalar(key, value);
+            loaded.take(nested(key, value), |_| Origin::Set, &format!("--set {key}"))?;
         }
         loaded.config.validate()?;
         Ok(loaded)
@@ -108,13 +109,17 @@ impl Loaded {
     /// Variables of all keys that there are now: those of sinks come with the file. What starts like them and is none is an
     /// error, as far as it can be one: Kubernetes makes variables for each service, and secrets may be in others.
     fn take_environment(&mut self, mut environment: BTreeMap<String, String>) -> Result<(), ConfigError> {
-        let known = keys("", &serde_json::to_value(&self.config).unwrap_or_default());
+        let mut known = keys("", &serde_json::to_value(&self.config).unwrap_or_default());
+        // All sinks at once, whether there are some already or not.
+        known.push("sinks".to_owned());
+        known.dedup();
         let variable = |key: &String| format!("{ENVIRONMENT}{}", key.replace('.', "_").to_uppercase());
         let names: BTreeSet<String> = known.iter().map(variable).collect();
         for key in &known {
             let name = variable(key);
             if let Some(value) = environment.remove(&name) {
-                self.take(nested(key, scalar(&value)), |_| Origin::Environment(name.clone()), &name)?;
+                let value = self.scalar(key, &value);
+                self.take(nested(key, value), |_| Origin::Environment(name.clone()), &name)?;
             }
         }
         let secrets = secrets(&serde_json::to_value(&self.config).unwrap_or_default());
@@ -132,6 +137,16 @@ impl Loaded {
             });
         }
         Ok(())
+    }
+
+    /// A value from a flag or a variable: JSON where it is that, else text. Where there is a text now, a number is one, too: a
+    /// machine can be called 1001.
+    fn scalar(&self, key: &str, text: &str) -> Value {
+        let as_text = || Value::String(text.to_owned());
+        let value = serde_json::from_str(text).unwrap_or_else(|_| as_text());
+        let all = serde_json::to_value(&self.config).unwrap_or_default();
+        let there = all.pointer(&format!("/{}", key.replace('.', "/")));
+        if there.is_some_and(Value::is_string) && !value.is_string() { as_text() } else { value }
     }
 
     /// Takes values over. `said`: what an error begins with; empty: the origin of the value that is wrong.
@@ -207,11 +222,6 @@ fn merge(into: &mut Value, change: Value) {
         }
         (into, change) => *into = change,
     }
-}
-
-/// A value from a flag or a variable: JSON where it is that, else text.
-fn scalar(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 fn nested(key: &str, value: Value) -> Value {

@@ -29,6 +29,14 @@ fn flags_win_over_the_environment_over_the_file() {
     assert_eq!(origin("kernel.burst").as_deref(), Some("VEDETTE_KERNEL_BURST"));
     assert_eq!(origin("hostname").as_deref(), Some("--set"));
     assert_eq!(origin("lock"), None);
+    let loaded = load("", &[("VEDETTE_HOSTNAME", "1001")], &["lock=\"/l\"", "rules.minimum_priority=true"]);
+    assert!(loaded.unwrap_err().to_string().contains("no such priority `true`"));
+    let config = load("", &[("VEDETTE_HOSTNAME", "1001")], &["lock=\"/l\""]).unwrap().config;
+    assert_eq!((config.hostname.as_str(), config.lock.to_str()), ("1001", Some("/l")));
+    for file in ["", "sinks: {b: {to: {file: {path: /y}}}}\n"] {
+        let sinks = r#"{"a": {"to": {"file": {"path": "/x"}}}}"#;
+        assert!(load(file, &[("VEDETTE_SINKS", sinks)], &[]).unwrap().config.sinks.contains_key("a"));
+    }
 }
 
 #[test]
