@@ -36,6 +36,7 @@ use tokio::{
 
 use super::{Bounds, View, health, process::Process, render, tls::Tls};
 use crate::{
+    capability,
     config::{MetricsConfig, SecretSource},
     pipeline::{Published, Stats},
     sink::Secret,
@@ -107,7 +108,13 @@ pub fn start(
         let _inside = runtime.enter();
         TcpListener::from_std(bound)?
     };
-    let work = move || runtime.block_on(serve(listener, tls, server));
+    let work = move || {
+        // It is older than the moment at which the others lose what only starting takes, and needs nothing.
+        if let Err(error) = capability::give_up_all() {
+            tracing::debug!(%error, "the thread for metrics keeps its capabilities");
+        }
+        runtime.block_on(serve(listener, tls, server));
+    };
     thread::Builder::new().name("metrics".to_owned()).stack_size(512 << 10).spawn(work)?;
     Ok(Some(address))
 }
