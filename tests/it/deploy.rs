@@ -28,10 +28,10 @@ use sensor_tests::{
 };
 use serde_json::Value;
 
-/// The folder with the archives: `VEDETTE_PACKAGES`, else where xtask leaves them.
+/// The folder with the archives: `VEDETTE_TEST_PACKAGES`, else where xtask leaves them.
 fn package(end: &str) -> Option<PathBuf> {
     let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/package");
-    let folder = std::env::var_os("VEDETTE_PACKAGES").unwrap_or_else(|| usual.into());
+    let folder = std::env::var_os("VEDETTE_TEST_PACKAGES").unwrap_or_else(|| usual.into());
     let mut found: Vec<_> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
     found.retain(|path| path.to_str().is_some_and(|path| path.ends_with(end)));
     found.sort();
@@ -283,7 +283,11 @@ fn deploy_pod_of_the_manifests_names_what_its_neighbour_does() {
     let sensor = &manifests.named("DaemonSet", "vedette")["spec"]["template"];
     for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
         let path = sensor["spec"]["containers"][0][probe]["httpGet"]["path"].as_str().unwrap();
-        assert!(fetch(address, path).starts_with("HTTP/1.1 200"), "{probe}: {}", fetch(address, path));
+        // Ready is what it is with its first accounts.
+        let end = Instant::now() + deadline();
+        while !fetch(address, path).starts_with("HTTP/1.1 200") {
+            assert!(Instant::now() < end, "{probe}: {}", fetch(address, path));
+        }
     }
     let scraped = fetch(address, sensor["metadata"]["annotations"]["prometheus.io/path"].as_str().unwrap());
     assert!(scraped.contains("# TYPE vedette_"), "{scraped}");
