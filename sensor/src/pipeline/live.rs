@@ -79,7 +79,8 @@ impl Live {
         }
         give_back();
         // Before the threads that are made from here on.
-        if let Err(error) = capability::give_up_start(&[]) {
+        let used: &[&str] = if config.respond.fanotify { &["CAP_SYS_ADMIN"] } else { &[] };
+        if let Err(error) = capability::give_up_start(used) {
             tracing::warn!(%error, "capabilities that only the start takes are kept");
         }
         let sources = Sources::start(&identity::sources(config));
