@@ -2,6 +2,7 @@
 //!
 //! Alerts as they come out of a rule go through queue, encoding, numbering and chain into a file, and through the spool on disk
 //! to a webhook on loopback whose server only counts. The server's time is in it, too.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench that cannot go on ends")]
 
 use std::{
     io::{Read, Write},

@@ -1,18 +1,19 @@
-//! Alerts on their way out: what arrives, what waits, what a crash, a dead destination or a full disk costs.
+//! Alerts on their way out: what arrives, what waits, what a dead destination or a full disk costs.
+
+mod crash;
 
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::Command,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use sensor_tests::{
-    alerts::{self, Watcher},
-    daemon, needs_kernel, vedette,
+    alerts::Watcher,
+    daemon, needs_kernel,
     webhook::{Fate, Webhook},
 };
 use serde_json::{Value, json};
@@ -70,10 +71,6 @@ impl Place {
     }
 }
 
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(default)
-}
-
 /// The accounts of a sink hold once it has ended.
 #[track_caller]
 fn assert_sums(sink: &Value) {
@@ -81,157 +78,6 @@ fn assert_sums(sink: &Value) {
     assert_eq!(at("offered"), at("filtered") + at("taken") + at("dropped"), "{sink}");
     let out = at("delivered") + at("refused") + at("expired") + at("overflowed") + at("lost") + at("waiting");
     assert_eq!(at("taken") + at("own") + at("inherited"), out, "{sink}");
-}
-
-/// The time of an alert as milliseconds since 1970.
-fn milliseconds(time: &str) -> u64 {
-    time.parse::<jiff::Timestamp>().unwrap().as_millisecond().cast_unsigned()
-}
-
-/// The same of this moment.
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
-}
-
-/// A daemon whose alerts go to a file: a test may want a million of them.
-struct Writing {
-    child: Child,
-    alerts: PathBuf,
-    dir: tempfile::TempDir,
-}
-
-impl Writing {
-    fn start(place: &Place, sinks: &Value) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (alerts, words) = (dir.path().join("stdout"), dir.path().join("stderr"));
-        let rules = place.dir.path().join("rules.d").display().to_string();
-        let child = Command::new(vedette())
-            .args(["run", "--json", "--set", &format!("sinks={sinks}")])
-            .args(alerts::flags(dir.path(), &rules))
-            .stdin(Stdio::null())
-            .stdout(File::create(&alerts).unwrap())
-            .stderr(File::create(&words).unwrap())
-            .spawn()
-            .unwrap();
-        until("it watches", || fs::read_to_string(&words).unwrap().contains("watching"));
-        Self { child, alerts, dir }
-    }
-
-    /// Ids and times of all alerts; half a line at the end does not count.
-    fn alerts(&self) -> Vec<(String, String)> {
-        let mut alerts = Vec::new();
-        for line in BufReader::new(File::open(&self.alerts).unwrap()).lines() {
-            let line = line.unwrap();
-            let Some((id, time)) =
-                line.strip_prefix("{\"uuid\":\"").and_then(|rest| rest.split_once("\",\"time\":\""))
-            else {
-                break;
-            };
-            let Some((time, _)) = time.split_once('"').filter(|_| line.ends_with('}')) else { break };
-            alerts.push((id.to_owned(), time.to_owned()));
-        }
-        alerts
-    }
-
-    fn signal(&self, signal: i32) {
-        // SAFETY: a number of a process that is not waited for yet, so it is ours.
-        assert_eq!(unsafe { libc::kill(self.child.id().cast_signed(), signal) }, 0);
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Waits until something holds.
-#[track_caller]
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = Instant::now() + sensor_tests::deadline();
-    while !holds() {
-        assert!(Instant::now() < end, "never: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// By hand: `VEDETTE_TEST_ALERTS=1000000 VEDETTE_TEST_KILLS=5 VEDETTE_TEST_PACE=0`, of a release build.
-#[test]
-fn sink_crashes_lose_nothing_but_the_last_moment() {
-    needs_kernel!();
-    let alerts = number("VEDETTE_TEST_ALERTS", 12_000);
-    let kills = number("VEDETTE_TEST_KILLS", 2);
-    // Milliseconds of rest after every eight: many flush intervals long, a kill can only cost a part of it.
-    let pace = number("VEDETTE_TEST_PACE", 4) as u64;
-    let place = Place::new();
-    // A third of all requests fail: half of these after the records were taken.
-    let hook = Webhook::start(false, |number| match number % 6 {
-        1 => Fate::Refused(503),
-        4 => Fate::TakenInSecret(500),
-        _ => Fate::Taken,
-    });
-    let sinks = json!({ "hook": place.webhook(&hook) });
-    // Ids, and how many milliseconds before a kill they were decided, where there was one.
-    let mut expected: Vec<(String, Option<u64>)> = Vec::new();
-    let share = alerts / (kills + 1);
-    for round in 0..=kills {
-        let mut daemon = Writing::start(&place, &sinks);
-        let opens = if round < kills { share / 2 } else { share };
-        let file = place.file();
-        for opened in 0..opens {
-            File::open(&file).unwrap();
-            if opened % 8 == 0 && pace > 0 {
-                thread::sleep(Duration::from_millis(pace));
-            }
-        }
-        if round < kills {
-            // In the middle of more of it.
-            let load = thread::spawn(move || (0..share / 2).for_each(|_| drop(File::open(&file).unwrap())));
-            thread::sleep(Duration::from_millis(20));
-            daemon.signal(libc::SIGKILL);
-            let killed = now();
-            load.join().unwrap();
-            daemon.child.wait().unwrap();
-            expected.extend(
-                daemon
-                    .alerts()
-                    .into_iter()
-                    .map(|(id, time)| (id, Some(killed.saturating_sub(milliseconds(&time))))),
-            );
-        } else {
-            until("every alert is delivered", || {
-                let stats: Value = serde_json::from_slice(
-                    &fs::read(daemon.dir.path().join("stats.json")).unwrap_or_default(),
-                )
-                .unwrap_or_default();
-                let sink = &stats["sinks"]["hook"];
-                stats["queue"]["taken"].as_u64() >= Some(opens as u64)
-                    && sink["waiting"] == 0
-                    && sink["taken"].as_u64() >= Some(opens as u64)
-            });
-            daemon.signal(libc::SIGTERM);
-            assert!(daemon.child.wait().unwrap().success());
-            let stats: Value =
-                serde_json::from_slice(&fs::read(daemon.dir.path().join("stats.json")).unwrap()).unwrap();
-            assert_sums(&stats["sinks"]["hook"]);
-            expected.extend(daemon.alerts().into_iter().map(|(id, _)| (id, None)));
-        }
-    }
-    let times = hook.times();
-    let missing: Vec<Option<u64>> =
-        expected.iter().filter(|(id, _)| !times.contains_key(id)).map(|(_, age)| *age).collect();
-    let twice: u64 = times.values().map(|times| times - 1).sum();
-    let oldest = missing.iter().flatten().max().copied().unwrap_or_default();
-    println!(
-        "{} alerts, {kills} kills: {} missing, decided at most {oldest} ms before a kill; {twice} duplicates",
-        expected.len(),
-        missing.len()
-    );
-    assert!(missing.iter().all(Option::is_some), "without a kill nothing is missing");
-    // The flush interval of 100 ms, and what this machine may take to write.
-    assert!(oldest < 1000, "an alert is missing that was decided {oldest} ms before a kill");
-    assert!(twice > 0, "the server took records and said that it had not");
 }
 
 #[test]

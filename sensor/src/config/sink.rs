@@ -196,17 +196,11 @@ impl Default for RetryConfig {
 }
 
 /// Signed statements of what was sent, in the stream itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Seconds between two, where anything was sent. 0: none.
     pub every_s: u64,
-}
-
-impl Default for CheckpointConfig {
-    fn default() -> Self {
-        Self { every_s: 0 }
-    }
 }
 
 #[cfg(test)]

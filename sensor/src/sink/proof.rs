@@ -259,7 +259,7 @@ fn read(line: &[u8]) -> Option<(Delivery, Option<Value>)> {
 /// Hexadecimal digits as bytes.
 #[must_use]
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || text.len() % 2 != 0 || !text.is_ascii() {
+    if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
         return None;
     }
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()

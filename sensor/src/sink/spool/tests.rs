@@ -1,3 +1,5 @@
+//! The spool against real files: restarts, limits, ages, damage.
+
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::*;
