@@ -46,15 +46,17 @@ macro_rules! containerd {
 /// What the shell of an image can copy anywhere, and run by that name.
 const FORBIDDEN: &str = "/busybox-forbidden";
 
-fn responding(containerd: &Containerd, condition: &str) -> Responding {
+/// `id`: of the container that is meant. Sensors of other tests see it, too.
+fn responding(containerd: &Containerd, id: &str, condition: &str) -> Responding {
     let sets = containerd.sets();
     let mut args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set.as_str()]).collect();
     let limits = ["respond.limit.per_minute=0", "respond.limit.per_workload_per_minute=0"];
     let own = ["respond.fanotify=true", "respond.fanotify_answer_ms=10000"];
     args.extend(limits.into_iter().chain(own).flat_map(|set| ["--set", set]));
     let rule = format!(
-        "- rule: Refused\n  desc: a test\n  condition: evt.type = execve and container.id != host and {condition}\n  \
-         output: seen %proc.exepath\n  priority: CRITICAL\n  response: block\n"
+        "- rule: Refused\n  desc: a test\n  condition: evt.type = execve and container.id = {} and {condition}\n  \
+         output: seen %proc.exepath\n  priority: CRITICAL\n  response: block\n",
+        &id[..12]
     );
     let sensor = Responding::start(&rule, &args);
     sensor.watcher.says("connected");
@@ -76,8 +78,8 @@ fn script(program: &str) -> String {
 #[test]
 fn fanotify_refuses_a_program_by_its_path() {
     let containerd = containerd!();
-    let sensor = responding(&containerd, &format!("proc.exepath = {FORBIDDEN}"));
     let id = mark("fanotify");
+    let sensor = responding(&containerd, &id, &format!("proc.exepath = {FORBIDDEN}"));
     let output = containerd.run(&id, &script(FORBIDDEN));
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(said.ends_with("after 0\n"), "{said}{errors}{}", sensor.watcher.stderr());
@@ -106,8 +108,9 @@ fn fanotify_refuses_a_program_by_its_path() {
 #[test]
 fn fanotify_refuses_what_was_written_in_the_container() {
     let containerd = containerd!();
-    let sensor = responding(&containerd, "proc.is_exe_upper_layer = true");
-    let output = containerd.run(&mark("drift"), &script("/busybox-drift"));
+    let id = mark("drift");
+    let sensor = responding(&containerd, &id, "proc.is_exe_upper_layer = true");
+    let output = containerd.run(&id, &script("/busybox-drift"));
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     // The shell itself is of the image, and ran all this.
     assert!(said.ends_with("after 0\n"), "{said}{errors}{}", sensor.watcher.stderr());
@@ -120,8 +123,8 @@ fn fanotify_refuses_what_was_written_in_the_container() {
 #[test]
 fn fanotify_lets_go_when_the_sensor_dies() {
     let containerd = containerd!();
-    let sensor = responding(&containerd, &format!("proc.exepath = {FORBIDDEN}"));
     let id = mark("dies");
+    let sensor = responding(&containerd, &id, &format!("proc.exepath = {FORBIDDEN}"));
     let started = containerd.ctr(&["run", "-d", IMAGE, &id, "/bin/sleep", "1000"]);
     assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
     sensor.watcher.says("fanotify asks before programs run");

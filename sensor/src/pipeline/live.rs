@@ -62,6 +62,8 @@ pub struct Live {
     /// Who answers where it cannot refuse, and how long somebody may wait for that.
     gate: Option<Gate>,
     answer_within: Duration,
+    /// Questions of gates before this one, and how many of them were answered with no.
+    asked_before: (u64, u64),
 }
 
 impl Live {
@@ -95,8 +97,21 @@ impl Live {
         let (resolver, resolve) = (None, config.dns.resolve);
         let options = options.clone();
         let answer_within = Duration::from_millis(config.respond.fanotify_answer_ms);
-        let (plan, gate) = (None, None);
-        Ok(Self { probe, ring, stage, stop, options, resolver, resolve, counted, plan, gate, answer_within })
+        let (plan, gate, asked_before) = (None, None, (0, 0));
+        Ok(Self {
+            probe,
+            ring,
+            stage,
+            stop,
+            options,
+            resolver,
+            resolve,
+            counted,
+            plan,
+            gate,
+            answer_within,
+            asked_before,
+        })
     }
 
     /// What the kernel half could attach.
@@ -165,7 +180,7 @@ impl Live {
         }
         self.probe.detach();
         self.take_refused(consumer)?;
-        self.gate = None;
+        self.close_gate();
         while self.drain(consumer)? > 0 {}
         self.stage.learn(consumer)?;
         self.stage.let_all_go(consumer)?;
@@ -234,9 +249,7 @@ impl Live {
             }
             self.stage.lose(&note, consumer)?;
         }
-        if let Some(gate) = &self.gate {
-            (self.stage.stats.fanotify.asked, self.stage.stats.fanotify.refused) = gate.counts();
-        }
+        self.count_asked();
         let enricher = &self.stage.enricher;
         consumer.containers(&|| enricher.containers().present().cloned().collect());
         consumer.tick(self.stage.stats())?;

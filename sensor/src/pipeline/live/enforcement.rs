@@ -4,7 +4,12 @@
 use std::sync::Arc;
 
 use super::{Consumer, Gate, Live, PipelineError, Plan, Stage};
-use crate::{enrich::scan::Scanner, event::Container, pipeline::gate::Watched, probe::ProbeError};
+use crate::{
+    enrich::scan::Scanner,
+    event::Container,
+    pipeline::{gate::Watched, stats::FanotifyStats},
+    probe::ProbeError,
+};
 
 impl Live {
     /// Has things done before the rules see them from now on, in the containers that are known.
@@ -23,10 +28,13 @@ impl Live {
             let made = containers.made(container.instance);
             self.probe.group(group, Some(plan.holds(container, made, host)));
         }
-        if plan.asked.is_empty() {
-            self.gate = None;
-        } else {
-            if !self.gate.as_ref().is_some_and(Gate::is_open) {
+        let closes = plan.asked.is_empty() || !self.gate.as_ref().is_some_and(Gate::is_open);
+        if closes {
+            self.close_gate();
+        }
+        let containers = self.stage.enricher.containers();
+        if !plan.asked.is_empty() {
+            if self.gate.is_none() {
                 let gate = Gate::open(self.probe.refusals(), self.answer_within);
                 let gate =
                     gate.map_err(|error| ProbeError::Hook { hook: "fanotify", why: error.to_string() });
@@ -43,7 +51,8 @@ impl Live {
 
     /// Has nothing done any more.
     pub(super) fn enforce_nothing(&mut self) -> Result<(), PipelineError> {
-        (self.gate, self.plan) = (None, None);
+        self.close_gate();
+        self.plan = None;
         Ok(self.probe.decide(self.options.tables.as_deref(), &[])?)
     }
 
@@ -82,6 +91,22 @@ impl Live {
             consumer.let_go(&let_go)?;
         }
         Ok(())
+    }
+
+    /// Has nothing asked any more.
+    pub(super) fn close_gate(&mut self) {
+        self.count_asked();
+        self.gate = None;
+        let FanotifyStats { asked, refused, .. } = self.stage.stats.fanotify;
+        self.asked_before = (asked, refused);
+    }
+
+    /// Brings the accounts of the gate up to date.
+    pub(super) fn count_asked(&mut self) {
+        let Some((asked, refused)) = self.gate.as_ref().map(Gate::counts) else { return };
+        let (before, refused_before) = self.asked_before;
+        let stats = &mut self.stage.stats.fanotify;
+        (stats.asked, stats.refused) = (before + asked, refused_before + refused);
     }
 
     /// The mount namespace of the host.
