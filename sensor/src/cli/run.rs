@@ -17,7 +17,7 @@ use super::{
     sources::{self, RuleArgs, Rules},
 };
 use crate::{
-    capability,
+    capability::{self, Need},
     config::{Config, ConfigError, Format},
     control::{self, Known},
     event::EventType,
@@ -58,6 +58,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     config.respond.dry_run |= args.dry_run;
     config.respond.keep_enforcing |= args.keep_enforcing;
     let notify = Notify::of_environment().context("NOTIFY_SOCKET")?;
+    let missing = capability::missing();
     give_up(&config);
     let rules = args.rules.open()?.of_this_sensor();
     let content = rules.content(&config)?;
@@ -91,6 +92,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         return Err(ProbeError::Refuse(error).into());
     }
     let mut live = Live::start(&options, &config, asked.stop.clone())?;
+    tell_missing(&missing);
     say(&plan);
     live.enforce(plan)?;
     let preamble = live.preamble();
@@ -138,13 +140,17 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives up what the daemon never uses, and says what it lacks. Before there is a second thread.
+/// Gives up what the daemon never uses. Before there is a second thread.
 fn give_up(config: &Config) {
-    for need in capability::missing() {
-        tracing::warn!(capability = need.name, "not held: without it {}", need.without);
-    }
     if let Err(error) = capability::give_up_unused(!config.control.group.is_empty()) {
         tracing::warn!(%error, "capabilities that are never used are kept");
+    }
+}
+
+/// Says what of the capabilities is not held by a daemon that works all the same.
+fn tell_missing(missing: &[Need]) {
+    for need in missing {
+        tracing::warn!(capability = need.name, "not held: without it {}", need.without);
     }
 }
 

@@ -81,6 +81,8 @@ impl<L: Lookup> Enricher<L> {
         let known = self.processes.get(key).cloned();
         let parent = match known {
             Some(known) => known.parent.clone(),
+            // What fanotify refused comes on a way of its own: before the process was seen to begin, or after it ended.
+            None if header.flags & flags::BY_FANOTIFY != 0 => self.processes.by_pid(header.ppid).cloned(),
             None => self.parent(header.ppid, body.parent_start),
         };
         let ppid = parent.as_ref().map_or(header.ppid, |parent| parent.key.pid);
