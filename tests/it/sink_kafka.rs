@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 /// Where the set-up of `cargo xtask test` leaves the broker.
 fn broker(test: &str) -> Option<(Server, String)> {
-    let Some(program) = std::env::var_os("VEDETTE_TANSU").map(PathBuf::from) else {
-        skip(test, "no broker: VEDETTE_TANSU names none");
+    let Some(program) = std::env::var_os("VEDETTE_TEST_TANSU").map(PathBuf::from) else {
+        skip(test, "no broker: VEDETTE_TEST_TANSU names none");
         return None;
     };
     let port = free_port();

@@ -89,7 +89,7 @@ fn kernel(place: &Place, daemon: &Path, filter: Option<&str>) -> Result<Row> {
     let mut cargo = child::cargo(&place.top);
     cargo.args(["test", "--package", "sensor-tests"]).env("VEDETTE_BIN", daemon);
     if let Some(broker) = broker::ensure(place) {
-        cargo.env("VEDETTE_TANSU", broker);
+        cargo.env("VEDETTE_TEST_TANSU", broker);
     }
     libtest(&mut cargo, place, filter);
     let row = suite(NAME, &mut cargo, Reader::libtest())?;
