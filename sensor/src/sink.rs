@@ -29,6 +29,7 @@ mod record;
 mod redact;
 mod remote;
 mod secret;
+mod severity;
 mod sign;
 mod splunk;
 mod spool;
@@ -45,9 +46,9 @@ pub use self::{
     counts::{LATENCY_SECONDS, SinkStats},
     courier::{Courier, CourierCounts},
     elasticsearch::Elasticsearch,
-    encode::{Severity, encode, encode_own},
+    encode::{encode, encode_own},
     file::{FileCounts, FileSink},
-    filter::{Taste, severity},
+    filter::Taste,
     intake::{Hold, Intake, IntakeOptions},
     kafka::Kafka,
     letters::Letters,
@@ -60,6 +61,7 @@ pub use self::{
     redact::{PatternError, Redactor},
     remote::{Answer, Failure, Reason, Remote},
     secret::Secret,
+    severity::Severity,
     sign::signing_key,
     splunk::Splunk,
     spool::{Gap, GapReason, Spool, SpoolCounts},

@@ -1,6 +1,6 @@
 //! A rule cuts a container off from the network, and an operator gives it back.
 
-use std::{net::TcpListener, time::Instant};
+use std::{net::TcpListener, path::Path, time::Instant};
 
 use sensor_tests::{cgroup::unified, deadline, needs_kernel, require::skip, test_name};
 
@@ -8,6 +8,15 @@ use crate::{
     respond::{Responding, mark, rule},
     verdict::Container,
 };
+
+/// What comes of a connect in the container.
+fn connect(container: &Container, program: &Path, to: &str) -> i64 {
+    let steps = ["socket", "2", "1", "0", "--", "connect", "3", to];
+    let output = container.command(program, &steps).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    last["result"].as_i64().unwrap()
+}
 
 #[test]
 fn respond_isolate_cuts_the_network_until_it_is_released() {
@@ -21,13 +30,7 @@ fn respond_isolate_cuts_the_network_until_it_is_released() {
     let program = container.program("client");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap().to_string();
-    let connect = || -> i64 {
-        let steps = ["socket", "2", "1", "0", "--", "connect", "3", &to];
-        let output = container.command(&program, &steps).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        last["result"].as_i64().unwrap()
-    };
+    let connect = || connect(&container, &program, &to);
     assert_eq!(connect(), 0);
     assert!(container.command(&program, &["exit", "0", "--", &mark]).status().is_ok());
     let alert = sensor.watcher.alert("Cut off", 1);
@@ -59,13 +62,7 @@ fn respond_isolate_ends_with_a_sensor_that_does_not_keep_it() {
     let program = container.program("client");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap().to_string();
-    let connect = || -> i64 {
-        let steps = ["socket", "2", "1", "0", "--", "connect", "3", &to];
-        let output = container.command(&program, &steps).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        last["result"].as_i64().unwrap()
-    };
+    let connect = || connect(&container, &program, &to);
     assert!(container.command(&program, &["exit", "0", "--", &mark]).status().is_ok());
     let alert = sensor.watcher.alert("Cut off", 1);
     assert_eq!(alert["response"]["result"], "done", "{}", alert["response"]);

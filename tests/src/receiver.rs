@@ -25,6 +25,7 @@ use axum::{
     http::{HeaderMap, Response, StatusCode, Uri},
 };
 use tokio::{net::TcpListener, sync::oneshot};
+use tokio_rustls::TlsAcceptor;
 
 use self::tls::Certificates;
 
@@ -124,17 +125,7 @@ impl<S: Service> Server<S> {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
-                let listener = TcpListener::from_std(listener).expect("a socket");
-                match acceptor {
-                    None => tokio::select! {
-                        _ = axum::serve(listener, app) => {}
-                        _ = stopped => {}
-                    },
-                    Some(acceptor) => tokio::select! {
-                        _ = axum::serve(tls::Listener::new(listener, acceptor), app) => {}
-                        _ = stopped => {}
-                    },
-                }
+                serve(listener, app, acceptor, stopped).await;
             });
         });
         Self { address, service, faults, requests, secure, stop: Some(stop), thread: Some(thread) }
@@ -163,6 +154,26 @@ impl<S> Drop for Server<S> {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Serves until it is told to stop, within TLS where there is an acceptor.
+async fn serve(
+    listener: std::net::TcpListener,
+    app: Router,
+    acceptor: Option<TlsAcceptor>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let listener = TcpListener::from_std(listener).expect("a socket");
+    match acceptor {
+        None => tokio::select! {
+            _ = axum::serve(listener, app) => {}
+            _ = stopped => {}
+        },
+        Some(acceptor) => tokio::select! {
+            _ = axum::serve(tls::Listener::new(listener, acceptor), app) => {}
+            _ = stopped => {}
+        },
     }
 }
 

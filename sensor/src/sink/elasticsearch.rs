@@ -146,21 +146,11 @@ fn words(done: &Done) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
 
     use super::*;
-    use crate::sink::Class;
 
     fn record(body: &[u8]) -> Record {
-        Record {
-            id: Uuid::from_u128(1),
-            stream: Uuid::from_u128(7),
-            number: 1,
-            time: 1_700_000_000_000_000_001,
-            severity: 4,
-            class: Class::Alert,
-            body: body.into(),
-        }
+        Record { time: 1_700_000_000_000_000_001, ..Record::sample(1, body) }
     }
 
     #[test]

@@ -7,12 +7,10 @@ mod ecs;
 mod falco;
 mod moves;
 mod ocsf;
-mod severity;
 
 use serde_json::Value;
 
-pub use self::severity::Severity;
-use super::{Class, Delivery, Item};
+use super::{Class, Delivery, Item, Severity};
 use crate::{
     config::Encoding,
     event::{Process, errno_name, printable},

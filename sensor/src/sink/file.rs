@@ -285,18 +285,9 @@ fn take_back(file: &mut File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::Class;
 
     fn record(number: u64, body: &str) -> Record {
-        Record {
-            id: Uuid::nil(),
-            stream: Uuid::nil(),
-            number,
-            time: 0,
-            severity: 5,
-            class: Class::Alert,
-            body: body.as_bytes().into(),
-        }
+        Record::sample(number, body.as_bytes())
     }
 
     fn config(path: PathBuf) -> FileConfig {

@@ -1,8 +1,8 @@
 //! Which alerts and events a sink takes: pure, asked once for each.
 
-use super::{Alert, Item};
+use super::{Alert, Item, Severity};
 use crate::{
-    config::{EventsConfig, FilterConfig, PRIORITIES},
+    config::{EventsConfig, FilterConfig},
     event::{Container, Event, EventType},
     rule::fits,
 };
@@ -18,19 +18,12 @@ pub struct Taste {
     seen: u32,
 }
 
-/// A priority as syslog counts it, from 0 (emergency) to 7 (debug); what is none is debug.
-#[must_use]
-pub fn severity(priority: &str) -> u8 {
-    let at = PRIORITIES.iter().rev().position(|name| name.eq_ignore_ascii_case(priority));
-    at.map_or(7, |at| at as u8)
-}
-
 impl Taste {
     /// As the configuration says, which was checked.
     #[must_use]
     pub fn new(filter: &FilterConfig, events: &EventsConfig) -> Self {
         Self {
-            severity: severity(&filter.minimum_priority),
+            severity: Severity::of_priority(&filter.minimum_priority).syslog,
             filter: filter.clone(),
             types: events.types.iter().filter_map(|name| EventType::from_name(name)).collect(),
             one_in: events.one_in.max(1),
@@ -60,7 +53,7 @@ impl Taste {
 
     fn takes_alert(&self, alert: &Alert) -> bool {
         let FilterConfig { rules, tags, .. } = &self.filter;
-        severity(alert.priority) <= self.severity
+        Severity::of_priority(alert.priority).syslog <= self.severity
             && (rules.is_empty() || rules.iter().any(|pattern| fits(pattern, &alert.rule)))
             && (tags.is_empty() || alert.tags.iter().any(|tag| tags.iter().any(|pattern| fits(pattern, tag))))
             && self.takes_place(alert.container.as_deref())

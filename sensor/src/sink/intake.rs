@@ -10,19 +10,16 @@ use std::{
 
 use ring::signature::Ed25519KeyPair;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
-    Class, Delivery, Gap, Item, Record, Spool, Work,
+    Class, Delivery, Gap, Item, Record, Severity, Spool, Work,
     encode::{encode, encode_own},
     file::FileSink,
-    filter::severity,
     stream::Stream,
 };
 use crate::config::Encoding;
 
-/// Severity of gaps and checkpoints: a gap is an error, a checkpoint a notice.
-const GAP: u8 = 3;
-const CHECKPOINT: u8 = 5;
 /// Where what the sensor says of itself takes place.
 const HOST: &str = "host";
 
@@ -117,19 +114,11 @@ impl Intake {
         };
         let delivery = self.stream.next(class, container.map_or(HOST, |container| &container.full_id));
         let body = encode(self.options.encoding, item, &delivery, &self.options.hostname);
-        let (id, severity) = match item {
-            Item::Alert(alert) => (alert.uuid, severity(alert.priority)),
-            Item::Event(_) => (uuid::Uuid::new_v4(), 6),
+        let id = match item {
+            Item::Alert(alert) => alert.uuid,
+            Item::Event(_) => Uuid::new_v4(),
         };
-        self.put(Record {
-            id,
-            stream: delivery.stream,
-            number: delivery.number,
-            time,
-            severity,
-            class,
-            body: body.into(),
-        });
+        self.put(&delivery, id, time, Severity::of_item(item), body);
     }
 
     /// Gaps that are known since, and a checkpoint where it is time.
@@ -139,11 +128,7 @@ impl Intake {
             Hold::File(file) => file.gaps(self.stream.id()),
         };
         for Gap { stream, from, to, reason } in gaps {
-            self.speak(
-                Class::Gap,
-                GAP,
-                |_| json!({ "stream": stream, "from": from, "to": to, "reason": reason }),
-            );
+            self.speak(Class::Gap, |_| json!({ "stream": stream, "from": from, "to": to, "reason": reason }));
         }
         let every = self.options.checkpoint.as_ref().map(|(every, _)| *every);
         if every.is_some_and(|every| self.stated.elapsed() >= every) {
@@ -154,30 +139,23 @@ impl Intake {
     fn state(&mut self, last: bool) {
         self.stated = Instant::now();
         if self.stream.signs() && (last || self.stream.is_open()) {
-            self.speak(Class::Checkpoint, CHECKPOINT, |stream| stream.checkpoint(last));
+            self.speak(Class::Checkpoint, |stream| stream.checkpoint(last));
         }
     }
 
-    fn speak(&mut self, class: Class, severity: u8, what: impl FnOnce(&mut Stream) -> Value) {
+    fn speak(&mut self, class: Class, what: impl FnOnce(&mut Stream) -> Value) {
         let time =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         let what = what(&mut self.stream);
         let delivery: Delivery = self.stream.next(class, HOST);
         let body = encode_own(self.options.encoding, &delivery, &self.options.hostname, time, &what);
-        let id = uuid::Uuid::new_v4();
         self.own += 1;
-        self.put(Record {
-            id,
-            stream: delivery.stream,
-            number: delivery.number,
-            time,
-            severity,
-            class,
-            body: body.into(),
-        });
+        self.put(&delivery, Uuid::new_v4(), time, Severity::of_own(class), body);
     }
 
-    fn put(&mut self, record: Record) {
+    fn put(&mut self, delivery: &Delivery, id: Uuid, time: u64, severity: Severity, body: Vec<u8>) {
+        let Delivery { stream, number, class, .. } = *delivery;
+        let record = Record { id, stream, number, time, severity: severity.syslog, class, body: body.into() };
         self.stream.link(&record.body);
         self.unflushed = true;
         match &mut self.hold {

@@ -82,3 +82,19 @@ pub struct Record {
     /// The encoded text, without a line break at its end. Everything but CEF is one JSON object.
     pub body: Box<[u8]>,
 }
+
+#[cfg(test)]
+impl Record {
+    /// An alert with this number and text, for tests.
+    pub(super) fn sample(number: u64, body: &[u8]) -> Self {
+        Self {
+            id: Uuid::from_u128(number.into()),
+            stream: Uuid::from_u128(7),
+            number,
+            time: 1_700_000_000_123_456_789,
+            severity: 4,
+            class: Class::Alert,
+            body: body.into(),
+        }
+    }
+}

@@ -228,7 +228,6 @@ fn failure(reply: &Reply, said: &Said) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::Class;
 
     fn reply(status: u16, body: &str) -> Reply {
         Reply { status, retry_after: None, body: body.as_bytes().to_vec() }
@@ -263,15 +262,7 @@ mod tests {
 
     #[test]
     fn bodies_are_json_or_text() {
-        let record = |body: &[u8]| Record {
-            id: Uuid::from_u128(1),
-            stream: Uuid::from_u128(7),
-            number: 3,
-            time: 1_700_000_000_001_000_000,
-            severity: 4,
-            class: Class::Alert,
-            body: body.into(),
-        };
+        let record = |body: &[u8]| Record { time: 1_700_000_000_001_000_000, ..Record::sample(3, body) };
         let config = serde_json::from_value(json!({ "url": "http://x", "token": { "env": "T" } })).unwrap();
         let body = Splunk::new(config, "n").body(&[record(b"{\"a\": 1}"), record(b"CEF:0|\"")]).unwrap();
         let events: Vec<serde_json::Value> =

@@ -18,10 +18,7 @@ use prost::Message;
 use tokio::sync::oneshot;
 use tonic::{Code, Request, Response, Status, codec::CompressionEncoding, service::Routes};
 
-use super::{
-    Service, runtime,
-    tls::{self, Certificates},
-};
+use super::{Service, runtime, tls::Certificates};
 
 /// What a collector knows.
 #[derive(Debug, Default)]
@@ -160,21 +157,11 @@ impl GrpcServer {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
-                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
                 let service = LogsServiceServer::new(shared)
                     .accept_compressed(CompressionEncoding::Gzip)
                     .send_compressed(CompressionEncoding::Gzip);
                 let app = Routes::new(service).into_axum_router();
-                match acceptor {
-                    None => tokio::select! {
-                        _ = axum::serve(listener, app) => {}
-                        _ = stopped => {}
-                    },
-                    Some(acceptor) => tokio::select! {
-                        _ = axum::serve(tls::Listener::new(listener, acceptor), app) => {}
-                        _ = stopped => {}
-                    },
-                }
+                super::serve(listener, app, acceptor, stopped).await;
             });
         });
         Self { address, collector, planned, secure, stop: Some(stop), thread: Some(thread) }

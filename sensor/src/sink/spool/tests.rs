@@ -3,18 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use super::*;
-use crate::sink::Class;
 
 fn record(number: u64, length: usize) -> Record {
-    Record {
-        id: Uuid::from_u128(u128::from(number)),
-        stream: Uuid::from_u128(7),
-        number,
-        time: number,
-        severity: 4,
-        class: Class::Alert,
-        body: vec![b'x'; length].into(),
-    }
+    Record::sample(number, &vec![b'x'; length])
 }
 
 fn config(directory: &Path) -> SpoolConfig {

@@ -4,13 +4,9 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener},
 };
-use uuid::Uuid;
 
 use super::*;
-use crate::{
-    config::TlsConfig,
-    sink::{Class, Reason},
-};
+use crate::{config::TlsConfig, sink::Reason};
 
 fn config(transport: SyslogTransport, address: impl Into<String>) -> SyslogConfig {
     let address = address.into();
@@ -20,18 +16,6 @@ fn config(transport: SyslogTransport, address: impl Into<String>) -> SyslogConfi
         facility: 4,
         app_name: "vedette".to_owned(),
         tls: TlsConfig::default(),
-    }
-}
-
-fn record(number: u64, body: &[u8]) -> Record {
-    Record {
-        id: Uuid::from_u128(number.into()),
-        stream: Uuid::from_u128(7),
-        number,
-        time: 1_700_000_000_123_456_789,
-        severity: 4,
-        class: Class::Alert,
-        body: body.into(),
     }
 }
 
@@ -65,9 +49,9 @@ async fn over_tcp_each_message_is_counted_and_one_connection_is_kept() {
         stream
     };
     let sender = async {
-        let first = [record(1, b"{}"), record(2, b"CEF:0|a")];
+        let first = [Record::sample(1, b"{}"), Record::sample(2, b"CEF:0|a")];
         assert_eq!(syslog.send(&first).await, Ok(Answer::default()));
-        assert_eq!(syslog.send(&[record(3, "ü".as_bytes())]).await, Ok(Answer::default()));
+        assert_eq!(syslog.send(&[Record::sample(3, "ü".as_bytes())]).await, Ok(Answer::default()));
     };
     tokio::join!(receiver, sender);
 }
@@ -83,7 +67,7 @@ async fn a_server_that_closed_meanwhile_is_found_before_anything_is_written() {
             let mut stream = BufReader::new(server.accept().await.unwrap().0);
             assert_eq!(counted(&mut stream).await, expected(number, "x"));
         };
-        let batch = [record(number, b"x")];
+        let batch = [Record::sample(number, b"x")];
         let ((), sent) = tokio::join!(receiver, syslog.send(&batch));
         assert_eq!(sent, Ok(Answer::default()));
     }
@@ -96,7 +80,7 @@ async fn a_reset_in_the_middle_of_a_batch_fails_all_of_it() {
     let mut syslog = Syslog::new(config(SyslogTransport::Tcp, address), "node-1");
     // More than both ends' buffers: the rest waits until somebody reads.
     let body = vec![b'x'; 8 << 20];
-    let batch = [record(1, &body)];
+    let batch = [Record::sample(1, &body)];
     let receiver = async {
         let mut stream = server.accept().await.unwrap().0;
         let mut some = [0; 4096];
@@ -119,7 +103,10 @@ async fn what_fits_no_datagram_is_refused_and_the_rest_is_sent() {
     let address = server.local_addr().unwrap().to_string();
     let mut syslog = Syslog::new(config(SyslogTransport::Udp, address), "");
     let large = vec![b'x'; 66_000];
-    let answer = syslog.send(&[record(1, b"a"), record(2, &large), record(3, b"c")]).await.unwrap();
+    let answer = syslog
+        .send(&[Record::sample(1, b"a"), Record::sample(2, &large), Record::sample(3, b"c")])
+        .await
+        .unwrap();
     assert_eq!(answer.refused.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [1]);
     assert!(answer.refused[0].1.contains("do not fit into a datagram"), "{answer:?}");
     for number in [1, 3] {
@@ -137,7 +124,7 @@ async fn sockets_of_this_machine_are_datagrams_or_lines() {
     let (datagrams, stream) = (folder.path().join("d"), folder.path().join("s"));
     let server = UnixDatagram::bind(&datagrams).unwrap();
     let mut syslog = Syslog::new(config(SyslogTransport::Unix, datagrams.to_str().unwrap()), "node-1");
-    syslog.send(&[record(1, b"a")]).await.unwrap();
+    syslog.send(&[Record::sample(1, b"a")]).await.unwrap();
     let mut message = vec![0; 2048];
     let size = server.recv(&mut message).await.unwrap();
     assert_eq!(std::str::from_utf8(&message[..size]).unwrap(), expected(1, "a"));
@@ -149,7 +136,7 @@ async fn sockets_of_this_machine_are_datagrams_or_lines() {
             assert_eq!(lines.next_line().await.unwrap().unwrap(), expected(number, "b"));
         }
     };
-    let batch = [record(1, b"b"), record(2, b"b")];
+    let batch = [Record::sample(1, b"b"), Record::sample(2, b"b")];
     let ((), sent) = tokio::join!(receiver, syslog.send(&batch));
     assert_eq!(sent, Ok(Answer::default()));
 }
@@ -165,7 +152,7 @@ async fn what_is_wrong_with_an_address_is_said() {
         (SyslogTransport::Unix, "/nowhere/log", Reason::Connection),
     ] {
         let mut syslog = Syslog::new(config(transport, address), "node-1");
-        let failure = syslog.send(&[record(1, b"a")]).await.unwrap_err();
+        let failure = syslog.send(&[Record::sample(1, b"a")]).await.unwrap_err();
         assert_eq!(failure.reason, reason, "{failure:?}");
         assert!(failure.message.contains(address), "{failure:?}");
     }

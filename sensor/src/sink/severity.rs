@@ -43,10 +43,10 @@ impl Severity {
     /// All of them, the worst first: the place of each is its number in syslog.
     pub const ALL: [Self; 8] = [EMERGENCY, ALERT, CRITICAL, ERROR, WARNING, NOTICE, INFORMATIONAL, DEBUG];
 
-    /// Of a priority's name; what has none of the names is an error, which is looked at and not overlooked.
+    /// Of a priority's name in any case; what has none of the names is an error, which is looked at and not overlooked.
     #[must_use]
     pub fn of_priority(name: &str) -> Self {
-        Self::ALL.into_iter().find(|row| row.priority == name).unwrap_or(ERROR)
+        Self::ALL.into_iter().find(|row| row.priority.eq_ignore_ascii_case(name)).unwrap_or(ERROR)
     }
 
     /// Of syslog's number.
@@ -91,5 +91,6 @@ mod tests {
             assert!(worse.cef > better.cef && worse.otlp > better.otlp, "{worse:?} {better:?}");
         }
         assert_eq!(Severity::of_priority("?").priority, "Error");
+        assert_eq!(Severity::of_priority("WARNING"), WARNING);
     }
 }
