@@ -67,6 +67,9 @@ offsets! {
     task_loginuid: "task_struct.loginuid" Optional;
     task_cgroups: "task_struct.cgroups" Optional;
     task_stack: "task_struct.stack" Optional;
+    task_cfs_rq: "task_struct.se.cfs_rq" Optional;
+    cfs_rq_rq: "cfs_rq.rq" Optional;
+    rq_curr: "rq.curr" Optional;
     task_ti_compat: "task_struct.thread_info.status|task_struct.thread_info.flags" Always;
     cred_uid: "cred.uid" Always;
     cred_gid: "cred.gid" Always;

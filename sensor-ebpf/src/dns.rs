@@ -94,11 +94,11 @@ fn look(ctx: &SkBuffContext, answer: bool) {
     }
     let datagram = Datagram { skb, answer, cookie, at, len, ipv6, connected };
     if len <= Dns::SHORT as u32 {
-        datagram.emit::<{ Dns::SHORT / 8 }>(task);
+        datagram.emit::<{ Dns::SHORT / 8 }>(task.is_some());
     } else if len <= Dns::PLAIN as u32 {
-        datagram.emit::<{ Dns::PLAIN / 8 }>(task);
+        datagram.emit::<{ Dns::PLAIN / 8 }>(task.is_some());
     } else {
-        datagram.emit::<{ Dns::LONG / 8 }>(task);
+        datagram.emit::<{ Dns::LONG / 8 }>(task.is_some());
     }
 }
 
@@ -122,8 +122,8 @@ fn is_own(task: Option<Task>, cookie: u64) -> bool {
 
 impl Datagram {
     #[inline(always)]
-    fn emit<const WORDS: usize>(self, task: Option<Task>) {
-        emit_in_place(Kind::NetDns, task, |packet: &mut Packet<WORDS>| {
+    fn emit<const WORDS: usize>(self, by_task: bool) {
+        emit_in_place(Kind::NetDns, by_task, |packet: &mut Packet<WORDS>| {
             let body = &mut packet.body;
             body.cookie = self.cookie;
             body.len = self.len;
@@ -136,7 +136,7 @@ impl Datagram {
             packet.header.valid |= valid::LOCAL | valid::REMOTE;
             // The socket's group where nobody is named: on hosts where the unified hierarchy has the containers.
             // SAFETY: the context is the argument.
-            if task.is_none() && unsafe { bpf_skb_ancestor_cgroup_id(self.skb, 1) } != 0 {
+            if !by_task && unsafe { bpf_skb_ancestor_cgroup_id(self.skb, 1) } != 0 {
                 // SAFETY: as above.
                 packet.header.cgroup = unsafe { bpf_skb_cgroup_id(self.skb) };
                 packet.header.valid |= valid::CGROUP;

@@ -68,8 +68,7 @@ impl Wanted {
             ENOENT => NOT_FOUND,
             _ => FAILED,
         };
-        let [first, second] = call.task.comm().unwrap_or([0, 0]);
-        let terms = filter_call(slot, call_index(bank, call.number, outcome), facts, first, second);
+        let terms = filter_call(slot, call_index(bank, call.number, outcome), facts, call.task);
         Self { slot, terms }
     }
 
@@ -118,11 +117,9 @@ impl Wanted {
     }
 }
 
-/// Terms by call, what it did to a file, thread name, user and container. A function of its own, so that the verifier walks
-/// through it once; it gets no task, so whoever has one hands over its name.
-#[unsafe(no_mangle)]
+/// Terms by call, what it did to a file, thread name, user and container.
 #[inline(never)]
-extern "C" fn filter_call(slot: u32, call: u32, facts: u32, first: u64, second: u64) -> u64 {
+fn filter_call(slot: u32, call: u32, facts: u32, task: Task) -> u64 {
     let Some(terms) = FILTER_CALLS.get(call) else { return ALL };
     let mut terms = *terms;
     let Some(kind) = FILTER_KINDS.get(slot) else { return ALL };
@@ -131,8 +128,7 @@ extern "C" fn filter_call(slot: u32, call: u32, facts: u32, first: u64, second: 
         return 0;
     }
     if terms & !(kind.root & kind.user) != 0 {
-        let euid: Option<u32> =
-            Task::current().field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
+        let euid: Option<u32> = task.field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
         // A credential that cannot be read is nobody's, and decides nothing.
         terms &= match euid {
             Some(0) => kind.root,
@@ -140,13 +136,16 @@ extern "C" fn filter_call(slot: u32, call: u32, facts: u32, first: u64, second: 
             None => ALL,
         };
     }
-    // No name at all decides nothing.
-    if terms & kind.comm.property.asked != 0 && first != 0 {
-        terms &= comm_terms(kind, slot, [first, second]);
+    if terms & kind.comm.property.asked != 0 {
+        let [first, second] = task.comm().unwrap_or([0, 0]);
+        // No name at all decides nothing.
+        if first != 0 {
+            terms &= comm_terms(kind, slot, [first, second]);
+        }
     }
     // The group takes a look into a hash table, so it is asked last.
     if terms & !kind.host != 0
-        && let Some(cgroup) = Task::current().cgroup()
+        && let Some(cgroup) = task.cgroup()
         // SAFETY: the value is not looked at.
         && unsafe { HOST_GROUPS.get(cgroup) }.is_some()
     {

@@ -22,8 +22,8 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
         filtered(Kind::ProcFork);
         return 0;
     }
-    let task = Task::current();
-    emit::<ProcFork>(Kind::ProcFork, |record| {
+    let task = Task::running();
+    emit::<ProcFork>(Kind::ProcFork, task, |record| {
         let parent = child.parent()?;
         let vpid = child.vpid();
         let body = record.body::<ProcFork>();
@@ -64,14 +64,14 @@ fn shared(task: Task, child: Task, member: u32, flag: u64) -> u64 {
 #[btf_tracepoint(function = "sched_process_exit")]
 fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     let _ = ctx;
-    let task = Task::current();
+    let task = Task::running();
     let signal = task.field(offset!(task_signal));
     let live: u32 = signal.and_then(|signal| signal.load(offset!(signal_live))).unwrap_or(1);
     if live != 0 {
         filtered(Kind::ProcExit);
         return 0;
     }
-    emit::<ProcExit>(Kind::ProcExit, |record| {
+    emit::<ProcExit>(Kind::ProcExit, task, |record| {
         let group: u32 = signal?.load(offset!(signal_exit_code))?;
         let own: u32 = task.field_value(offset!(task_exit_code))?;
         let header = record.header();

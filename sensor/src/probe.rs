@@ -1,6 +1,7 @@
 //! The kernel half at work: picks hooks for this kernel, loads and attaches them, hands out the ring and the counters.
 //! It passes records on as bytes and does not look inside.
 
+mod ahead;
 mod attach;
 pub mod btf;
 mod cgroup;

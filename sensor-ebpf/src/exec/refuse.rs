@@ -34,7 +34,7 @@ fn refuse(bprm: Ptr) -> bool {
     if case.is_none() || bprm.probe::<u16>(offset!(bprm_buf)) == Some(SCRIPT) {
         return false;
     }
-    let task = Task::current();
+    let task = Task::running();
     let Some(file) = bprm.probe_ptr(offset!(bprm_file)).and_then(File::read) else { return false };
     let Some(filename) = bprm.probe_ptr(offset!(bprm_filename)) else { return false };
     let case = case.of_file(facts(file), file.path);
@@ -69,7 +69,7 @@ fn new_comm(record: &mut Record, filename: Ptr) -> Option<[u64; 2]> {
 /// The record of the program that would have run.
 #[inline(always)]
 fn tell(task: Task, bprm: Ptr, file: File, filename: Ptr) {
-    emit::<ProcExec>(Kind::ProcExec, |record| {
+    emit::<ProcExec>(Kind::ProcExec, task, |record| {
         identify(record, task, file);
         let exe = append_path(record, task, file.path)?;
         let at = record.len();

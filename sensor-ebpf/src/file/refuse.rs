@@ -36,7 +36,7 @@ fn refuse(at: Ptr) -> bool {
     if open_flags & FMODE_EXEC != 0 {
         return false;
     }
-    let task = Task::current();
+    let task = Task::running();
     let case = case.of_comm(task.comm());
     if case.is_none() {
         return false;
@@ -60,7 +60,7 @@ fn refuse(at: Ptr) -> bool {
 /// The record of the open that would have been.
 #[inline(always)]
 fn tell(task: Task, request: Request, file: File) {
-    emit::<FileOpen>(Kind::FileOpen, |record| {
+    emit::<FileOpen>(Kind::FileOpen, task, |record| {
         let path = append_path(record, task, file.path)?;
         super::ask(record, request);
         let body = record.body::<FileOpen>();

@@ -63,6 +63,7 @@ fn verdict(at: *mut bpf_sock_addr, addr: [u32; 4], family: u32) -> i32 {
     if case.is_none() {
         return 1;
     }
+    let task = Task::running();
     // SAFETY: as above.
     let (port, sock_type, protocol) = unsafe {
         (
@@ -79,18 +80,18 @@ fn verdict(at: *mut bpf_sock_addr, addr: [u32; 4], family: u32) -> i32 {
         _ => 0,
     };
     let by_family = if family == AF_INET6 { facts::V6 } else { 0 };
-    let case = case.of_comm(Task::current().comm()).of_remote(by_protocol | by_family, addr, port);
+    let case = case.of_comm(task.comm()).of_remote(by_protocol | by_family, addr, port);
     if !case.refuses() {
         return 1;
     }
-    tell(remote);
+    tell(task, remote);
     0
 }
 
 /// The record of the connection that would have been.
 #[inline(always)]
-fn tell(remote: Remote) {
-    emit::<Net>(Kind::NetConnect, |record| {
+fn tell(task: Task, remote: Remote) {
+    emit::<Net>(Kind::NetConnect, task, |record| {
         let body = record.body::<Net>();
         body.fd = -1;
         body.family = remote.family as u16;

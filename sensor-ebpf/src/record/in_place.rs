@@ -16,17 +16,13 @@ use super::{
 use crate::kernel::{Task, knob};
 
 /// Reserves a record of type `R` (a header and what follows) in the ring, has `fill` fill it there behind the header, and
-/// sends it. Each outcome is counted once: what `fill` gives up on as failed. `task`: who did it, where that is known.
+/// sends it. Each outcome is counted once: what `fill` gives up on as failed. `by_task`: whether the current task did it.
 ///
 /// No scratch memory: there are few slots, and a program on a packet runs in softirq on top of anything. What such programs
 /// share is the counters of their kind, which are therefore added to atomically, and the sequence number: at worst it is
 /// given twice, which no reader takes for a gap.
 #[inline(always)]
-pub(crate) fn emit_in_place<R: 'static>(
-    kind: Kind,
-    task: Option<Task>,
-    fill: impl FnOnce(&mut R) -> Option<()>,
-) {
+pub(crate) fn emit_in_place<R: 'static>(kind: Kind, by_task: bool, fill: impl FnOnce(&mut R) -> Option<()>) {
     let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) else { return };
     let Some(state) = RING_STATE.get_ptr_mut(0) else { return };
     count(counters, core::mem::offset_of!(Counters, seen));
@@ -42,14 +38,13 @@ pub(crate) fn emit_in_place<R: 'static>(
     clear(to);
     // SAFETY: the record begins with a header, and is this program's own until it is sent.
     let header = unsafe { &mut *to.cast::<Header>() };
-    let known = match task {
-        Some(task) if write_header(header, task).is_some() => valid::TASK,
-        _ => {
-            header.syscall = Header::NO_SYSCALL;
-            // SAFETY: no arguments.
-            (header.ts, header.cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id() as u16) };
-            0
-        }
+    let known = if by_task && write_header(header, Task::running()).is_some() {
+        valid::TASK
+    } else {
+        header.syscall = Header::NO_SYSCALL;
+        // SAFETY: no arguments.
+        (header.ts, header.cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id() as u16) };
+        0
     };
     header.valid |= known;
     header.kind = kind.number();

@@ -26,7 +26,7 @@ pub(crate) struct Call {
 impl Call {
     #[inline(always)]
     pub(crate) fn new(ctx: &impl EbpfContext) -> Self {
-        let task = Task::current();
+        let task = Task::running();
         let regs = regs(ctx, task);
         let result = word(ctx, 1).cast_signed();
         let compat = task.is_compat();

@@ -1,5 +1,7 @@
 //! Attaches, for each hook, the best variant that this kernel takes, and reports why better ones were refused.
 
+use std::collections::HashMap;
+
 use aya::{
     Ebpf,
     programs::{BtfTracePoint, ProgramError, ProgramFd},
@@ -9,6 +11,7 @@ use sensor_common::Kind;
 
 use super::{
     Hook, HookReport, Mode, ProbeError, Variant, Via,
+    ahead::{self, Place},
     btf::Btf,
     cgroup, chain,
     functions::Functions,
@@ -42,16 +45,9 @@ impl Loader<'_> {
     /// Where none works of a hook that must, or of a mode that must.
     pub(super) fn attach(&mut self, hook: &Hook) -> Result<HookReport, ProbeError> {
         let mut report = HookReport::blind(hook);
-        let forced = self.mode.filter(|mode| hook.variants.iter().any(|variant| variant.mode == *mode));
-        for variant in hook.variants {
-            if let Some(mode) = forced.filter(|mode| *mode != variant.mode) {
-                report.refused.push(format!("{}: kernel.mode is {mode}", variant.program));
-                continue;
-            }
-            if let (Mode::Full, None, Some(why)) = (variant.mode, forced, &self.preempts) {
-                report.refused.push(format!("{}: {why}", variant.program));
-                continue;
-            }
+        let forced = self.forced(hook);
+        let allowed = self.allowed(hook, |why| report.refused.push(why));
+        for variant in allowed {
             match self.attach_variant(hook, variant, &mut report) {
                 Ok(instructions) => {
                     report.chosen = Some(variant.program);
@@ -72,6 +68,57 @@ impl Loader<'_> {
             return Err(ProbeError::Hook { hook: hook.stem, why: report.refused.join("; ") });
         }
         Ok(report)
+    }
+
+    /// The variants that may be tried, best first; `refuse` hears why another may not.
+    fn allowed<'h>(&self, hook: &'h Hook, mut refuse: impl FnMut(String)) -> Vec<&'h Variant> {
+        let forced = self.forced(hook);
+        let allowed = |variant: &&Variant| match (forced, &self.preempts) {
+            (Some(mode), _) if mode != variant.mode => {
+                refuse(format!("{}: kernel.mode is {mode}", variant.program));
+                false
+            }
+            (None, Some(why)) if variant.mode == Mode::Full => {
+                refuse(format!("{}: {why}", variant.program));
+                false
+            }
+            _ => true,
+        };
+        hook.variants.iter().filter(allowed).collect()
+    }
+
+    /// The mode that this hook has to be attached in.
+    fn forced(&self, hook: &Hook) -> Option<Mode> {
+        self.mode.filter(|mode| hook.variants.iter().any(|variant| variant.mode == *mode))
+    }
+
+    /// Has the programs of these hooks verified that are likely to be chosen, several at a time.
+    pub(super) fn verify_ahead<'h>(&mut self, hooks: impl Iterator<Item = &'h Hook>) {
+        let mut places = HashMap::new();
+        for hook in hooks {
+            let Some(variant) = self.allowed(hook, drop).first().copied() else { continue };
+            let place = match variant.via {
+                Via::Tracepoint(name) => Some(Place::Tracepoint(name)),
+                Via::Syscalls(_) => Some(Place::Tracepoint(DISPATCHER)),
+                Via::Functions(numbers) => {
+                    let targets = Targets::of(numbers, self.own_btf).ok();
+                    let first = targets.and_then(|targets| targets.functions.into_iter().next());
+                    first.map(|target| Place::Function(target.function))
+                }
+                Via::Operations { submitted, .. } => {
+                    let submission = self.submission().ok();
+                    if let (Some(submitted), Some(submission)) = (submitted, submission) {
+                        places.insert(submitted, Place::Tracepoint(submission));
+                    }
+                    submission.map(|_| Place::Tracepoint(COMPLETION))
+                }
+                Via::Packets(_) => None,
+            };
+            if let Some(place) = place {
+                places.insert(variant.program, place);
+            }
+        }
+        ahead::verify(self.ebpf, self.btf, &places);
     }
 
     fn attach_variant(
@@ -128,11 +175,7 @@ impl Loader<'_> {
 
     /// Attaches what dispatches the operations of `io_uring`, once, and gives the tracepoint of their submission.
     fn attach_rings(&mut self, kind: Kind) -> Result<&'static str, String> {
-        if self.own_btf.resolve(RING_REQUEST).is_none() {
-            return Err("operations through io_uring are not told apart before Linux 6.0".to_owned());
-        }
-        let submission = SUBMISSION.into_iter().find(|name| self.own_btf.has_tracepoint(name));
-        let submission = submission.ok_or("this kernel has no tracepoint io_uring_submit_req")?;
+        let submission = self.submission()?;
         for (name, tracepoint) in [("uring_submit", submission), ("uring_complete", COMPLETION)] {
             let loaded = self.ebpf.program(name).is_some_and(|program| program.fd().is_ok());
             if !loaded {
@@ -145,13 +188,24 @@ impl Loader<'_> {
         Ok(submission)
     }
 
+    /// The tracepoint of the submission of operations.
+    fn submission(&self) -> Result<&'static str, String> {
+        if self.own_btf.resolve(RING_REQUEST).is_none() {
+            return Err("operations through io_uring are not told apart before Linux 6.0".to_owned());
+        }
+        let submission = SUBMISSION.into_iter().find(|name| self.own_btf.has_tracepoint(name));
+        submission.ok_or_else(|| "this kernel has no tracepoint io_uring_submit_req".to_owned())
+    }
+
     fn load_program(&mut self, name: &str, tracepoint: &str) -> Result<&mut BtfTracePoint, String> {
         if !self.own_btf.has_tracepoint(tracepoint) {
             return Err(format!("this kernel has no tracepoint {tracepoint}"));
         }
         let program = self.ebpf.program_mut(name).ok_or("not in the kernel object")?;
         let program: &mut BtfTracePoint = program.try_into().map_err(|error: ProgramError| chain(&error))?;
-        program.load(tracepoint, self.btf).map_err(|error| chain(&error))?;
+        if program.fd().is_err() {
+            program.load(tracepoint, self.btf).map_err(|error| chain(&error))?;
+        }
         Ok(program)
     }
 

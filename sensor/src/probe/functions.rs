@@ -12,7 +12,7 @@ use std::{
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray},
-    programs::{FExit, ProgramError, ProgramFd, links::FdLink},
+    programs::{FExit, Program, ProgramError, ProgramFd, links::FdLink},
 };
 use sensor_common::{Kind, syscalls};
 
@@ -86,6 +86,10 @@ impl Functions {
         let before = self.attached.len();
         let done = self.attach_all((ebpf, btf), (program, kind), numbers, &targets.functions);
         if done.is_err() {
+            if let Some(Program::FExit(program)) = ebpf.program_mut(program) {
+                // Verified ahead in vain, or not at all.
+                drop(program.unload());
+            }
             for function in self.attached.drain(before..) {
                 if let Some(links) = &self.links {
                     // One that could not be pinned is not there, and was left with its descriptor.
@@ -226,8 +230,11 @@ fn loaded<'a>(
 ) -> Result<&'a mut FExit, String> {
     let program = ebpf.program_mut(program).ok_or("not in the kernel object")?;
     let program: &mut FExit = program.try_into().map_err(|error: ProgramError| chain(&error))?;
-    let loaded = program.load(&target.function, btf);
-    loaded.map_err(|error| format!("at {}: {}", target.function, chain(&error)))?;
+    // One that was verified ahead is loaded for the first function with this prototype.
+    if program.fd().is_err() {
+        let loaded = program.load(&target.function, btf);
+        loaded.map_err(|error| format!("at {}: {}", target.function, chain(&error)))?;
+    }
     Ok(program)
 }
 

@@ -187,6 +187,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let preempts = if mode.is_none() { preemption::why() } else { None };
     let btf = &btf;
     let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
+    loader.verify_ahead(HOOKS.iter().filter(|hook| options.wants(hook) && !options.disables(hook)));
     for hook in HOOKS {
         report.hooks.push(match (options.wants(hook), options.disables(hook)) {
             (false, _) => HookReport::not_wanted(hook),
@@ -251,6 +252,11 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     let preempts = if mode.is_none() { preemption::why() } else { None };
     let btf = &btf;
     let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
+    let more = HOOKS
+        .iter()
+        .zip(&report.hooks)
+        .filter(|(hook, report)| options.wants(hook) && !options.disables(hook) && missing(report));
+    loader.verify_ahead(more.map(|(hook, _)| hook));
     for (hook, report) in HOOKS.iter().zip(&mut report.hooks) {
         if options.wants(hook) && missing(report) {
             *report =
