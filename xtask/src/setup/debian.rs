@@ -68,6 +68,16 @@ pub(crate) fn download_newest<K: Ord>(
     apt.fetch(place, &name, None)
 }
 
+/// A line for a list of sources: a suite on the mirror of this machine, and the keys that it is checked with.
+pub(crate) fn source(place: &Place, suite: &str) -> Result<String> {
+    line("deb", &mirror(place)?, suite)
+}
+
+fn line(kind: &str, mirror: &str, suite: &str) -> Result<String> {
+    ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
+    Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main"))
+}
+
 /// Downloads the source of a package as it was before Debian's changes, and returns where its archive is.
 pub(crate) fn download_source(place: &Place, suite: &str, package: &str, to: &Path) -> Result<PathBuf> {
     let apt = Apt::read_kind(place, "deb-src", suite, Arch::HERE)?;
@@ -154,7 +164,6 @@ impl Apt {
 
     /// The same for a kind of list: `deb` or `deb-src`.
     fn read_kind(place: &Place, kind: &str, suite: &str, arch: Arch) -> Result<Option<Apt>> {
-        ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
         let apt = Apt::new(place, kind, &mirror(place)?, (suite, arch))?;
         println!("setup: reading the package list of Debian {suite} ({})", arch.debian());
         let read = child::succeeds(&mut apt.command("apt-get", &["update", "--quiet"]));
@@ -174,7 +183,7 @@ impl Apt {
             let file = folder.join(name);
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
         };
-        write("sources.list", &format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
+        write("sources.list", &(line(kind, mirror, suite)? + "\n"))?;
         // With an empty status nothing is installed, so nothing of this machine gets into the answers.
         write("status", "")?;
         Ok(Apt { folder, arch })

@@ -57,6 +57,12 @@ const CLUSTER: [Package; 5] = [
     Package { name: "kubernetes-client", program: "kubectl", why: "speaks with the cluster" },
 ];
 
+/// What makes a Debian of its own for a machine.
+const DEBIAN: [Package; 2] = [
+    Package { name: "mmdebstrap", program: "mmdebstrap", why: "makes a Debian with systemd" },
+    Package { name: "cpio", program: "cpio", why: "packs it" },
+];
+
 /// What the cluster is built with.
 const GO: [Package; 2] = [
     Package { name: "golang-go", program: "go", why: "builds Kubernetes" },
@@ -91,6 +97,11 @@ pub(crate) fn ensure_cross(place: &Place, arch: Arch) -> Result<()> {
 pub(crate) fn ensure_cluster(place: &Place) -> Result<()> {
     let missing: Vec<Package> = CLUSTER.into_iter().filter(|package| !in_path(package.program)).collect();
     ensure_all(place, &missing)
+}
+
+/// The same for making a Debian.
+pub(crate) fn ensure_debian(place: &Place) -> Result<()> {
+    ensure_all(place, &DEBIAN)
 }
 
 /// The same for building that cluster.
