@@ -1,7 +1,9 @@
 //! What is shipped, put to work as its documents say. It takes what `cargo xtask dist` and `image` leave behind, and is skipped
 //! where that is not there.
 
+mod containerd;
 mod debian;
+mod typed;
 
 use std::{
     collections::BTreeSet,
