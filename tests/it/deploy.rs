@@ -3,6 +3,7 @@
 
 mod containerd;
 mod debian;
+mod pipeline;
 mod typed;
 
 use std::{
