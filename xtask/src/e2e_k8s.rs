@@ -75,6 +75,10 @@ fn outside(place: &Place, args: &Args) -> Result<()> {
         ensure!(packages::in_path(program), "{program} is not installed");
     }
     source::ensure(place)?;
+    // Each run clears away what it takes for the rest of one that was killed.
+    let lock = place.cache.join("kubernetes/lock");
+    let lock = fs::File::create(&lock).with_context(|| format!("cannot create {}", lock.display()))?;
+    lock.try_lock().context("another run of this is at work")?;
     let folder = tempfile::Builder::new().prefix("vedette-e2e-").tempdir();
     let folder = folder.context("cannot make a temporary folder")?;
     prepare(place, args, folder.path())?;
