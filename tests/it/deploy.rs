@@ -1,7 +1,10 @@
 //! What is shipped, put to work as its documents say. It takes what `cargo xtask dist` and `image` leave behind, and is skipped
 //! where that is not there.
 
+mod containerd;
 mod debian;
+mod pipeline;
+mod typed;
 
 use std::{
     collections::BTreeSet,

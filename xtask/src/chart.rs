@@ -22,7 +22,10 @@ use crate::test::table::Row;
 const CHART: &str = "deploy/helm/vedette";
 
 /// What Helm makes of it.
-const MANIFESTS: &str = "deploy/manifests/vedette.yaml";
+pub(crate) const MANIFESTS: &str = "deploy/manifests/vedette.yaml";
+
+/// The release of Kubernetes that they are made for.
+const KUBERNETES: &str = "1.35.0";
 
 /// Files of others that the chart carries, where they are there.
 const FILES: [(&str, &str); 2] = [
@@ -119,6 +122,12 @@ pub(crate) fn suite(place: &Place) -> Result<Row> {
     }
 }
 
+/// What Helm makes of the chart as it comes, for a release of Kubernetes, with the namespace that it goes into.
+pub(crate) fn render(place: &Place, kubernetes: &str) -> Result<String> {
+    let rendered = Staged::make(place)?.render_for(&tools::helm(place)?, &[], kubernetes)?;
+    Ok(HEAD.to_owned() + &rendered.map_err(anyhow::Error::msg).context("helm template")?)
+}
+
 /// The packed chart: its name and its bytes.
 pub(crate) fn pack(place: &Place, release: &Release) -> Result<(String, Vec<u8>)> {
     let chart = files(place)?;
@@ -155,6 +164,11 @@ impl Staged {
 
     /// What Helm makes of it, or what it says against it.
     fn render(&self, helm: &Path, sets: &[&str]) -> Result<Result<String, String>> {
+        self.render_for(helm, sets, KUBERNETES)
+    }
+
+    /// The same for another release of Kubernetes.
+    fn render_for(&self, helm: &Path, sets: &[&str], kubernetes: &str) -> Result<Result<String, String>> {
         let mut template = child::command(helm, self.folder.path());
         template.args([
             "template",
@@ -163,7 +177,7 @@ impl Staged {
             "--namespace",
             "vedette",
             "--kube-version",
-            "1.35.0",
+            kubernetes,
         ]);
         template.args(sets.iter().flat_map(|set| ["--set", set]));
         let output = template.output().with_context(|| format!("cannot start {}", helm.display()))?;

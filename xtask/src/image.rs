@@ -3,6 +3,8 @@
 //! The layout is that of the OCI image specification 1.0; `ctr image import`, `podman load` and `skopeo copy` read it. The
 //! same commit gives the same bytes.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +19,10 @@ use crate::place::Place;
 const IMAGE_BYTES: usize = 25 << 20;
 
 /// What the image is called unless somebody says otherwise: a name that no registry is asked for.
-const NAME: &str = "localhost/vedette";
+pub(crate) const NAME: &str = "localhost/vedette";
+
+/// What it runs.
+const ENTRYPOINT: [&str; 1] = ["/usr/bin/vedette"];
 
 /// What the user typed.
 #[derive(clap::Args)]
@@ -36,14 +41,41 @@ pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     let mut made = Vec::new();
     for arch in &args.target {
         let content = Content::build(place, *arch)?;
-        let archive = archive(&root(place, &content)?, &release, *arch, &args.name)?;
+        let root = root(place, &content)?;
+        let image =
+            Image { root: &root, arch: *arch, name: &args.name, entrypoint: &ENTRYPOINT, command: &["run"] };
+        let archive = archive(&image, &release)?;
         if archive.len() > IMAGE_BYTES {
             let (is, most) = (dist::mebibytes(archive.len()), dist::mebibytes(IMAGE_BYTES));
             bail!("the image has {is:.2} MiB, at most {most:.0}");
         }
-        made.push((format!("vedette-{}-{}.oci.tar", release.version, arch.oci()), archive));
+        made.push((file(&release, *arch), archive));
     }
     dist::finish(&place.packages(), &made)
+}
+
+/// Where this machine's image is, which is made where there is none.
+pub(crate) fn ensure(place: &Place, release: &Release) -> Result<PathBuf> {
+    let file = place.packages().join(file(release, Arch::HERE));
+    if !file.is_file() {
+        command(place, &Args { target: vec![Arch::HERE], name: NAME.to_owned() })?;
+    }
+    Ok(file)
+}
+
+/// An image with one layer.
+pub(crate) struct Image<'a> {
+    pub(crate) root: &'a Tree,
+    pub(crate) arch: Arch,
+    /// Without a tag, which is that of the release.
+    pub(crate) name: &'a str,
+    /// What is run, and what it is told unless somebody says otherwise.
+    pub(crate) entrypoint: &'a [&'a str],
+    pub(crate) command: &'a [&'a str],
+}
+
+fn file(release: &Release, arch: Arch) -> String {
+    format!("vedette-{}-{}.oci.tar", release.version, arch.oci())
 }
 
 /// The files of the image.
@@ -92,8 +124,9 @@ fn authorities() -> String {
     bundle
 }
 
-/// The archive of an image with one layer.
-fn archive(root: &Tree, release: &Release, arch: Arch, name: &str) -> Result<Vec<u8>> {
+/// The archive of an image.
+pub(crate) fn archive(image: &Image<'_>, release: &Release) -> Result<Vec<u8>> {
+    let Image { root, arch, name, entrypoint, command } = image;
     let layer = root.tar("", release.epoch)?;
     let packed = gzip(&layer)?;
     let labels = json!({
@@ -110,8 +143,8 @@ fn archive(root: &Tree, release: &Release, arch: Arch, name: &str) -> Result<Vec
         "architecture": arch.oci(),
         "os": "linux",
         "config": {
-            "Entrypoint": ["/usr/bin/vedette"],
-            "Cmd": ["run"],
+            "Entrypoint": entrypoint,
+            "Cmd": command,
             "Env": ["PATH=/usr/bin"],
             "WorkingDir": "/",
             "Labels": labels,
@@ -169,13 +202,15 @@ mod tests {
 
     use serde_json::Value;
 
-    use super::{Arch, Release, Tree, archive, authorities, digest};
+    use super::{Arch, Image, Release, Tree, archive, authorities, digest};
 
     fn made() -> Vec<u8> {
         let mut root = Tree::default();
         root.file("usr/bin/vedette", 0o755, "program");
         let release = Release { version: "1.2.3", commit: "c0ffee".to_owned(), epoch: 86_400 };
-        archive(&root, &release, Arch::X86_64, "localhost/vedette").unwrap()
+        let (entrypoint, command) = (&["/usr/bin/vedette"][..], &["run"][..]);
+        let image = Image { root: &root, arch: Arch::X86_64, name: "localhost/vedette", entrypoint, command };
+        archive(&image, &release).unwrap()
     }
 
     #[test]

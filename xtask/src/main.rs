@@ -10,6 +10,7 @@ mod chart;
 mod child;
 mod dist;
 mod docs;
+mod e2e_k8s;
 mod image;
 mod lint;
 mod place;
@@ -50,6 +51,9 @@ enum Command {
     Image(image::Args),
     /// Check the Helm chart and write what follows from it: `deploy/manifests/vedette.yaml` and the packed chart
     Chart(chart::Args),
+    /// Run the sensor in a real Kubernetes, built from Debian's source and started on this machine, as root
+    #[command(name = "e2e-k8s")]
+    E2eK8s(e2e_k8s::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,5 +82,6 @@ fn dispatch(command: &Command) -> Result<()> {
         Command::Dist(args) => dist::command(&place, args),
         Command::Image(args) => image::command(&place, args),
         Command::Chart(args) => chart::command(&place, args),
+        Command::E2eK8s(args) => e2e_k8s::command(&place, args),
     }
 }

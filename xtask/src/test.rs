@@ -42,6 +42,9 @@ pub(crate) struct Args {
     /// After everything else, run the real-kernel tests on these kernels too, and skip those that cannot be had here
     #[arg(long, value_name = "LIST", conflicts_with = "vm")]
     also_vm: Option<String>,
+    /// Install, start, upgrade and purge the Debian package under a real systemd instead, in QEMU
+    #[arg(long, conflicts_with_all = ["vm", "also_vm", "filter"])]
+    systemd: bool,
 }
 
 /// Sets up, runs everything and ends with the table.
@@ -49,6 +52,9 @@ pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     if let Some(list) = &args.vm {
         let filter = args.filter.as_deref();
         return vm::command(place, &vm::Wanted { list, filter, refresh: args.refresh });
+    }
+    if args.systemd {
+        return end(&[vm::systemd::suite(place)?]);
     }
     packages::ensure(place)?;
     let daemon = build::release(place)?;
@@ -63,7 +69,12 @@ pub(crate) fn command(place: &Place, args: &Args) -> Result<()> {
     if let Some(list) = &args.also_vm {
         rows.extend(vm::beside(place, list)?);
     }
-    print!("{}", table::render(&rows));
+    end(&rows)
+}
+
+/// The table, and the exit code that follows from it.
+fn end(rows: &[Row]) -> Result<()> {
+    print!("{}", table::render(rows));
     if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
 }
 

@@ -68,6 +68,30 @@ pub(crate) fn download_newest<K: Ord>(
     apt.fetch(place, &name, None)
 }
 
+/// A line for a list of sources: a suite on the mirror of this machine, and the keys that it is checked with.
+pub(crate) fn source(place: &Place, suite: &str) -> Result<String> {
+    line("deb", &mirror(place)?, suite)
+}
+
+fn line(kind: &str, mirror: &str, suite: &str) -> Result<String> {
+    ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
+    Ok(format!("{kind} [signed-by={KEYRING}] {mirror} {suite} main"))
+}
+
+/// Downloads the source of a package as it was before Debian's changes, and returns where its archive is.
+pub(crate) fn download_source(place: &Place, suite: &str, package: &str, to: &Path) -> Result<PathBuf> {
+    let apt = Apt::read_kind(place, "deb-src", suite, Arch::HERE)?;
+    let apt = apt.with_context(|| format!("the list of sources of Debian {suite} could not be read"))?;
+    println!("setup: downloading the source of {package}");
+    let mut source = apt.command("apt-get", &["source", "--quiet", "--download-only", package]);
+    child::run(source.current_dir(to).stdout(Stdio::null()), "downloading the source")?;
+    let files = fs::read_dir(to).with_context(|| format!("cannot read {}", to.display()))?;
+    let mut files = files.filter_map(|entry| Some(entry.ok()?.path()));
+    files
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".orig.tar.")))
+        .with_context(|| format!("the source of {package} has no archive"))
+}
+
 /// Unpacks the folder `inside` of a package into `to`, leaving out the first `depth` parts of each name.
 pub(super) fn unpack(package: &Path, inside: &str, depth: usize, to: &Path) -> Result<()> {
     tar(package, &[&format!("--strip-components={depth}"), inside], to)
@@ -135,15 +159,20 @@ impl Apt {
     /// With the suite's list read anew; nothing where it cannot be read: a suite may not exist yet, or not any
     /// more.
     fn read(place: &Place, suite: &str, arch: Arch) -> Result<Option<Apt>> {
-        ensure!(Path::new(KEYRING).is_file(), "{KEYRING} is not there, this is not a Debian system");
-        let apt = Apt::new(place, &mirror(place)?, suite, arch)?;
+        Apt::read_kind(place, "deb", suite, arch)
+    }
+
+    /// The same for a kind of list: `deb` or `deb-src`.
+    fn read_kind(place: &Place, kind: &str, suite: &str, arch: Arch) -> Result<Option<Apt>> {
+        let apt = Apt::new(place, kind, &mirror(place)?, (suite, arch))?;
         println!("setup: reading the package list of Debian {suite} ({})", arch.debian());
         let read = child::succeeds(&mut apt.command("apt-get", &["update", "--quiet"]));
         Ok(read.then_some(apt))
     }
 
-    fn new(place: &Place, mirror: &str, suite: &str, arch: Arch) -> Result<Apt> {
+    fn new(place: &Place, kind: &str, mirror: &str, (suite, arch): (&str, Arch)) -> Result<Apt> {
         let debian = place.cache.join("debian");
+        let debian = if kind == "deb" { debian } else { debian.join(kind) };
         let folder = if arch == Arch::HERE { debian } else { debian.join(arch.debian()) }.join(suite);
         let create = |dir: PathBuf| {
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))
@@ -154,7 +183,7 @@ impl Apt {
             let file = folder.join(name);
             fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
         };
-        write("sources.list", &format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n"))?;
+        write("sources.list", &(line(kind, mirror, suite)? + "\n"))?;
         // With an empty status nothing is installed, so nothing of this machine gets into the answers.
         write("status", "")?;
         Ok(Apt { folder, arch })

@@ -44,6 +44,31 @@ const PACKAGES: [Package; 11] = [
     Package { name: "rsyslog-gnutls", program: "rsyslogd", why: "receives them within TLS" },
 ];
 
+/// What a cluster of one machine takes besides what it is built of.
+const CLUSTER: [Package; 5] = [
+    Package { name: "etcd-server", program: "etcd", why: "keeps the objects of the cluster" },
+    Package {
+        name: "containernetworking-plugins",
+        program: "/usr/lib/cni/bridge",
+        why: "gives pods addresses",
+    },
+    Package { name: "iproute2", program: "ip", why: "gives the node an address" },
+    Package { name: "openssl", program: "openssl", why: "makes the key of service accounts" },
+    Package { name: "kubernetes-client", program: "kubectl", why: "speaks with the cluster" },
+];
+
+/// What makes a Debian of its own for a machine.
+const DEBIAN: [Package; 2] = [
+    Package { name: "mmdebstrap", program: "mmdebstrap", why: "makes a Debian with systemd" },
+    Package { name: "cpio", program: "cpio", why: "packs it" },
+];
+
+/// What the cluster is built with.
+const GO: [Package; 2] = [
+    Package { name: "golang-go", program: "go", why: "builds Kubernetes" },
+    Package { name: "golang-github-modern-go-reflect2-dev", program: "go", why: "a library of Kubernetes" },
+];
+
 /// Debian's hook that is asked before a service is started; 101 means no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
@@ -68,7 +93,23 @@ pub(crate) fn ensure_cross(place: &Place, arch: Arch) -> Result<()> {
     ensure_all(place, &arch.packages())
 }
 
-/// Whether a program is in the `PATH`.
+/// The same for a cluster of one machine; what is there from elsewhere than the distribution will do.
+pub(crate) fn ensure_cluster(place: &Place) -> Result<()> {
+    let missing: Vec<Package> = CLUSTER.into_iter().filter(|package| !in_path(package.program)).collect();
+    ensure_all(place, &missing)
+}
+
+/// The same for making a Debian.
+pub(crate) fn ensure_debian(place: &Place) -> Result<()> {
+    ensure_all(place, &DEBIAN)
+}
+
+/// The same for building that cluster.
+pub(crate) fn ensure_go(place: &Place) -> Result<()> {
+    ensure_all(place, &GO)
+}
+
+/// Whether a program is in the `PATH`, or at its place where that is said.
 pub(crate) fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

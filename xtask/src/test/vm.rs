@@ -9,6 +9,7 @@ mod facts;
 mod kernel;
 mod machine;
 mod root;
+pub(super) mod systemd;
 mod verifier;
 
 use std::path::{Path, PathBuf};

@@ -58,12 +58,25 @@ impl Load {
         let Self::Own { name, count, copies } = self else {
             bail!("only our own workloads run beside others")
         };
-        let mut command = Command::new(&bench.own);
-        command.args(["wl", name, &count.to_string()]).env("WL_THREADS", copies.to_string());
-        // Cargo sets it, and each exec would then look for its libraries in several more places.
-        command.env_remove("LD_LIBRARY_PATH");
+        let mut command = own(bench, name, *count);
+        command.env("WL_THREADS", copies.to_string());
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start the workload {name}"))
     }
+}
+
+/// A workload of our own, so many times in all and in each second.
+pub(crate) fn paced(bench: &Bench, name: &str, (count, rate): (u64, u64)) -> Result<std::process::Child> {
+    let mut command = own(bench, name, count);
+    command.env("WL_RATE", rate.to_string()).stdout(Stdio::piped());
+    command.spawn().with_context(|| format!("cannot start the workload {name}"))
+}
+
+fn own(bench: &Bench, name: &str, count: u64) -> Command {
+    let mut command = Command::new(&bench.own);
+    command.args(["wl", name, &count.to_string()]);
+    // Cargo sets it, and each exec would then look for its libraries in several more places.
+    command.env_remove("LD_LIBRARY_PATH");
+    command
 }
 
 /// Waits for a workload that was started.

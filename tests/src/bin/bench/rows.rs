@@ -4,6 +4,7 @@ mod kernel;
 mod latency;
 mod replay;
 mod respond;
+mod sizing;
 mod slowdown;
 mod storm;
 
@@ -48,6 +49,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { key: "latency", about: "from the system call to the alert's line", measure: latency::latency },
     Row { key: "respond", about: "from execve to death by a rule", measure: respond::kill },
     Row { key: "memory", about: "resident memory at rest", measure: storm::at_rest },
+    Row { key: "sizing", about: "CPU and memory of the sensor at given rates", measure: sizing::sizing },
     Row { key: "kernel", about: "nanoseconds of the kernel programs", measure: kernel::run_time },
     Row { key: "replay", about: "recorded opens through one CPU", measure: replay::replay },
 ];

@@ -21,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::machine;
 
-/// A workload. `WL_THREADS=k` runs k copies at once, each doing N; `WL_CPU=c` pins copy i to CPU c + i.
+/// A workload. `WL_THREADS=k` runs k copies at once, each doing N; `WL_CPU=c` pins copy i to CPU c + i; `WL_RATE=r` makes each
+/// do r in a second instead of as many as it can.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Which one
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// The program to execute, the file to open, the folder to create files in
     arg: Option<PathBuf>,
 }
+
+/// Into how many pieces a second is cut by `WL_RATE`.
+const SLICES: u64 = 50;
 
 /// What a run took.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,7 +74,7 @@ impl Measured {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
     let copies = number("WL_THREADS").unwrap_or(1).clamp(1, 256);
-    let first_cpu = number("WL_CPU");
+    let (first_cpu, rate) = (number("WL_CPU"), number("WL_RATE"));
     let start = machine::now();
     let children: Vec<i32> = (0..copies)
         .map(|copy| {
@@ -80,7 +84,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
                     set.set((cpu + copy) % machine::cpus());
                     rustix::thread::sched_setaffinity(None, &set)?;
                 }
-                work(args)
+                match rate {
+                    None => work(args, args.count),
+                    Some(rate) => paced(args, rate as u64),
+                }
             })
         })
         .collect::<Result<_>>()?;
@@ -97,8 +104,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
-fn work(args: &Args) -> Result<()> {
-    let count = args.count;
+/// So many in a second, in slices.
+fn paced(args: &Args, rate: u64) -> Result<()> {
+    let (start, slice) = (machine::now(), (rate / SLICES).max(1));
+    for done in (0..args.count).step_by(slice as usize) {
+        work(args, slice.min(args.count - done))?;
+        let due = start + (done + slice) * 1_000_000_000 / rate.max(1);
+        std::thread::sleep(std::time::Duration::from_nanos(due.saturating_sub(machine::now())));
+    }
+    Ok(())
+}
+
+fn work(args: &Args, count: u64) -> Result<()> {
     let path = |default: &str| args.arg.clone().unwrap_or_else(|| default.into());
     match args.name.as_str() {
         "null" => (0..count).for_each(|_| _ = std::hint::black_box(rustix::process::getppid())),
