@@ -243,8 +243,10 @@ fn respond_to_a_thousand_at_once_is_counted_to_the_last() {
 fn respond_protected_list_holds_against_a_rule_that_matches_everything() {
     needs_kernel!();
     let dir = tempfile::tempdir().unwrap();
-    let (vital, other) = (dir.path().join("vital"), dir.path().join("other"));
+    // Under its own name, by which a busybox knows what it is.
+    let (vital, other) = (dir.path().join("vital/sleep"), dir.path().join("other/sleep"));
     for copy in [&vital, &other] {
+        fs::create_dir(copy.parent().unwrap()).unwrap();
         fs::copy("/bin/sleep", copy).unwrap();
     }
     // Everything on this machine is more than a test may kill: it is rehearsed, and the fuse would hide what follows.
