@@ -51,7 +51,8 @@ fn responding(containerd: &Containerd, id: &str, condition: &str) -> Responding 
     let sets = containerd.sets();
     let mut args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set.as_str()]).collect();
     let limits = ["respond.limit.per_minute=0", "respond.limit.per_workload_per_minute=0"];
-    let own = ["respond.fanotify=true", "respond.fanotify_answer_ms=10000"];
+    // Who a container is, is known long before anybody stops to wait for that.
+    let own = ["respond.fanotify=true", "respond.fanotify_answer_ms=10000", "identity.wait_ms=60000"];
     args.extend(limits.into_iter().chain(own).flat_map(|set| ["--set", set]));
     let rule = format!(
         "- rule: Refused\n  desc: a test\n  condition: evt.type = execve and container.id = {} and {condition}\n  \
@@ -117,6 +118,19 @@ fn fanotify_refuses_what_was_written_in_the_container() {
     let before: usize = said.split(' ').nth(1).unwrap().parse().unwrap();
     let alert = sensor.watcher.alert("Refused", before + tries() + 2);
     assert_eq!(alert["process"]["exe_file"]["layer"], "upper", "{alert}");
+    let _ = sensor.stop();
+}
+
+/// The bug: what holds in a container was told again only when it took too long to find out who it is.
+#[test]
+fn fanotify_refuses_by_what_is_learned_of_a_container() {
+    let containerd = containerd!();
+    let id = mark("learned");
+    let known = format!("container.full_id = {id} and container.name = {id} and container.image = {IMAGE}");
+    let sensor = responding(&containerd, &id, &format!("{known} and proc.exepath = {FORBIDDEN}"));
+    let output = containerd.run(&id, &script(FORBIDDEN));
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.ends_with("after 0\n"), "{said}{errors}{}", sensor.watcher.stderr());
     let _ = sensor.stop();
 }
 

@@ -227,3 +227,27 @@ fn respond_fork_bomb_in_a_container_ends() {
     remove(&containerd, &id);
     let _ = sensor.stop();
 }
+
+/// The bug: what holds in a container was told again only when it took too long to find out who it is.
+#[test]
+fn respond_refuses_in_the_kernel_by_what_is_learned_of_a_container() {
+    let containerd = containerd!();
+    let id = mark("known");
+    let known = format!("container.full_id = {id} and container.name = {id} and container.image = {IMAGE}");
+    let rule = format!(
+        "- {{rule: Refused, desc: d, condition: 'evt.type = connect and {known} and fd.sport = 9', output: o, priority: INFO, \
+         response: block}}\n"
+    );
+    let sets = containerd.sets();
+    // Who it is, is known long before anybody stops to wait for that.
+    let sets = sets.iter().map(String::as_str).chain(["identity.wait_ms=60000"]);
+    let sets: Vec<&str> = sets.flat_map(|set| ["--set", set]).collect();
+    let sensor = Responding::start(&rule, &sets);
+    sensor.watcher.says("connected");
+    // Nobody listens there: refused by the other end until it is refused here.
+    let script = "i=0; while [ $i -lt 5000 ]; do busybox nc 127.0.0.1 9 2>&1 | busybox grep -q permitted && exit 0; i=$((i+1)); done; exit 1";
+    let output = containerd.run_with("default", &["--net-host"], &id, &["/bin/sh", "-c", script]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "never refused: {errors}{}", sensor.watcher.stderr());
+    let _ = sensor.stop();
+}

@@ -103,6 +103,12 @@ impl Container {
             .with(Lack::USERS, facts.users.is_none() && !machine);
     }
 
+    /// Whether nobody waits for more to be known of it: all is known, or it took too long.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled || self.lack.is_none()
+    }
+
     /// The image, where it is known.
     #[must_use]
     pub const fn image(&self) -> Option<&Image> {

@@ -38,7 +38,7 @@ impl Hold {
     /// Takes an event that has to wait; gives back one that has not. `now`: nanoseconds since boot.
     pub(super) fn offer(&mut self, event: Event, now: u64) -> Option<Event> {
         let Some(container) = &event.container else { return Some(event) };
-        if container.lack.is_none() || container.settled {
+        if container.is_settled() {
             return Some(event);
         }
         let bytes = bytes(&event);

@@ -194,7 +194,7 @@ impl Plan {
             return 0;
         }
         // What is not known of it yet may still make a check true.
-        let known = |check| container.settled || self.set.asks_id(check);
+        let known = |check| container.is_settled() || self.set.asks_group(check);
         let holds =
             |(check, holds): &(u32, bool)| known(*check) && self.set.holds_in(*check, container) == *holds;
         let held = workloads.enumerate().filter(|(_, workload)| workload.iter().all(holds));

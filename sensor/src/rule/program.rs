@@ -11,6 +11,9 @@ use super::{
 };
 use crate::event::{Container, Event};
 
+/// What is known of a container with its control group, and does not change.
+const OF_GROUP: [&str; 3] = ["container.id", "container.full_id", "container.type"];
+
 /// Number of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeId(pub(super) u32);
@@ -50,13 +53,13 @@ impl Program {
         Self { checks, nodes: Vec::new(), parts: Vec::new(), slots }
     }
 
-    /// Whether a check reads nothing but the container's id.
-    pub(crate) fn asks_id(&self, check: u32) -> bool {
+    /// Whether a check reads nothing of the container but what its control group says.
+    pub(crate) fn asks_group(&self, check: u32) -> bool {
         let mut readings = Vec::new();
         if let Some(check) = self.checks.get(check as usize) {
             check.readings(&mut readings);
         }
-        !readings.is_empty() && readings.iter().all(|reading| reading.name() == "container.id")
+        !readings.is_empty() && readings.iter().all(|reading| OF_GROUP.contains(&reading.name()))
     }
 
     /// Whether a check that reads nothing but the container holds in this one.

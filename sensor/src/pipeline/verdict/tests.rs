@@ -120,6 +120,32 @@ fn what_is_asked_of_containers_is_asked_once_for_each() {
     assert_eq!(holds(&container("c1")).outside, [7, 7]);
 }
 
+#[test]
+fn what_a_group_says_is_known_at_once_and_all_the_rest_when_nothing_lacks() {
+    let rules = [
+        rule(
+            "full",
+            "kill",
+            "evt.type = execve and container.full_id = 0123456789abcdef and proc.exepath = /a",
+        ),
+        rule("type", "kill", "evt.type = execve and container.type = containerd and proc.exepath = /a"),
+        rule("image", "kill", "evt.type = execve and container.image.repository = x and proc.exepath = /a"),
+    ];
+    let plan = Plan::of(set(&rules.concat()), &can(Ok(())));
+    let holds = |container: &Container| plan.holds(&Arc::new(container.clone()), None, Some(7)).terms[0];
+    let mut known = (*container("0123456789abcdef")).clone();
+    assert_eq!(holds(&known), 0b011);
+    known.facts.image = Some(crate::event::Image::named("x:1"));
+    known.look();
+    assert_eq!(holds(&known), 0b011, "what lacks may still make it another one");
+    // Its events wait no longer: nobody settles what is known in time.
+    known.facts.name = Some("app".into());
+    known.facts.users = Some(Arc::default());
+    known.look();
+    assert!(known.lack.is_none() && !known.settled);
+    assert_eq!(holds(&known), 0b111);
+}
+
 /// The terms of a table for a value: those of the narrowest entry that it lies in.
 fn look<T>(property: Property, entries: &[(T, u64)], fits: impl Fn(&T) -> Option<usize>) -> u64 {
     if property.asked == 0 {

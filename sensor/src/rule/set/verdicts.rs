@@ -55,10 +55,10 @@ impl RuleSet {
         &self.verdicts
     }
 
-    /// Whether a check is on the container's id alone, which is known from the first moment on.
+    /// Whether a check is on what the control group says of the container, which is known from the first moment on.
     #[must_use]
-    pub fn asks_id(&self, check: u32) -> bool {
-        self.program.asks_id(check)
+    pub fn asks_group(&self, check: u32) -> bool {
+        self.program.asks_group(check)
     }
 
     /// Whether a check on the container, by its number in [`crate::rule::Alternative::workload`], holds in this one.
