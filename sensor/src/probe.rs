@@ -48,7 +48,7 @@ pub use self::{
     offsets::legacy_controller,
     ring::Ring,
     usage::{Fill, ProgramRun, Usage},
-    verdict::{ActTables, Refusals, can_refuse},
+    verdict::{ActTables, Refusals, can_refuse, end_kept_refusals, kept_refusals},
 };
 
 /// Why the sensor cannot watch this machine.
@@ -271,6 +271,7 @@ impl Probe {
     /// Detaches every program. Counters and ring can still be read.
     pub fn detach(&mut self) {
         self.functions.detach();
+        self.verdicts.detach();
         for (name, program) in self.ebpf.programs_mut() {
             let unloaded = match program {
                 Program::BtfTracePoint(program) => program.unload(),
@@ -353,12 +354,6 @@ impl Probe {
     pub fn refuse(&mut self, class: u32) -> Result<(), String> {
         let btf = aya::Btf::from_sys_fs().map_err(|error| error.to_string())?;
         self.verdicts.attach(&mut self.ebpf, class, &btf)
-    }
-
-    /// Where it is noted which calls somebody else than the kernel half refuses.
-    #[must_use]
-    pub fn refusals(&self) -> Refusals {
-        self.refusals.clone()
     }
 
     /// What was held back since the last time that this was asked, by control group and kind.

@@ -1,7 +1,7 @@
 //! Isolation: a group that is cut off from the network, whatever its sockets are doing, and nobody else. Each test runs with a
 //! group of every hierarchy that the sensor knows groups by.
 
-mod kept;
+pub(crate) mod kept;
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -105,6 +105,8 @@ macro_rules! container {
     }};
 }
 
+mod kept;
+
 /// The exit code, the signal below zero, or a thousand and the error of the exec.
 fn creates(command: &mut Command) -> Option<i32> {
     match command.status() {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     kernel::{Path, Task, knob, offset},
-    record::{Record, settings},
+    record::{Record, add, settings},
 };
 
 /// What a refused caller gets.
@@ -34,6 +34,9 @@ const SIGKILL: u32 = 9;
 static VERDICTS: Array<Verdict> = Array::with_max_entries(BANKS * ROWS, 0);
 #[map]
 static VERDICT_GROUPS: HashMap<GroupKey, Group> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
+/// What was refused, and what of it the daemon has told of: of what is pinned the next one tells the rest.
+#[map]
+static REFUSED: Array<u64> = Array::with_max_entries(2, 0);
 /// Threads whose call was refused and has not ended yet. One that is pushed out has its call told of once more, as failed.
 #[map]
 static REFUSALS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
@@ -107,6 +110,10 @@ impl Case {
         if refused {
             // SAFETY: no arguments.
             let _ = REFUSALS.insert(unsafe { bpf_get_current_pid_tgid() }, 1, 0);
+            if let Some(count) = REFUSED.get_ptr_mut(0) {
+                // SAFETY: a value of the map, which the verifier knows.
+                add(unsafe { &mut *count }, 1);
+            }
         }
         refused
     }

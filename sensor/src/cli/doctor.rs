@@ -5,7 +5,6 @@ mod rules;
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -43,7 +42,8 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let kernel = system.release().to_string_lossy().into_owned();
     let capabilities = capability::standings();
     let loaded = probe::load(&options).map(|(probe, _)| probe.report().clone());
-    let kept = isolate::kept(Path::new(isolate::PINS));
+    let kept = isolate::kept(&config.respond.pins);
+    let refusing = probe::kept_refusals(&config.respond.pins);
     let refusals = refusals();
     let mut out = io::stdout().lock();
     if args.common.json {
@@ -51,13 +51,20 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         let report = loaded.as_ref().ok();
         let value = serde_json::json!({
             "kernel": kernel, "report": report, "runtimes": runtimes, "problem": problem, "rules": findings,
-            "kept": kept, "refusals": refusals, "capabilities": capabilities
+            "kept": kept, "refusing": refusing, "refusals": refusals, "capabilities": capabilities
         });
         writeln!(out, "{value}")?;
     } else {
         writeln!(out, "vedette {} on Linux {kernel}", env!("CARGO_PKG_VERSION"))?;
         findings.print(&mut out)?;
         print_kept(&mut out, &kept)?;
+        if refusing > 0 {
+            let path = config.respond.pins.display();
+            writeln!(
+                out,
+                "\nrefusals are pinned in {path} ({refusing} programs attached): `vedette run --keep-enforcing` goes on with them, `vedette run` without that ends them"
+            )?;
+        }
         print_capabilities(&mut out, &capabilities)?;
         match &loaded {
             Ok(report) => {
@@ -119,7 +126,10 @@ fn refusals() -> Vec<Refusal> {
 }
 
 fn print_refusals(out: &mut impl Write, refusals: &[Refusal]) -> io::Result<()> {
-    writeln!(out, "\nwhat rules can refuse in containers (`response: block`)")?;
+    writeln!(
+        out,
+        "\nwhat rules can refuse in containers (`response: block`)"
+    )?;
     refusals.iter().try_for_each(|Refusal { what, missing }| match missing {
         None => writeln!(out, "  {what}: yes"),
         Some(why) => writeln!(out, "  {what}: no, {why}"),

@@ -42,7 +42,7 @@ pub(super) struct RunArgs {
     /// Decide and record what rules ask for, and touch nothing
     #[arg(long)]
     dry_run: bool,
-    /// Let isolation go on when the daemon ends, and with what an earlier one left (the same as `--set
+    /// Let isolation and refusals go on when the daemon ends, and with what an earlier one left (the same as `--set
     /// respond.keep_enforcing=true`)
     #[arg(long)]
     keep_enforcing: bool,
@@ -68,6 +68,17 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Before the programs are loaded, which takes a while: it says so meanwhile.
     let listening = metrics::start(&config.metrics, Bounds::of(&config), published.clone()).context(Usage)?;
     let isolates = set.rules().iter().any(|rule| rule.reaction.asks(Response::Isolate));
+    if !config.respond.keep_enforcing {
+        let ended = probe::end_kept_refusals(&config.respond.pins);
+        let ended = ended
+            .with_context(|| format!("cannot end what is pinned in {}", config.respond.pins.display()))?;
+        if ended > 0 {
+            tracing::warn!(
+                programs = ended,
+                "what an earlier sensor kept refusing has ended: respond.keep_enforcing is off"
+            );
+        }
+    }
     let network = KernelNetwork::new(&config.respond, isolates)?;
     let waker = Waker::new()?;
     let asked = signals::listen(Some(waker.clone()))?;

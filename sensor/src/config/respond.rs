@@ -40,6 +40,8 @@ pub struct RespondConfig {
     pub fanotify_answer_ms: u64,
     /// Whether what is enforced outlives the sensor.
     pub keep_enforcing: bool,
+    /// Where that is pinned: a directory of a BPF filesystem.
+    pub pins: PathBuf,
 }
 
 /// What no rule may touch; in every list `*` stands for any text.
@@ -94,6 +96,7 @@ impl Default for RespondConfig {
             fanotify: false,
             fanotify_answer_ms: 250,
             keep_enforcing: false,
+            pins: "/sys/fs/bpf/vedette".into(),
         }
     }
 }

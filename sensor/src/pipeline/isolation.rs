@@ -1,6 +1,6 @@
 //! Isolation by the kernel half, in the hands of the responder: the configuration's words become those of the probe.
 
-use std::{io, path::Path};
+use std::io;
 
 use crate::{
     config::RespondConfig,
@@ -27,7 +27,7 @@ impl KernelNetwork {
             network.loaded = Some(network.load()?);
             return Ok(network);
         }
-        isolate::end_kept(Path::new(isolate::PINS))?;
+        isolate::end_kept(&config.pins)?;
         if now {
             match network.load() {
                 Ok(loaded) => network.loaded = Some(loaded),
@@ -41,7 +41,7 @@ impl KernelNetwork {
         let allow = self.config.isolate.allow.iter();
         let allow = allow.map(|peer| Peer { network: peer.network, port: peer.port }).collect();
         let keep = self.config.keep_enforcing;
-        Isolation::load(&IsolationOptions { allow, keep, ..IsolationOptions::default() })
+        Isolation::load(&IsolationOptions { allow, keep, pins: self.config.pins.clone() })
     }
 
     fn with<T>(&mut self, order: impl FnOnce(&mut Isolation) -> Result<T, IsolationError>) -> io::Result<T> {

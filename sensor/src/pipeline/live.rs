@@ -16,6 +16,7 @@ use std::{
 use rustix::time::{ClockId, clock_gettime};
 use sensor_common::{ABI_VERSION, Kind};
 
+use self::enforcement::Keeping;
 use super::{
     Consumer, Needs, PipelineError, Plan, Stage, Stats, gate::Gate, hold::HoldLimits, identity,
     lifecycle_lost, tables,
@@ -64,6 +65,8 @@ pub struct Live {
     answer_within: Duration,
     /// Questions of gates before this one, and how many of them were answered with no.
     asked_before: (u64, u64),
+    /// What makes refusals outlive this process, until it is done.
+    keeping: Option<Keeping>,
 }
 
 impl Live {
@@ -98,6 +101,7 @@ impl Live {
         let options = options.clone();
         let answer_within = Duration::from_millis(config.respond.fanotify_answer_ms);
         let (plan, gate, asked_before) = (None, None, (0, 0));
+        let keeping = config.respond.keep_enforcing.then(|| Keeping::new(&config.respond.pins));
         Ok(Self {
             probe,
             ring,
@@ -111,6 +115,7 @@ impl Live {
             gate,
             answer_within,
             asked_before,
+            keeping,
         })
     }
 
@@ -158,6 +163,7 @@ impl Live {
             let taken = self.drain(consumer)?;
             self.take_refused(consumer)?;
             self.place();
+            self.keep()?;
             if taken < BATCH {
                 self.stage.stats.seen_until = before;
             }
@@ -250,6 +256,7 @@ impl Live {
             self.stage.lose(&note, consumer)?;
         }
         self.count_asked();
+        self.probe.told_refusals();
         let enricher = &self.stage.enricher;
         consumer.containers(&|| enricher.containers().present().cloned().collect());
         consumer.tick(self.stage.stats())?;

@@ -6,7 +6,7 @@
 //! the whole world. Who wants it lists `127.0.0.0/8` and `::1`.
 
 mod attach;
-mod pins;
+pub(super) mod pins;
 mod sockets;
 
 use std::{
@@ -23,7 +23,7 @@ use sensor_common::isolate::{IsolatedGroup, PEER_PREFIX, PeerKey};
 use thiserror::Error;
 
 use self::attach::Attached;
-pub use self::pins::{Kept, PINS, kept};
+pub use self::pins::{Kept, kept};
 use super::{ProbeError, load::take_map, pod::pod};
 
 /// Maps, which are pinned under these names.
@@ -109,7 +109,7 @@ pub struct IsolationOptions {
 
 impl Default for IsolationOptions {
     fn default() -> Self {
-        Self { allow: Vec::new(), keep: false, pins: PINS.into() }
+        Self { allow: Vec::new(), keep: false, pins: "/sys/fs/bpf/vedette".into() }
     }
 }
 

@@ -1,12 +1,17 @@
 //! What the kernel half decides by itself: its tables, the control groups that they hold for, and the programs that refuse.
 //! What the tables mean is said in [`sensor_common::verdict`]; who makes them is not known here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod kept;
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, MapData, MapError, lpm_trie::Key},
-    programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, ProgramError, ProgramType},
+    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key},
+    programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, ProgramError, ProgramType, links::FdLink},
     sys::is_program_supported,
 };
 use sensor_common::{
@@ -14,9 +19,12 @@ use sensor_common::{
     verdict::{CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
 };
 
+use self::kept::{Kept, tell};
+pub use self::kept::{end_kept_refusals, kept_refusals};
 use super::{
-    ProbeError, cgroup, chain,
+    Probe, ProbeError, cgroup, chain,
     filter::take,
+    load::take_map,
     pod::pod,
     usage::{Fills, NEW, OLD, stands_already},
 };
@@ -58,6 +66,11 @@ pub(super) struct Verdicts {
     nets: LpmTrie<MapData, PodNet, u64>,
     /// The acts whose refusing programs are attached.
     attached: [bool; CLASSES as usize],
+    /// What attaches them, by program.
+    links: Vec<(&'static str, FdLink)>,
+    counts: Map,
+    /// Where they are pinned, once they are.
+    kept: Option<Kept>,
 }
 
 impl Verdicts {
@@ -68,6 +81,9 @@ impl Verdicts {
             ports: take(ebpf, "VERDICT_PORTS")?,
             nets: take(ebpf, "VERDICT_NETS")?,
             attached: [false; CLASSES as usize],
+            links: Vec::new(),
+            counts: take_map(ebpf, "REFUSED")?,
+            kept: None,
         })
     }
 
@@ -155,10 +171,52 @@ impl Verdicts {
         can_refuse(class)?;
         for name in programs(class) {
             let program = ebpf.program_mut(name).ok_or("not in the kernel object")?;
-            attach(program, name, btf)?;
+            let link = attach(program, name, btf)?;
+            let link = match &self.kept {
+                Some(kept) => kept.pin(name, link)?,
+                None => link,
+            };
+            self.links.push((name, link));
         }
         *attached = true;
         Ok(())
+    }
+
+    /// Pins what refuses, from now on also what is attached later, and ends what an earlier daemon pinned. Tells what that one's
+    /// programs refused since it ended.
+    pub(super) fn keep(&mut self, pins: &Path) -> Result<u64, String> {
+        let kept = Kept::open(pins)?;
+        let links = std::mem::take(&mut self.links).into_iter();
+        self.links = links
+            .map(|(name, link)| kept.pin(name, link).map(|link| (name, link)))
+            .collect::<Result<_, String>>()?;
+        let ours: Vec<_> = self.links.iter().map(|(name, _)| *name).collect();
+        kept.end_others(&ours)?;
+        let untold = kept.replace_counts(&self.counts)?;
+        self.kept = Some(kept);
+        Ok(untold)
+    }
+
+    /// What was refused until now is told of.
+    pub(super) fn told(&mut self) {
+        if self.kept.is_some()
+            && let Err(error) = tell(&mut self.counts)
+        {
+            tracing::warn!(%error, "the next start will tell of refusals once more");
+        }
+    }
+
+    /// Takes off what refuses, unless it is pinned.
+    pub(super) fn detach(&mut self) {
+        self.links.clear();
+    }
+}
+
+impl Probe {
+    /// Where it is noted which calls somebody else than the kernel half refuses.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.refusals.clone()
     }
 }
 
@@ -203,22 +261,26 @@ const fn programs(class: u32) -> &'static [&'static str] {
     }
 }
 
-fn attach(program: &mut Program, name: &str, btf: &aya::Btf) -> Result<(), String> {
-    match program {
+fn attach(program: &mut Program, name: &str, btf: &aya::Btf) -> Result<FdLink, String> {
+    let attached = match program {
         Program::Lsm(program) => {
             let hook = if name == "lsm_proc_exec" { "bprm_check_security" } else { "file_open" };
             program.load(hook, btf).map_err(|error| chain(&error))?;
-            program.attach().map(drop).map_err(|error| chain(&error))
+            program.attach().and_then(|id| program.take_link(id)).map(FdLink::from)
         }
         Program::CgroupSockAddr(program) => {
             let program: &mut CgroupSockAddr = program;
             program.load().map_err(|error| chain(&error))?;
             // A link always leaves room for others; the kernel refuses the flag that would say so.
             let attached = program.attach(cgroup::root()?, CgroupAttachMode::Single);
-            attached.map(drop).map_err(|error| chain(&error))
+            // Kernels before 5.7 have no such links, and no sensor.
+            attached.and_then(|id| {
+                program.take_link(id)?.try_into().map_err(|_| ProgramError::UnexpectedProgramType)
+            })
         }
-        _ => Err("of another kind in the kernel object".to_owned()),
-    }
+        _ => return Err("of another kind in the kernel object".to_owned()),
+    };
+    attached.map_err(|error| chain(&error))
 }
 
 /// Takes off a program that refuses, if it is one.
@@ -235,11 +297,13 @@ pub(super) fn detach(program: &mut Program) -> Option<Result<(), ProgramError>> 
 /// # Errors
 /// Why not.
 pub fn can_refuse(class: u32) -> Result<(), String> {
+    if class == CONNECT { cgroup::root().map(drop) } else { has_lsm() }
+}
+
+/// Whether this kernel lets programs be security modules.
+pub(super) fn has_lsm() -> Result<(), String> {
     /// The security modules at work. On some kernels programs are taken that then never run.
     const MODULES: &str = "/sys/kernel/security/lsm";
-    if class == CONNECT {
-        return cgroup::root().map(drop);
-    }
     let modules = std::fs::read_to_string(MODULES)
         .map_err(|error| format!("{MODULES} cannot be read ({error}): is securityfs mounted?"))?;
     if !modules.trim().split(',').any(|module| module == "bpf") {

@@ -14,10 +14,10 @@ use sensor_tests::{Act, act::Told, deadline, needs_kernel};
 use super::{EPERM, LOOPBACKS, Line, hierarchies};
 
 /// A BPF filesystem of a test's own.
-struct Pins(tempfile::TempDir);
+pub(crate) struct Pins(tempfile::TempDir);
 
 impl Pins {
-    fn mount() -> Self {
+    pub(crate) fn mount() -> Self {
         let dir = tempfile::tempdir().unwrap();
         rustix::mount::mount("bpf", dir.path(), "bpf", MountFlags::empty(), None).unwrap();
         Self(dir)
@@ -27,7 +27,7 @@ impl Pins {
         IsolationOptions { allow: Vec::new(), keep, pins: self.dir() }
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.0.path().join("vedette")
     }
 }

@@ -1,7 +1,11 @@
 //! What is done before the rules see an event: the plan goes to the kernel half and to the gate, and with it each container as
 //! it comes and goes.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Consumer, Gate, Live, PipelineError, Plan, Stage};
 use crate::{
@@ -10,6 +14,24 @@ use crate::{
     pipeline::{gate::Watched, stats::FanotifyStats},
     probe::ProbeError,
 };
+
+/// How long what an earlier sensor refuses goes on at most beside what this one does: in containers of which it is not known by
+/// then who they are, only rules that need not know go on.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is still to be done so that refusals outlive this process.
+pub(super) struct Keeping {
+    /// Where they are pinned.
+    pins: PathBuf,
+    /// Until when that may wait for containers to be known.
+    by: Instant,
+}
+
+impl Keeping {
+    pub(super) fn new(pins: &Path) -> Self {
+        Self { pins: pins.to_owned(), by: Instant::now() + KNOWN_WITHIN }
+    }
+}
 
 impl Live {
     /// Has things done before the rules see them from now on, in the containers that are known.
@@ -46,6 +68,27 @@ impl Live {
             }
         }
         self.plan = decided.then_some(plan);
+        Ok(())
+    }
+
+    /// Has what refuses outlive this process, once it holds for all containers: what an earlier one left takes care of them until
+    /// then.
+    pub(super) fn keep(&mut self) -> Result<(), PipelineError> {
+        let Some(keeping) = &self.keeping else { return Ok(()) };
+        let known = self.stage.enricher.containers().present().all(|container| container.is_settled());
+        if !known && Instant::now() < keeping.by {
+            return Ok(());
+        }
+        let kept = self.probe.keep_refusals(&keeping.pins);
+        let untold = kept.map_err(|why| ProbeError::Hook { hook: "what keeps refusing", why })?;
+        if untold > 0 {
+            tracing::warn!(
+                refused = untold,
+                "refused in the kernel while no sensor ran, by what an earlier one left"
+            );
+        }
+        self.keeping = None;
+        tracing::info!("what refuses in the kernel outlives this process");
         Ok(())
     }
 

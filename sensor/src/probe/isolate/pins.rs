@@ -11,12 +11,12 @@ use sensor_common::ABI_VERSION;
 
 use super::IsolationError;
 
-/// Where the daemon pins.
-pub const PINS: &str = "/sys/fs/bpf/vedette";
+/// What the names of these directories begin with. Others are somebody else's.
+const VERSION: &str = "abi-";
 
 /// Name of the directory of this version.
 fn own() -> String {
-    format!("abi-{ABI_VERSION}")
+    format!("{VERSION}{ABI_VERSION}")
 }
 
 /// What the pins of links begin with.
@@ -41,7 +41,8 @@ pub struct Kept {
 /// What is pinned below a directory; nothing where it cannot be read.
 #[must_use]
 pub fn kept(pins: &Path) -> Vec<Kept> {
-    let dirs = names(pins).into_iter().map(|path| Kept {
+    let versions = names(pins).into_iter().filter(|path| begins(path, VERSION));
+    let dirs = versions.map(|path| Kept {
         usable: path.file_name().is_some_and(|name| *name == *own()),
         programs: names(&path).iter().filter(|path| is_link(path)).count(),
         path,
@@ -92,7 +93,11 @@ pub(super) fn clear(pins: &Path) -> Result<(), IsolationError> {
             );
         }
     }
-    gone(pins, fs::remove_dir(pins))
+    match fs::remove_dir(pins) {
+        // Refusals are pinned there as well.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        result => gone(pins, result),
+    }
 }
 
 /// Removes a directory with all pins in it, links first: they are what is at work.
@@ -107,7 +112,11 @@ fn names(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn is_link(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(LINK))
+    begins(path, LINK)
+}
+
+fn begins(path: &Path, with: &str) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(with))
 }
 
 /// What was removed, unless it was gone before.
@@ -120,7 +129,7 @@ fn gone(path: &Path, result: io::Result<()>) -> Result<(), IsolationError> {
     }
 }
 
-fn is_bpf(dir: &Path) -> bool {
+pub(in crate::probe) fn is_bpf(dir: &Path) -> bool {
     /// `BPF_FS_MAGIC`.
     const MAGIC: i64 = 0xcafe_4a11;
     rustix::fs::statfs(dir).is_ok_and(|fs| fs.f_type & 0xffff_ffff == MAGIC)
