@@ -13,7 +13,7 @@ use crate::{FileId, Text};
 pub struct SysCall {
     /// Arguments, those of 32-bit callers extended by zeros. Where a call's own are fewer, the rest may hold what its
     /// pointers led to: `capset` has the sets of capabilities asked for (effective, permitted, inheritable) in 2 to 4,
-    /// `io_uring_setup` both sizes, the flags and the features in 2 to 5, `perf_event_open` type and configuration of the
+    /// `pidfd_send_signal` has the process in 4 (its number in the first pid namespace, 0 where it is not known), `io_uring_setup` both sizes, the flags and the features in 2 to 5, `perf_event_open` type and configuration of the
     /// event in 5 (type << 32 | the low half of the configuration).
     pub args: [u64; 6],
     /// The file behind the descriptor that `finit_module` and `setns` were given, [`crate::valid::FILE`].

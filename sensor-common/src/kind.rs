@@ -90,7 +90,7 @@ kinds! {
     NsChange 42 "ns_change";
     /// `ptrace`, `process_vm_readv`, `process_vm_writev` and `pidfd_getfd`: what reaches into another process.
     ProcTrace 43 "proc_trace";
-    /// `kill`, `tkill` and `tgkill`.
+    /// `kill`, `tkill`, `tgkill` and `pidfd_send_signal`.
     ProcSignal 44 "proc_signal";
     /// `prctl`.
     ProcControl 45 "proc_control";

@@ -17,6 +17,7 @@ mod net;
 pub mod offsets;
 mod process;
 mod settings;
+pub mod shield;
 pub mod syscalls;
 pub mod uring;
 pub mod verdict;

@@ -135,6 +135,7 @@ offsets! {
     mount_point: "mount.mnt_mountpoint" Always;
     dentry_parent: "dentry.d_parent" Always;
     dentry_name: "dentry.d_name|dentry.__d_name" Always;
+    dentry_inode: "dentry.d_inode" Optional;
     inode_ino: "inode.i_ino" Always;
     inode_mode: "inode.i_mode" Always;
     inode_nlink: "inode.i_nlink|inode.__i_nlink" Always;
@@ -164,6 +165,9 @@ offsets! {
     unix_path: "unix_sock.path" Optional;
     unix_address_len: "unix_address.len" Optional;
     unix_address_name: "unix_address.name" Optional;
+    inode_private: "inode.i_private" Optional;
+    bpf_map_id: "bpf_map.id" Optional;
+    bpf_link_id: "bpf_link.id" Optional;
     regs_syscall: "pt_regs.orig_ax|pt_regs.syscallno" Always;
     regs_size: "sizeof pt_regs" Optional;
     regs_0: "pt_regs.di|pt_regs.orig_x0" Always;

@@ -28,6 +28,8 @@ pub struct Knobs {
     pub compat_bit: u32,
     /// 1: an `arm64` kernel, with other bits for four of `open`'s flags than `x86_64`.
     pub arm64: u32,
+    /// Inode number of the host's mount namespace; 0 where it is not known.
+    pub host_mnt_ns: u32,
 }
 
 /// The one value of the settings map; may change at any time.

@@ -149,6 +149,7 @@ syscalls! {
     BPF 321 i386 357 socketcall none arm64 280 arm 386;
     EXECVEAT 322 i386 358 socketcall none arm64 281 arm 387;
     USERFAULTFD 323 i386 374 socketcall none arm64 282 arm 388;
+    PIDFD_SEND_SIGNAL 424 i386 424 socketcall none arm64 424 arm 424;
     IO_URING_SETUP 425 i386 425 socketcall none arm64 425 arm 425;
     MOVE_MOUNT 429 i386 429 socketcall none arm64 429 arm 429;
     CLONE3 435 i386 435 socketcall none arm64 435 arm 435;

@@ -9,20 +9,19 @@ mod uring;
 use sensor_common::{CALLER_DIR, FileChange, Kind, syscalls};
 
 use crate::{
+    filter::was_refused,
     kernel::{append_path, fd_file},
-    record::{Ending, Record, emit_call},
-    syscall::{Call, Name, on_end},
+    record::{Ending, Record, emit_call, filtered},
+    syscall::{Call, Name, on_end, write_removed, write_renamed},
 };
 
 #[inline(always)]
 fn file_remove(call: Call) {
+    if was_refused(call.result()) {
+        return filtered(Kind::FileRemove);
+    }
     change(call, Kind::FileRemove, |record| {
-        if call.number() == syscalls::UNLINKAT {
-            record.body::<FileChange>().flags = call.arg(2) as u32;
-            Name::at(call, 0).write_old(record, call.task);
-        } else {
-            Name::of(call, 0).write_old(record, call.task);
-        }
+        write_removed(record, call);
         Some(())
     })
 }
@@ -31,15 +30,11 @@ on_end!(sx_file_remove, fx_file_remove, file_remove);
 
 #[inline(always)]
 fn file_rename(call: Call) {
+    if was_refused(call.result()) {
+        return filtered(Kind::FileRename);
+    }
     change(call, Kind::FileRename, |record| {
-        let (old, new, flags) = match call.number() {
-            syscalls::RENAMEAT2 => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),
-            syscalls::RENAMEAT => (Name::at(call, 0), Name::at(call, 2), 0),
-            _ => (Name::of(call, 0), Name::of(call, 1), 0),
-        };
-        record.body::<FileChange>().flags = flags as u32;
-        old.write_old(record, call.task);
-        new.write_new(record, call.task);
+        write_renamed(record, call);
         Some(())
     })
 }

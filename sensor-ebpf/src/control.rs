@@ -6,8 +6,9 @@
 use sensor_common::{Kind, SysCall, syscalls};
 
 use crate::{
-    kernel::{append_path, fd_file, read_user},
-    record::{Record, emit_call},
+    filter::was_refused,
+    kernel::{File, append_path, fd_file, read_user},
+    record::{Record, emit_call, filtered},
     syscall::{Call, PATH, on_end},
 };
 
@@ -22,9 +23,20 @@ fn proc_trace(call: Call) {
 
 on_end!(sx_proc_trace, fx_proc_trace, proc_trace);
 
+/// A descriptor is resolved here: nobody else can tell afterwards which process it was of.
 #[inline(always)]
 fn proc_signal(call: Call) {
-    numbers(call, Kind::ProcSignal);
+    if was_refused(call.result()) {
+        return filtered(Kind::ProcSignal);
+    }
+    send(call, Kind::ProcSignal, |record| {
+        if call.number() == syscalls::PIDFD_SEND_SIGNAL {
+            let file = fd_file(call.task, call.arg(0) as i32);
+            let [.., process, _] = &mut record.body::<SysCall>().args;
+            *process = u64::from(file.and_then(File::process).unwrap_or(0));
+        }
+        Some(())
+    });
 }
 
 on_end!(sx_proc_signal, fx_proc_signal, proc_signal);
@@ -129,6 +141,9 @@ on_end!(sx_kernel_uring, fx_kernel_uring, kernel_uring);
 
 #[inline(always)]
 fn numbers(call: Call, kind: Kind) {
+    if was_refused(call.result()) {
+        return filtered(kind);
+    }
     send(call, kind, |_| Some(()));
 }
 

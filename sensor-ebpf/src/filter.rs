@@ -19,7 +19,7 @@ use sensor_common::{
 };
 
 use self::file::{filter_file, filter_path, filter_request};
-pub(crate) use self::verdict::{Case, was_refused};
+pub(crate) use self::verdict::{Case, note_refusal, was_refused};
 use crate::{
     kernel::{Path, Task, offset},
     record::{Ending, Record, settings},
@@ -144,14 +144,17 @@ fn filter_call(slot: u32, call: u32, facts: u32, task: Task) -> u64 {
         }
     }
     // The group takes a look into a hash table, so it is asked last.
-    if terms & !kind.host != 0
-        && let Some(cgroup) = task.cgroup()
-        // SAFETY: the value is not looked at.
-        && unsafe { HOST_GROUPS.get(cgroup) }.is_some()
-    {
+    if terms & !kind.host != 0 && task.cgroup().is_some_and(is_host) {
         terms &= kind.host;
     }
     terms
+}
+
+/// Whether a control group is known to be in no container.
+#[inline(always)]
+pub(crate) fn is_host(cgroup: u64) -> bool {
+    // SAFETY: the value is not looked at.
+    unsafe { HOST_GROUPS.get(cgroup) }.is_some()
 }
 
 /// Terms by what was done to a file.

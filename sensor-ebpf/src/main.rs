@@ -24,6 +24,7 @@ mod net;
 mod privilege;
 mod process;
 mod record;
+mod shield;
 mod syscall;
 mod uring;
 

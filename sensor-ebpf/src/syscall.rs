@@ -27,7 +27,7 @@ use sensor_common::syscalls;
 pub(crate) use self::{
     address::UserAddr,
     call::Call,
-    name::{Name, PATH},
+    name::{Name, PATH, write_removed, write_renamed},
 };
 use crate::kernel::{Ptr, Task, call_index, knob, offset};
 

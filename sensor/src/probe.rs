@@ -20,6 +20,7 @@ mod offsets;
 mod pod;
 mod preemption;
 mod ring;
+mod shield;
 mod tables;
 mod targets;
 mod usage;
@@ -47,6 +48,7 @@ pub use self::{
     load::{Limit, Options, Wanted, load},
     offsets::legacy_controller,
     ring::Ring,
+    shield::{ShieldPart, can_shield},
     usage::{Fill, ProgramRun, Usage},
     verdict::{ActTables, Refusals, can_refuse, end_kept_refusals, kept_refusals},
 };
@@ -224,6 +226,7 @@ pub struct Probe {
     verdicts: verdict::Verdicts,
     limited: limited::Limited,
     refusals: Refusals,
+    shield: shield::Shield,
     settings: Settings,
     fills: usage::Fills,
     /// While it is open, the kernel measures the run time of programs.

@@ -52,14 +52,18 @@ fn proc_trace_every_call() {
 #[test]
 fn proc_signal_every_call() {
     needs_kernel!();
+    let own = std::process::id();
     let (done, events) = calls(
         &[
             &["kill", "999999999", "15"],
             &["tkill", "999999999", "9"],
             &["tgkill", "999999999", "999999998", "0"],
             &["kill", "0", "99"],
+            &["pidfd_send_signal", "77", "9", "0", "0"],
+            &["pidfd_open", &own.to_string(), "0"],
+            &["pidfd_send_signal", "3", "0", "0", "0"],
         ],
-        &["kill", "tkill", "tgkill"],
+        &["kill", "tkill", "tgkill", "pidfd_send_signal"],
     );
     assert_eq!(done.result(3), -22);
     assert_eq!(
@@ -69,8 +73,13 @@ fn proc_signal_every_call() {
             ("tkill", -3, vec![999_999_999, 9]),
             ("tgkill", -3, vec![999_999_999, 999_999_998]),
             ("kill", -22, vec![0, 99]),
+            ("pidfd_send_signal", -9, vec![77, 9]),
+            ("pidfd_send_signal", 0, vec![3, 0]),
         ]
     );
+    // The process is known, not the number alone.
+    assert_eq!(events[4].numbers()[4], 0);
+    assert_eq!(events[5].numbers()[4], i64::from(own));
 }
 
 #[test]

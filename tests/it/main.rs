@@ -45,6 +45,7 @@ mod respond;
 mod respond_container;
 mod respond_isolate;
 mod runtime;
+mod shield;
 mod simulate;
 mod sink;
 mod sink_http;

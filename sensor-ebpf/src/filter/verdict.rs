@@ -108,8 +108,7 @@ impl Case {
         let refuse = VERDICTS.get(self.slot).map_or(0, |verdict| verdict.refuse);
         let refused = self.terms & refuse != 0;
         if refused {
-            // SAFETY: no arguments.
-            let _ = REFUSALS.insert(unsafe { bpf_get_current_pid_tgid() }, 1, 0);
+            note_refusal();
             if let Some(count) = REFUSED.get_ptr_mut(0) {
                 // SAFETY: a value of the map, which the verifier knows.
                 add(unsafe { &mut *count }, 1);
@@ -127,10 +126,17 @@ impl Case {
     }
 }
 
+/// The call that the current thread is in is refused, which is told of by itself.
+#[inline(always)]
+pub(crate) fn note_refusal() {
+    // SAFETY: no arguments.
+    let _ = REFUSALS.insert(unsafe { bpf_get_current_pid_tgid() }, 1, 0);
+}
+
 /// Whether a call that just ended was refused here: its refusal was told of already.
 #[inline(always)]
 pub(crate) fn was_refused(result: i64) -> bool {
-    if result != EPERM || settings(|settings: &Settings| settings.verdicts) == 0 {
+    if result != EPERM {
         return false;
     }
     // SAFETY: no arguments.

@@ -2,10 +2,13 @@
 
 use sensor_common::{FileId, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER, valid};
 
-use super::{Head, Path, Ptr, Task, offset};
+use super::{Head, Path, Ptr, Task, offset, task::pid_number};
 use sensor_common::offsets::MISSING;
 
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
+const PID_FS_MAGIC: u64 = 0x5049_4446;
+/// What the kernel calls a descriptor of a process, with the end of the text.
+const PIDFD: u64 = u64::from_ne_bytes(*b"[pidfd]\0");
 /// Bits that a number below 1 000 000 000 needs.
 const NANOSECONDS: u32 = 0x3fff_ffff;
 const S_IFMT: u32 = 0o170_000;
@@ -63,6 +66,29 @@ impl File {
             inode: Ptr::from_u64(head.get(offset!(file_inode))?),
             private: head.get(offset!(file_private))?,
         })
+    }
+
+    /// What its owner knows it by: of a descriptor of a socket the socket, of one of a link the link.
+    #[inline(always)]
+    pub(crate) fn owner(self) -> Ptr {
+        Ptr::from_u64(self.private)
+    }
+
+    /// The process of which it is a descriptor (`pidfd_open`), by its number in the first pid namespace. Since 6.9 such have a
+    /// filesystem of their own; before, a name that nobody else can give.
+    #[inline(always)]
+    pub(crate) fn process(self) -> Option<u32> {
+        let sb = self.inode.probe_ptr(offset!(inode_sb))?;
+        let pid = if sb.probe::<u64>(offset!(sb_magic))? == PID_FS_MAGIC {
+            self.inode.probe_ptr(offset!(inode_private))?
+        } else {
+            let name = Ptr::from_u64(self.path.dentry).probe_ptr(offset!(dentry_name) + 8)?;
+            if name.probe::<u64>(0)? != PIDFD {
+                return None;
+            }
+            self.owner()
+        };
+        Some(pid_number(pid, 0)?.0)
     }
 
     /// The socket behind it, where it is one, and its inode number.

@@ -152,6 +152,12 @@ impl Task {
         }
     }
 
+    /// Inode number of its mount namespace.
+    #[inline(always)]
+    pub(crate) fn mnt_ns(self) -> Option<u32> {
+        self.namespace(offset!(nsproxy_mnt), offset!(mnt_ns_inum))
+    }
+
     /// The controlling terminal as `/proc/PID/stat` encodes it; 0: none.
     #[inline(always)]
     pub(crate) fn tty(self) -> Option<u32> {
@@ -176,7 +182,7 @@ impl Task {
 
 /// A `struct pid`'s number at a namespace level, and that namespace's inode number.
 #[inline(always)]
-fn pid_number(pid: Ptr, level: u32) -> Option<(u32, u32)> {
+pub(super) fn pid_number(pid: Ptr, level: u32) -> Option<(u32, u32)> {
     // Namespaces nest at most 32 deep (MAX_PID_NS_LEVEL).
     let upid = offset!(pid_numbers).checked_add(offset!(upid_size) * (level & 31))?;
     let namespace = pid.probe_ptr(upid + offset!(upid_ns))?;

@@ -5,7 +5,7 @@ use sensor_common::{SysCall, flags, syscalls};
 
 use super::{index, regs, word};
 use crate::{
-    kernel::{Ptr, Task, call_at, offset, read_user},
+    kernel::{Ptr, Task, call_at, call_index, offset, read_user},
     record::{Ending, Record},
 };
 
@@ -42,6 +42,16 @@ impl Call {
             call.arguments = call.arg(1);
         }
         call
+    }
+
+    /// The call that the current task is in, as far as it is known before its end.
+    #[inline(always)]
+    pub(crate) fn current() -> Option<Self> {
+        let task = Task::current();
+        let regs = task.regs()?;
+        let compat = task.is_compat();
+        let index = call_index(regs.probe(offset!(regs_syscall))?, compat)?;
+        Some(Self { task, regs, result: 0, number: call_at(index), compat, short_ids: false, arguments: 0 })
     }
 
     /// A negative errno where it failed.

@@ -1,6 +1,6 @@
 //! Names that callers pass, each with the directory at which it starts.
 
-use sensor_common::{CALLER_DIR, FileChange, Text, text};
+use sensor_common::{CALLER_DIR, FileChange, Text, syscalls, text};
 
 use super::Call;
 use crate::{
@@ -70,4 +70,28 @@ impl Name {
         let unknown = Text { len: 0, flags: text::FAULT };
         (text, append_relative_dir(record, task, self.dirfd).unwrap_or(unknown))
     }
+}
+
+/// What a call that removes a name was given.
+#[inline(always)]
+pub(crate) fn write_removed(record: &mut Record, call: Call) {
+    if call.number() == syscalls::UNLINKAT {
+        record.body::<FileChange>().flags = call.arg(2) as u32;
+        Name::at(call, 0).write_old(record, call.task);
+    } else {
+        Name::of(call, 0).write_old(record, call.task);
+    }
+}
+
+/// What a call that moves a name was given.
+#[inline(always)]
+pub(crate) fn write_renamed(record: &mut Record, call: Call) {
+    let (old, new, flags) = match call.number() {
+        syscalls::RENAMEAT2 => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),
+        syscalls::RENAMEAT => (Name::at(call, 0), Name::at(call, 2), 0),
+        _ => (Name::of(call, 0), Name::of(call, 1), 0),
+    };
+    record.body::<FileChange>().flags = flags as u32;
+    old.write_old(record, call.task);
+    new.write_new(record, call.task);
 }

@@ -122,13 +122,17 @@ fn refusals() -> Vec<Refusal> {
         what: "an exec, by fanotify (`respond.fanotify`)",
         missing: probe::fanotify::can_ask().err(),
     };
-    Act::ALL.map(by_kernel).into_iter().chain([asked]).collect()
+    let itself = Refusal {
+        what: "what turns against the sensor itself (`respond.protect.sensor`)",
+        missing: probe::can_shield().err(),
+    };
+    Act::ALL.map(by_kernel).into_iter().chain([asked, itself]).collect()
 }
 
 fn print_refusals(out: &mut impl Write, refusals: &[Refusal]) -> io::Result<()> {
     writeln!(
         out,
-        "\nwhat rules can refuse in containers (`response: block`)"
+        "\nwhat can be refused: in containers by rules (`response: block`), and on behalf of the sensor"
     )?;
     refusals.iter().try_for_each(|Refusal { what, missing }| match missing {
         None => writeln!(out, "  {what}: yes"),

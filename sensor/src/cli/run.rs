@@ -28,7 +28,7 @@ use crate::{
         reload::{self, Planner, Waker},
         tables,
     },
-    probe::{self, Limit, Options, ProbeError, Report, can_refuse, fanotify},
+    probe::{self, Limit, Options, ProbeError, Report, ShieldPart, can_refuse, fanotify},
     respond::{self, Action, Network, Policy, Responder, Runtimes},
     rule::{Act, Reaction, Response, RuleSet, TypeSet},
     sink::{self, Alert, Lines, Outputs, Queue, Redactor, Sink, Work, signing_key},
@@ -106,6 +106,9 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     tell_missing(&missing);
     say(&plan);
     live.enforce(plan)?;
+    if config.respond.protect.sensor && !config.respond.dry_run {
+        live.shield(&config.respond.pins).iter().for_each(say_shield);
+    }
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report(), &set);
@@ -292,6 +295,14 @@ fn say(plan: &Plan) {
             How::Daemon(why) => tracing::info!(rule, act, why, "left to the daemon"),
             How::Impossible(why) => tracing::warn!(rule, act, why, "cannot be blocked"),
         }
+    }
+}
+
+/// Says what of what turns against the sensor is refused.
+fn say_shield(part: &ShieldPart) {
+    match &part.missing {
+        None => tracing::info!(what = part.what, "refused in the kernel, against the sensor itself"),
+        Some(why) => tracing::info!(what = part.what, why, "not refused against the sensor itself"),
     }
 }
 

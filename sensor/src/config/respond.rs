@@ -48,6 +48,8 @@ pub struct RespondConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtectConfig {
+    /// Whether the kernel refuses what turns against the sensor itself, where it can.
+    pub sensor: bool,
     /// Control groups, by their paths from the root of the hierarchy.
     pub cgroups: Vec<String>,
     /// Executables, by their paths.
@@ -104,6 +106,7 @@ impl Default for RespondConfig {
 impl Default for ProtectConfig {
     fn default() -> Self {
         Self {
+            sensor: true,
             cgroups: Vec::new(),
             exes: Vec::new(),
             namespaces: vec!["kube-system".to_owned()],

@@ -153,6 +153,7 @@ event_types! {
     Kill "kill" Process ProcSignal KILL;
     Tkill "tkill" Process ProcSignal TKILL;
     Tgkill "tgkill" Process ProcSignal TGKILL;
+    PidfdSendSignal "pidfd_send_signal" Process ProcSignal PIDFD_SEND_SIGNAL;
     Mprotect "mprotect" Process MemProtect MPROTECT;
     Read "read" File none none;
     Write "write" File none none;

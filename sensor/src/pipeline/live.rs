@@ -257,6 +257,7 @@ impl Live {
         }
         self.count_asked();
         self.probe.told_refusals();
+        self.probe.refresh_shield();
         let enricher = &self.stage.enricher;
         consumer.containers(&|| enricher.containers().present().cloned().collect());
         consumer.tick(self.stage.stats())?;

@@ -203,7 +203,12 @@ pub const HOOKS: &[Hook] = &[
         false,
         calls!("proc_trace": PTRACE, PROCESS_VM_READV, PROCESS_VM_WRITEV, PIDFD_GETFD),
     ),
-    hook("proc_signal", Kind::ProcSignal, false, calls!("proc_signal": KILL, TKILL, TGKILL)),
+    hook(
+        "proc_signal",
+        Kind::ProcSignal,
+        false,
+        calls!("proc_signal": KILL, TKILL, TGKILL, PIDFD_SEND_SIGNAL),
+    ),
     hook("proc_control", Kind::ProcControl, false, calls!("proc_control": PRCTL)),
     hook(
         "kernel_mod",

@@ -21,6 +21,7 @@ use super::{
     namespace,
     object::{self, OBJECT},
     offsets, preemption,
+    shield::Shield,
     tables::Tables,
     usage::Fills,
     verdict::{Refusals, Verdicts},
@@ -160,6 +161,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let limited = Limited::take(&mut ebpf)?;
     let verdicts = Verdicts::take(&mut ebpf)?;
     let refusals = Refusals::take(&mut ebpf)?;
+    let shield = Shield::take(&mut ebpf)?;
     let tables = Tables::take(&mut ebpf)?;
     let functions = Functions::new(&mut ebpf, options.rehearsal)?;
     let settings = options.settings();
@@ -173,6 +175,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         verdicts,
         limited,
         refusals,
+        shield,
         settings,
         fills,
         measures: None,

@@ -22,6 +22,19 @@ pub(super) fn join_host() {
     }
 }
 
+/// Whether processes have the same numbers here as on the host.
+pub(super) fn has_host_pids() -> bool {
+    /// Of the namespace of processes that every kernel begins with (`PROC_PID_INIT_INO`).
+    const FIRST: u64 = 0xEFFF_FFFC;
+    fs::metadata("/proc/self/ns/pid").is_ok_and(|metadata| metadata.ino() == FIRST)
+}
+
+/// The host's mount namespace, where the first process shows its own.
+pub(super) fn host_mounts() -> Option<u32> {
+    let number = fs::metadata("/proc/1/ns/mnt").ok()?.ino();
+    if has_host_pids() { u32::try_from(number).ok() } else { None }
+}
+
 fn join() -> io::Result<()> {
     let number = |path: &str| fs::metadata(path).map(|metadata| metadata.ino());
     let own = match number("/proc/self/ns/cgroup") {

@@ -12,6 +12,7 @@ use super::{
     ProbeError, Report,
     btf::Btf,
     machine::{self, HERE},
+    namespace,
 };
 
 /// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
@@ -56,6 +57,7 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         wake_after: 2_000_000,
         compat_bit: machine::compat_bit(HERE),
         arm64: u32::from(HERE == Machine::Arm64),
+        host_mnt_ns: namespace::host_mounts().unwrap_or(0),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
     enrich::scan::Scanner,
     event::Container,
     pipeline::{gate::Watched, stats::FanotifyStats},
-    probe::ProbeError,
+    probe::{ProbeError, ShieldPart},
 };
 
 /// How long what an earlier sensor refuses goes on at most beside what this one does: in containers of which it is not known by
@@ -90,6 +90,11 @@ impl Live {
         self.keeping = None;
         tracing::info!("what refuses in the kernel outlives this process");
         Ok(())
+    }
+
+    /// Has what turns against the sensor refused, and says what came of each part.
+    pub fn shield(&mut self, pins: &Path) -> Vec<ShieldPart> {
+        self.probe.shield(pins)
     }
 
     /// Has nothing done any more.

@@ -93,6 +93,7 @@ fn what_the_host_needs_is_never_touched() {
 fn the_configured_list_holds_for_every_action() {
     let list = |text: &str| vec![text.to_owned()];
     let protect = ProtectConfig {
+        sensor: true,
         cgroups: list("/kubepods/pod9"),
         exes: list("/usr/bin/postgres"),
         namespaces: list("kube-*"),

@@ -74,6 +74,7 @@ const CALLS: &[(&str, i64, u32, &[Kind])] = &[
     ("kill", libc::SYS_kill, 37, &[N, N]),
     ("tkill", libc::SYS_tkill, 238, &[N, N]),
     ("tgkill", libc::SYS_tgkill, 270, &[N, N, N]),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal, 424, &[N, N, N, N]),
     ("prctl", libc::SYS_prctl, 172, &[N, N, N, N, N]),
     ("set-name", libc::SYS_prctl, 172, &[N, P]),
     ("init_module", libc::SYS_init_module, 128, &[N, N, P]),

@@ -114,6 +114,8 @@ calls! {
     Kill = "res" res, ["pid" 0 Int, "sig" 1 Choice(flags::SIGNAL)];
     Tkill = "res" res, ["tid" 0 Int, "sig" 1 Choice(flags::SIGNAL)];
     Tgkill = "res" res, ["pid" 0 Int, "tid" 1 Int, "sig" 2 Choice(flags::SIGNAL)];
+    // The process is the kernel's word for what the descriptor is of, by its number on the host.
+    PidfdSendSignal = "res" res, ["pid_fd" 0 Int, "sig" 1 Choice(flags::SIGNAL), "flags" 3 Wide, "pid" 4 Int];
     Prctl = "res" res, ["option" 0 Choice(flags::PRCTL), "arg2_str" 1 Text, "arg2_int" 1 Wide];
     InitModule = "res" res, ["img" 0 Wide, "length" 1 Wide, "uargs" 2 Text];
     FinitModule = "res" res, ["fd" 0 Int, "uargs" 1 Text, "flags" 2 Flags(flags::MODULE_INIT)];

@@ -58,6 +58,10 @@ fn calls_of_numbers_say_what_they_stand_for() {
         ),
         ("{evt.type: kill, evt.arg.pid: -1, evt.arg.sig: SIGKILL}", "res=SUCCESS pid=-1 sig=SIGKILL"),
         ("{evt.type: tkill, evt.arg.tid: 5, evt.arg.sig: 40}", "res=SUCCESS tid=5 sig=40"),
+        (
+            "{evt.type: pidfd_send_signal, evt.arg.pid_fd: 3, evt.arg.sig: SIGKILL, evt.arg.pid: 77}",
+            "res=SUCCESS pid_fd=3 sig=SIGKILL flags=0 pid=77",
+        ),
         ("{evt.type: bpf, evt.rawres: 7, evt.arg.cmd: BPF_PROG_LOAD}", "fd=7(<b>) cmd=BPF_PROG_LOAD"),
         ("{evt.type: bpf, evt.rawres: 7, evt.arg.cmd: 99}", "fd=7(<b>) cmd=99"),
         (
