@@ -43,6 +43,9 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// fails by its name, before the machine's time is over), and how much smaller to make their storms.
 const PACE: &str = "VEDETTE_TEST_SLOW=3 VEDETTE_TEST_STORM=20";
 
+/// How often tests try what is forbidden: passed on to the machine.
+const TRIES: &str = "VEDETTE_TEST_TRIES";
+
 /// Tests that stay out, by a part of their names: files, rules, recordings, the command line and what becomes of alerts,
 /// which no kernel changes. Every start of a sensor costs seconds in such a machine.
 const LEFT_OUT: [&str; 19] = [
@@ -266,8 +269,11 @@ fn script(filter: Option<&str>) -> String {
             format!("exec {run} {}", filter.collect::<String>())
         }
     };
+    // A number, as the tests take it.
+    let tries = std::env::var(TRIES).ok().and_then(|tries| tries.parse::<u32>().ok());
+    let tries = tries.map(|tries| format!(" {TRIES}={tries}")).unwrap_or_default();
     format!(
-        "export VEDETTE_BIN=/vm/vedette {PROMISE}=kernel {PACE}\n\
+        "export VEDETTE_BIN=/vm/vedette {PROMISE}=kernel {PACE}{tries}\n\
          export VEDETTE_KERNEL_MODE=$(grep -o 'vedette.mode=[a-z]*' /proc/cmdline | cut -d= -f2)\n\
          echo \"vm: doctor $(/vm/vedette doctor --json)\"\n\
          cd /tmp\n{run}\n"

@@ -34,6 +34,8 @@ pub(crate) enum Rules {
     ExecOnly,
     /// The same, and one that kills what runs the copy that is there for that, as often as it runs.
     Kill,
+    /// The same, and one that isolates the container in which that copy runs.
+    Isolate,
 }
 
 /// A line of the sensor's output.
@@ -75,15 +77,23 @@ impl Sensor {
         );
         let victim = format!(
             "- rule: Benchmark victim\n  desc: A program that is killed\n  condition: evt.type = execve and evt.failed = false \
-             and proc.exepath = \"{}\"\n  output: victim\n  priority: NOTICE\n  response: kill\n",
+             and proc.exepath = \"{}\"\n  output: victim\n  priority: NOTICE\n  response: ",
             bench.file("victim").display()
         );
-        let rule = if rules == Rules::Kill { rule + &victim } else { rule };
+        let rule = match rules {
+            Rules::Kill => rule + &victim + "kill\n",
+            Rules::Isolate => rule + &victim + "isolate\n",
+            _ => rule,
+        };
         fs::write(&file, rule)?;
         let mut command = Command::new(&bench.vedette);
         command.args(["run", "--json", "--set", "rules.paths=[]", "--rules"]).arg(file);
         if rules != Rules::Builtin {
             command.arg("--no-builtin-rules");
+        }
+        if rules == Rules::Isolate {
+            // No runtime says who such a container is, for which its events would wait.
+            command.args(["--set", "identity.wait_ms=0"]);
         }
         let stats = bench.file("stats.json");
         let _ = fs::remove_file(&stats);

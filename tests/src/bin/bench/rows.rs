@@ -48,6 +48,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row { key: "start", about: "from the start of the process to its first alert", measure: latency::start },
     Row { key: "latency", about: "from the system call to the alert's line", measure: latency::latency },
     Row { key: "respond", about: "from execve to death by a rule", measure: respond::kill },
+    Row {
+        key: "isolate",
+        about: "from the event that a rule is about to its container without network",
+        measure: respond::isolate,
+    },
     Row { key: "memory", about: "resident memory at rest", measure: storm::at_rest },
     Row { key: "sizing", about: "CPU and memory of the sensor at given rates", measure: sizing::sizing },
     Row { key: "kernel", about: "nanoseconds of the kernel programs", measure: kernel::run_time },
