@@ -48,7 +48,7 @@ enum Caller {
 impl Caller {
     #[inline(always)]
     fn current() -> Self {
-        let task = Task::current();
+        let task = Task::running();
         if task.tgid() == Some(knob!(self_tgid)) || task.is_kernel() {
             return Self::Sensor;
         }
@@ -119,7 +119,7 @@ fn tell(kind: Kind, [first, second]: [u64; 2]) -> i32 {
         Some(_) => note_refusal(),
         None => {}
     }
-    emit::<SysCall>(kind, Task::current(), |record| {
+    emit::<SysCall>(kind, Task::running(), |record| {
         refused(record, kind, call);
         match call {
             Some(call) => {

@@ -83,7 +83,7 @@ fn tell(kind: Kind) -> i32 {
     if call.is_some() {
         note_refusal();
     }
-    emit::<FileChange>(kind, Task::current(), |record| {
+    emit::<FileChange>(kind, Task::running(), |record| {
         refused(record, kind, call);
         record.body::<FileChange>().dirfd = CALLER_DIR;
         record.body::<FileChange>().new_dirfd = CALLER_DIR;

@@ -61,7 +61,7 @@ fn it_has_the_size_the_fields_and_the_event_types_that_it_promises() {
     };
     assert_eq!(FIELDS.split_whitespace().find(unknown), None);
     // Other tools have no such events.
-    let own = [EventType::Loss, EventType::Dns];
+    let own = [EventType::Loss, EventType::Dns, EventType::PidfdSendSignal];
     let types = EventType::ALL.iter().filter(|event_type| !own.contains(event_type));
     let missing: Vec<_> =
         types.map(|event_type| event_type.name()).filter(|name| !says(&text, name)).collect();
