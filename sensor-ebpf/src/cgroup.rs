@@ -5,7 +5,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{CgroupDir, Kind};
 
 use crate::{
-    kernel::{Ptr, Task, cgroup_key},
+    kernel::{Ptr, cgroup_key},
     record::{emit, filtered},
 };
 
@@ -33,7 +33,7 @@ fn cgroup_dir(ctx: &BtfTracePointContext, kind: Kind) {
         filtered(kind);
         return;
     };
-    emit::<CgroupDir>(kind, Task::running(), |record| {
+    emit::<CgroupDir>(kind, |record| {
         let text = record.append_kernel_str(Ptr(path), PATH);
         let body = record.body::<CgroupDir>();
         body.id = id;

@@ -29,12 +29,12 @@ fn proc_exec(ctx: BtfTracePointContext) -> i32 {
     let Some(mm) = task.field(offset!(task_mm)) else { return 0 };
     let args = span(mm, offset!(mm_arg_start), offset!(mm_arg_end));
     let env = span(mm, offset!(mm_env_start), offset!(mm_env_end));
-    let ahead = if args.1 > ARGS_INLINE as u32 { send_ahead(task, STREAM_ARGS, args) } else { 0 };
+    let ahead = if args.1 > ARGS_INLINE as u32 { send_ahead(STREAM_ARGS, args) } else { 0 };
     if wanted(Settings::WANT_ENV) {
-        send_ahead(task, STREAM_ENV, env);
+        send_ahead(STREAM_ENV, env);
     }
     let bprm = Ptr(ctx.arg::<*const u8>(2));
-    emit::<ProcExec>(Kind::ProcExec, task, |record| {
+    emit::<ProcExec>(Kind::ProcExec, |record| {
         let body = record.body::<ProcExec>();
         body.args_len = args.1;
         body.env_len = env.1;
@@ -100,7 +100,7 @@ fn exec_failed(call: Call) {
         filtered(Kind::ProcExec);
         return;
     }
-    emit::<ProcExec>(Kind::ProcExec, call.task, |record| {
+    emit::<ProcExec>(Kind::ProcExec, |record| {
         call.head(record);
         let at = u32::from(call.number() == syscalls::EXECVEAT);
         let filename = record.append_user_str(if at == 0 { call.arg(0) } else { call.arg(1) }, PATH);
@@ -127,13 +127,13 @@ fn span(mm: Ptr, start: u32, end: u32) -> (u64, u32) {
 
 /// Sends a long list in pieces ahead of its exec record, and says how much it sent.
 #[inline(always)]
-fn send_ahead(task: Task, stream: u32, (start, len): (u64, u32)) -> u32 {
+fn send_ahead(stream: u32, (start, len): (u64, u32)) -> u32 {
     let mut offset = 0;
     for _ in 0..ARGS_MAX / ARGS_CHUNK {
         if offset >= len {
             break;
         }
-        emit::<ProcArgs>(Kind::ProcArgs, task, |record| {
+        emit::<ProcArgs>(Kind::ProcArgs, |record| {
             let bytes = record.append_user(start + u64::from(offset), len - offset, CHUNK, 0);
             let body = record.body::<ProcArgs>();
             body.stream = stream;

@@ -51,7 +51,7 @@ fn refused(ending: Ending, terms: Wanted, request: Request) {
         let name = append_name(record, request);
         Some(terms.of_request::<FileOpen>(record, name))
     };
-    emit_if::<FileOpen>(Kind::FileOpen, ending.task, look, |record| {
+    emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
         ending.head(record);
         ask(record, request);
         append_dir(record, ending.task, request);
@@ -72,7 +72,7 @@ fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
         record.body::<FileOpen>().path = path;
         Some(terms.of_path::<FileOpen>(record, path))
     };
-    emit_if::<FileOpen>(Kind::FileOpen, ending.task, look, |record| {
+    emit_if::<FileOpen>(Kind::FileOpen, look, |record| {
         ending.head(record);
         ask(record, request);
         let body = record.body::<FileOpen>();

@@ -23,7 +23,7 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let task = Task::running();
-    emit::<ProcFork>(Kind::ProcFork, task, |record| {
+    emit::<ProcFork>(Kind::ProcFork, |record| {
         let parent = child.parent()?;
         let vpid = child.vpid();
         let body = record.body::<ProcFork>();
@@ -71,7 +71,7 @@ fn proc_exit(ctx: BtfTracePointContext) -> i32 {
         filtered(Kind::ProcExit);
         return 0;
     }
-    emit::<ProcExit>(Kind::ProcExit, task, |record| {
+    emit::<ProcExit>(Kind::ProcExit, |record| {
         let group: u32 = signal?.load(offset!(signal_exit_code))?;
         let own: u32 = task.field_value(offset!(task_exit_code))?;
         let header = record.header();

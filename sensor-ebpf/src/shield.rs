@@ -119,7 +119,7 @@ fn tell(kind: Kind, [first, second]: [u64; 2]) -> i32 {
         Some(_) => note_refusal(),
         None => {}
     }
-    emit::<SysCall>(kind, Task::running(), |record| {
+    emit::<SysCall>(kind, |record| {
         refused(record, kind, call);
         match call {
             Some(call) => {

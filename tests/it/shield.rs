@@ -124,7 +124,9 @@ fn shield_refuses_signals() {
 
 #[test]
 fn shield_lets_the_host_end_a_sensor_in_a_container() {
-    let sensor = shielded!(&format!("docker/{}", "5".repeat(56)), &[]);
+    // 64 digits, of which the process number is the end.
+    let rest = 64 - std::process::id().to_string().len();
+    let sensor = shielded!(&format!("docker/{}", "5".repeat(rest)), &[]);
     let pid = sensor.watcher.pid().to_string();
     sensor.until_refused(|| sensor.inside(&["kill", &pid, "15"]));
     assert_eq!(sensor.host(&["kill", &pid, "9"]), 0);
@@ -219,8 +221,9 @@ fn shield_keeps_what_is_pinned() {
         let status = Command::new("mount").args(["-t", "bpf", "bpf", BPFFS]).stdin(Stdio::null()).status();
         assert!(status.unwrap().success());
     }
-    let sensor = shielded!("vedette-shield-p", &["--keep-enforcing"]);
-    let pins = Path::new(BPFFS).join("vedette");
+    let pins = Path::new(BPFFS).join(format!("vedette-shield-{}", std::process::id()));
+    let place = format!("respond.pins={}", pins.display());
+    let sensor = shielded!("vedette-shield-p", &["--keep-enforcing", "--set", &place]);
     if !pins.exists() {
         // Nothing is pinned before something is isolated, but the folder is looked after from its first moment on.
         fs::create_dir(&pins).unwrap();

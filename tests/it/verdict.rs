@@ -86,6 +86,13 @@ impl Container {
     }
 }
 
+/// Ends it, and says how often its rule `refused` was told of: other sensors of this machine are refused things, too, and a fuse
+/// may open.
+fn told(watcher: Watcher) -> usize {
+    let (alerts, _) = watcher.stop();
+    alerts.iter().filter(|alert| alert["rule"] == "refused").count()
+}
+
 fn rule(name: &str, response: &str, condition: &str) -> String {
     format!(
         "- {{rule: {name}, desc: d, condition: '{condition}', output: o, priority: INFO, response: {response}}}\n"
@@ -229,10 +236,7 @@ fn verdict_refuses_an_exec() {
     fs::write(&script, format!("#!{}\n", forbidden.display())).unwrap();
     fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     assert_ne!(creates(&mut container.command(&script, &[])), Some(1000 + libc::EPERM));
-    let (alerts, _) = watcher.stop();
-    let others: Vec<_> =
-        alerts.iter().filter(|alert| alert["response"]["decision"] != "done-in-kernel").collect();
-    assert_eq!(alerts.len(), before + tries(), "each refusal is one alert: {others:#?}");
+    assert_eq!(told(watcher), before + tries(), "each refusal is one alert");
 }
 
 #[test]
@@ -260,8 +264,7 @@ fn verdict_refuses_opens() {
     assert!(reads(&secret, "0") >= 0, "opened for reading alone");
     assert!(fs::write(&secret, "y").is_ok(), "the host is let alone");
     let _ = watcher.alert("refused", before + 2);
-    let (alerts, _) = watcher.stop();
-    assert_eq!(alerts.len(), before + 2, "each refusal is one alert");
+    assert_eq!(told(watcher), before + 2, "each refusal is one alert");
 }
 
 #[test]

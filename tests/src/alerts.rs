@@ -41,6 +41,11 @@ struct State {
     closed: u8,
 }
 
+/// What tells a folder from others, without dots.
+fn name_of(dir: &Path) -> String {
+    dir.file_name().map(|name| name.to_string_lossy().replace('.', "")).unwrap_or_default()
+}
+
 /// Where a daemon gets its rules from, and where it leaves its files.
 #[must_use]
 pub fn flags(dir: &Path, rules: &str) -> Vec<String> {
@@ -51,6 +56,8 @@ pub fn flags(dir: &Path, rules: &str) -> Vec<String> {
         at("respond.audit", "audit.log"),
         at("respond.held", "held.json"),
         at("control.socket", "control.sock"),
+        // One that shields itself lets nobody else near its pins, and names there have no dots.
+        format!("respond.pins=/sys/fs/bpf/vedette-{}", name_of(dir)),
         // Tests start several at once: each would want the same port.
         "metrics.listen=".to_owned(),
         format!("rules.paths=[\"{rules}\"]"),

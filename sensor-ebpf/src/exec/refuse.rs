@@ -69,7 +69,7 @@ fn new_comm(record: &mut Record, filename: Ptr) -> Option<[u64; 2]> {
 /// The record of the program that would have run.
 #[inline(always)]
 fn tell(task: Task, bprm: Ptr, file: File, filename: Ptr) {
-    emit::<ProcExec>(Kind::ProcExec, task, |record| {
+    emit::<ProcExec>(Kind::ProcExec, |record| {
         identify(record, task, file);
         let exe = append_path(record, task, file.path)?;
         let at = record.len();

@@ -60,7 +60,7 @@ fn refuse(at: Ptr) -> bool {
 /// The record of the open that would have been.
 #[inline(always)]
 fn tell(task: Task, request: Request, file: File) {
-    emit::<FileOpen>(Kind::FileOpen, task, |record| {
+    emit::<FileOpen>(Kind::FileOpen, |record| {
         let path = append_path(record, task, file.path)?;
         super::ask(record, request);
         let body = record.body::<FileOpen>();

@@ -84,14 +84,14 @@ fn verdict(at: *mut bpf_sock_addr, addr: [u32; 4], family: u32) -> i32 {
     if !case.refuses() {
         return 1;
     }
-    tell(task, remote);
+    tell(remote);
     0
 }
 
 /// The record of the connection that would have been.
 #[inline(always)]
-fn tell(task: Task, remote: Remote) {
-    emit::<Net>(Kind::NetConnect, task, |record| {
+fn tell(remote: Remote) {
+    emit::<Net>(Kind::NetConnect, |record| {
         let body = record.body::<Net>();
         body.fd = -1;
         body.family = remote.family as u16;

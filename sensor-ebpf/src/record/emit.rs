@@ -45,8 +45,8 @@ impl Ending {
 ///
 /// What the daemon itself does is nobody's business and counts as filtered, lifecycle records apart.
 #[inline(always)]
-pub(crate) fn emit<B: Copy>(kind: Kind, task: Task, fill: impl FnOnce(&mut Record) -> Option<()>) {
-    emit_if::<B>(kind, task, |_| Some(Wanted::ALL), fill);
+pub(crate) fn emit<B: Copy>(kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
+    emit_if::<B>(kind, |_| Some(Wanted::ALL), fill);
 }
 
 /// Lends `look` the memory of a record whose texts begin as those behind a body of type `B` do, for something that is most
@@ -71,7 +71,6 @@ pub(crate) fn peek<B: Copy>(look: impl FnOnce(&mut Record) -> bool) -> bool {
 #[inline(always)]
 pub(crate) fn emit_if<B: Copy>(
     kind: Kind,
-    task: Task,
     ask: impl FnOnce(&mut Record) -> Option<Wanted>,
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
@@ -81,19 +80,20 @@ pub(crate) fn emit_if<B: Copy>(
         return;
     }
     let slot = slot as u32;
-    let outcome = match scratch(slot) {
-        Some(base) => {
-            let record = &mut Record { base, slot };
-            match ask(record) {
-                Some(wanted) if wanted.is_none() => UNWANTED,
-                Some(wanted) if record_head(slot, task) == 0 && fill(record).is_some() => {
-                    if wanted.is_urgent() { URGENT } else { FILLED }
+    let outcome =
+        match scratch(slot) {
+            Some(base) => {
+                let record = &mut Record { base, slot };
+                match ask(record) {
+                    Some(wanted) if wanted.is_none() => UNWANTED,
+                    Some(wanted) if record_head(slot) == 0 && fill(record).is_some() => {
+                        if wanted.is_urgent() { URGENT } else { FILLED }
+                    }
+                    _ => BROKEN,
                 }
-                _ => BROKEN,
             }
-        }
-        None => BROKEN,
-    };
+            None => BROKEN,
+        };
     record_end(kind, slot, outcome);
 }
 
@@ -113,7 +113,6 @@ pub(crate) fn emit_call<B: Copy>(
     }
     emit_if::<B>(
         kind,
-        ending.task,
         |_| Some(wanted),
         |record| {
             ending.head(record);

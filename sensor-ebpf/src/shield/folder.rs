@@ -9,7 +9,7 @@ use sensor_common::{
 use super::{Caller, REFUSED, is_of, object::SHIELDED, refused};
 use crate::{
     filter::note_refusal,
-    kernel::{Ptr, Task, offset},
+    kernel::{Ptr, offset},
     record::emit,
     syscall::{Call, write_removed, write_renamed},
 };
@@ -83,7 +83,7 @@ fn tell(kind: Kind) -> i32 {
     if call.is_some() {
         note_refusal();
     }
-    emit::<FileChange>(kind, Task::running(), |record| {
+    emit::<FileChange>(kind, |record| {
         refused(record, kind, call);
         record.body::<FileChange>().dirfd = CALLER_DIR;
         record.body::<FileChange>().new_dirfd = CALLER_DIR;

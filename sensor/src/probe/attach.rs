@@ -46,8 +46,11 @@ impl Loader<'_> {
     pub(super) fn attach(&mut self, hook: &Hook) -> Result<HookReport, ProbeError> {
         let mut report = HookReport::blind(hook);
         let forced = self.forced(hook);
-        let allowed = self.allowed(hook, |why| report.refused.push(why));
-        for variant in allowed {
+        for variant in hook.variants {
+            if let Err(why) = self.allows(hook, variant) {
+                report.refused.push(format!("{}: {why}", variant.program));
+                continue;
+            }
             match self.attach_variant(hook, variant, &mut report) {
                 Ok(instructions) => {
                     report.chosen = Some(variant.program);
@@ -70,21 +73,13 @@ impl Loader<'_> {
         Ok(report)
     }
 
-    /// The variants that may be tried, best first; `refuse` hears why another may not.
-    fn allowed<'h>(&self, hook: &'h Hook, mut refuse: impl FnMut(String)) -> Vec<&'h Variant> {
-        let forced = self.forced(hook);
-        let allowed = |variant: &&Variant| match (forced, &self.preempts) {
-            (Some(mode), _) if mode != variant.mode => {
-                refuse(format!("{}: kernel.mode is {mode}", variant.program));
-                false
-            }
-            (None, Some(why)) if variant.mode == Mode::Full => {
-                refuse(format!("{}: {why}", variant.program));
-                false
-            }
-            _ => true,
-        };
-        hook.variants.iter().filter(allowed).collect()
+    /// Whether a variant may be tried; the error says why not.
+    fn allows(&self, hook: &Hook, variant: &Variant) -> Result<(), String> {
+        match (self.forced(hook), &self.preempts) {
+            (Some(mode), _) if mode != variant.mode => Err(format!("kernel.mode is {mode}")),
+            (None, Some(why)) if variant.mode == Mode::Full => Err(why.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// The mode that this hook has to be attached in.
@@ -96,7 +91,8 @@ impl Loader<'_> {
     pub(super) fn verify_ahead<'h>(&mut self, hooks: impl Iterator<Item = &'h Hook>) {
         let mut places = HashMap::new();
         for hook in hooks {
-            let Some(variant) = self.allowed(hook, drop).first().copied() else { continue };
+            let allowed = |variant: &&Variant| self.allows(hook, variant).is_ok();
+            let Some(variant) = hook.variants.iter().find(allowed) else { continue };
             let place = match variant.via {
                 Via::Tracepoint(name) => Some(Place::Tracepoint(name)),
                 Via::Syscalls(_) => Some(Place::Tracepoint(DISPATCHER)),
