@@ -1,4 +1,4 @@
-//! Hands the kernel object to the compiler: copies what `cargo xtask build` left to `OUT_DIR/vedette.o`.
+//! Hands the kernel object to the compiler: packs what `cargo xtask build` left into `OUT_DIR/vedette.o.z`.
 //!
 //! It does not build the object: that takes a linker and compiler flags of its own, which belong to xtask,
 //! and a nested cargo here would wait for the lock of the one that runs it.
@@ -6,7 +6,10 @@
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use flate2::{Compression, write::ZlibEncoder};
 
 fn main() -> Result<(), Box<dyn Error>> {
     for name in ["VEDETTE_BPF_OBJECT", "CARGO_TARGET_DIR"] {
@@ -20,10 +23,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::error={what} (there is no {})", object.display());
         return Ok(());
     }
-    let copy = PathBuf::from(env::var("OUT_DIR")?).join("vedette.o");
-    fs::copy(&object, &copy)
-        .map_err(|error| format!("cannot copy {} to {}: {error}", object.display(), copy.display()))?;
+    let packed = PathBuf::from(env::var("OUT_DIR")?).join("vedette.o.z");
+    pack(&object, &packed)
+        .map_err(|error| format!("cannot pack {} into {}: {error}", object.display(), packed.display()))?;
     Ok(())
+}
+
+/// A seventh of it is left: each program has its own copy of what they share.
+fn pack(object: &Path, packed: &Path) -> io::Result<()> {
+    let mut to = ZlibEncoder::new(fs::File::create(packed)?, Compression::best());
+    to.write_all(&fs::read(object)?)?;
+    to.finish()?.sync_all()
 }
 
 /// Where the object is: the place that the environment names, else xtask's (`xtask/src/place.rs`).

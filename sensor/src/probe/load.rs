@@ -18,9 +18,7 @@ use super::{
     functions::Functions,
     limited::Limited,
     machine::HERE,
-    namespace,
-    object::{self, OBJECT},
-    offsets, preemption,
+    namespace, object, offsets, preemption,
     shield::Shield,
     tables::Tables,
     usage::Fills,
@@ -144,7 +142,6 @@ unsafe impl Pod for PodSettings {}
 /// # Errors
 /// Where this kernel, or the privileges at hand, do not allow it; see [`ProbeError`].
 pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
-    object::check_abi(OBJECT)?;
     privileged()?;
     namespace::join_host();
     let own_btf = Btf::of_kernel()?;
@@ -231,7 +228,7 @@ pub(super) fn object(
         .override_global("NUMBERS", numbers.as_slice(), true)
         .map_max_entries("EVENTS", ring_bytes)
         .btf(Some(btf))
-        .load(OBJECT)
+        .load(&object::object()?)
         .map_err(|error| refused(&chain(&error)))
 }
 

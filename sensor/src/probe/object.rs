@@ -1,18 +1,35 @@
 //! The kernel object that was built with this daemon, and whether it speaks the same record format.
 
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
 use object::{Object, ObjectSection, ObjectSymbol};
 use sensor_common::ABI_VERSION;
 
 use super::ProbeError;
 
-/// The object, with the alignment that its reader needs.
-pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/vedette.o"));
+/// Packed, as `build.rs` left it: three megabytes that are looked at once need not lie in every daemon.
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vedette.o.z"));
 
-/// Compares the number that the object carries with ours.
+/// The object.
 ///
 /// # Errors
-/// [`ProbeError::Abi`] where they differ, [`ProbeError::Object`] where there is none.
-pub(super) fn check_abi(object: &[u8]) -> Result<(), ProbeError> {
+/// [`ProbeError::Abi`] where it was built for another daemon, [`ProbeError::Object`] where it is damaged.
+pub(super) fn object() -> Result<Vec<u8>, ProbeError> {
+    let object = unpacked()?;
+    check_abi(&object)?;
+    Ok(object)
+}
+
+fn unpacked() -> Result<Vec<u8>, ProbeError> {
+    let mut object = Vec::new();
+    let read = ZlibDecoder::new(PACKED).read_to_end(&mut object);
+    read.map_err(|error| ProbeError::Object(error.to_string()))?;
+    Ok(object)
+}
+
+/// Compares the number that the object carries with ours.
+fn check_abi(object: &[u8]) -> Result<(), ProbeError> {
     let file = object::File::parse(object).map_err(|error| ProbeError::Object(error.to_string()))?;
     let found = (|| {
         let symbol = file.symbols().find(|symbol| symbol.name() == Ok("ABI"))?;
@@ -34,13 +51,13 @@ mod tests {
 
     #[test]
     fn an_object_of_another_version_is_refused() {
-        check_abi(OBJECT).unwrap();
+        let built = object().unwrap();
         assert!(matches!(check_abi(b"\x7fELF"), Err(ProbeError::Object(_))));
-        let file = object::File::parse(OBJECT).unwrap();
+        let file = object::File::parse(built.as_slice()).unwrap();
         let symbol = file.symbols().find(|symbol| symbol.name() == Ok("ABI")).unwrap();
         let section = file.section_by_index(symbol.section_index().unwrap()).unwrap();
         let at = section.file_range().unwrap().0 + symbol.address();
-        let mut other = OBJECT.to_vec();
+        let mut other = built.clone();
         other[at as usize] = 200;
         assert!(matches!(check_abi(&other), Err(ProbeError::Abi { found: 200, .. })));
     }

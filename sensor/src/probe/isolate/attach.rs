@@ -11,7 +11,7 @@ use aya::{
 };
 
 use super::{
-    super::{ProbeError, Report, btf::Btf, cgroup, chain, load as loading, object},
+    super::{ProbeError, Report, btf::Btf, cgroup, chain, load as loading},
     IsolationError, MAPS, pins,
 };
 
@@ -34,7 +34,6 @@ const NO_RING: u32 = 1 << 16;
 
 /// Loads the object and of its programs those of isolation. With `pins`, maps that are pinned there are used again.
 pub(super) fn load(pins: Option<&Path>) -> Result<Ebpf, IsolationError> {
-    object::check_abi(object::OBJECT)?;
     let own_btf = Btf::of_kernel().map_err(ProbeError::from)?;
     let mut report = Report::default();
     let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
