@@ -112,28 +112,26 @@ fn shield_trace(ctx: LsmContext) -> i32 {
 /// same (`rt_sigqueueinfo`, `/proc/PID/mem`).
 #[inline(always)]
 fn tell(kind: Kind, [first, second]: [u64; 2]) -> i32 {
-    let call = Call::current().filter(|call| is_of(kind, call.number()));
-    match call {
-        // A signal for many may still reach the others: how that ended is told of as well.
-        Some(call) if call.number() == syscalls::KILL && (call.arg(0) as i32) <= 0 => {}
-        Some(_) => note_refusal(),
-        None => {}
+    let Some(call) = Call::current().filter(|call| is_of(kind, call.number())) else {
+        emit::<SysCall>(kind, |record| {
+            refused(record, usual(kind));
+            let [a, b, ..] = &mut record.body::<SysCall>().args;
+            *a = first;
+            *b = second;
+            Some(())
+        });
+        return REFUSED;
+    };
+    // A signal for many may still reach the others: how that ended is told of as well.
+    if call.number() != syscalls::KILL || (call.arg(0) as i32) > 0 {
+        note_refusal();
     }
     emit::<SysCall>(kind, |record| {
-        refused(record, kind, call);
-        match call {
-            Some(call) => {
-                call.write_args(record);
-                if call.number() == syscalls::PIDFD_SEND_SIGNAL {
-                    let [.., process, _] = &mut record.body::<SysCall>().args;
-                    *process = u64::from(knob!(self_tgid));
-                }
-            }
-            None => {
-                let [a, b, ..] = &mut record.body::<SysCall>().args;
-                *a = first;
-                *b = second;
-            }
+        refused(record, call.number());
+        call.write_args(record);
+        if call.number() == syscalls::PIDFD_SEND_SIGNAL {
+            let [.., process, _] = &mut record.body::<SysCall>().args;
+            *process = u64::from(knob!(self_tgid));
         }
         Some(())
     });
@@ -161,18 +159,23 @@ fn is_of(kind: Kind, number: u32) -> bool {
     }
 }
 
-/// What the header of a refused call says.
+/// The number of the call by which it is mostly tried.
 #[inline(always)]
-fn refused(record: &mut Record, kind: Kind, call: Option<Call>) {
-    let usual = match kind {
+fn usual(kind: Kind) -> u32 {
+    match kind {
         Kind::ProcSignal => syscalls::KILL,
         Kind::ProcTrace => syscalls::PTRACE,
         Kind::KernelBpf => syscalls::BPF,
         Kind::FileRemove => syscalls::UNLINKAT,
         _ => syscalls::RENAMEAT2,
-    };
+    }
+}
+
+/// What the header of a refused call says.
+#[inline(always)]
+fn refused(record: &mut Record, number: u32) {
     let header = record.header();
-    header.syscall = call.map_or(usual, Call::number) as u16;
+    header.syscall = number as u16;
     header.result = i64::from(REFUSED);
     header.flags |= flags::REFUSED;
 }

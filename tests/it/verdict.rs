@@ -143,14 +143,18 @@ fn verdict_kills_an_exec_before_its_first_instruction() {
     let allowed = container.program("allowed");
     assert_eq!(creates(&mut container.command(&allowed, &steps)), Some(0));
     fs::remove_file(&mark).unwrap();
-    // Whoever is in a group and still where it was made is the runtime.
+    // Whoever is in a group and still where it was made is the runtime. The daemon, which would kill it, sleeps meanwhile.
     let container = Container::new(&unified().unwrap(), 6);
+    let killed = |_| creates(&mut container.command(&forbidden, &steps)) == Some(-libc::SIGKILL);
+    assert!((0..20).filter(|number| killed(*number)).count() > 0, "the kernel half knows the group");
+    watcher.signal(libc::SIGSTOP);
     let procs = container.procs.clone();
     let mut runtime = Command::new(&forbidden);
     runtime.args(steps).stdout(Stdio::null());
     // SAFETY: system calls only.
     unsafe { runtime.pre_exec(move || fs::write(&procs, "0")) };
     assert_eq!(creates(&mut runtime), Some(0));
+    watcher.signal(libc::SIGCONT);
     drop(container.group);
 }
 

@@ -6,11 +6,11 @@ use sensor_common::{
     shield::{FOLDER, Shielded},
 };
 
-use super::{Caller, REFUSED, is_of, object::SHIELDED, refused};
+use super::{Caller, REFUSED, is_of, object::SHIELDED, refused, usual};
 use crate::{
     filter::note_refusal,
     kernel::{Ptr, offset},
-    record::emit,
+    record::{Record, emit},
     syscall::{Call, write_removed, write_renamed},
 };
 
@@ -79,22 +79,31 @@ fn is_folder(dev: u32, inode: Ptr) -> bool {
 /// As in [`super::tell`]; by a ring of `io_uring` without the names, whose end then is told of, too.
 #[inline(always)]
 fn tell(kind: Kind) -> i32 {
-    let call = Call::current().filter(|call| is_of(kind, call.number()));
-    if call.is_some() {
-        note_refusal();
-    }
+    let Some(call) = Call::current().filter(|call| is_of(kind, call.number())) else {
+        emit::<FileChange>(kind, |record| {
+            refused(record, usual(kind));
+            by_caller(record);
+            Some(())
+        });
+        return REFUSED;
+    };
+    note_refusal();
     emit::<FileChange>(kind, |record| {
-        refused(record, kind, call);
-        record.body::<FileChange>().dirfd = CALLER_DIR;
-        record.body::<FileChange>().new_dirfd = CALLER_DIR;
-        if let Some(call) = call {
-            if matches!(kind, Kind::FileRename) {
-                write_renamed(record, call)
-            } else {
-                write_removed(record, call)
-            }
+        refused(record, call.number());
+        by_caller(record);
+        if matches!(kind, Kind::FileRename) {
+            write_renamed(record, call)
+        } else {
+            write_removed(record, call)
         }
         Some(())
     });
     REFUSED
+}
+
+/// Relative names start where the caller is, until one says otherwise.
+#[inline(always)]
+fn by_caller(record: &mut Record) {
+    record.body::<FileChange>().dirfd = CALLER_DIR;
+    record.body::<FileChange>().new_dirfd = CALLER_DIR;
 }
