@@ -8,6 +8,7 @@ mod group;
 mod name;
 mod number;
 mod path;
+mod pid;
 mod socket;
 mod task;
 mod worker;

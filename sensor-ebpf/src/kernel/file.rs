@@ -2,7 +2,7 @@
 
 use sensor_common::{FileId, LAYER_LOWER, LAYER_OTHER, LAYER_UPPER, valid};
 
-use super::{Head, Path, Ptr, Task, offset, task::pid_number};
+use super::{Head, Path, Ptr, Task, offset, pid::pid_number};
 use sensor_common::offsets::MISSING;
 
 const OVERLAYFS_MAGIC: u64 = 0x794c_7630;
