@@ -7,6 +7,10 @@ use std::{
     fs::{self, File},
     path::Path,
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -156,7 +160,11 @@ fn sink_spool_on_a_full_disk_waits_in_memory() {
     assert!(mounted.success());
     let _unmount = Unmount(&disk);
     let fill = disk.join("fill");
-    let hook = Webhook::start(true, |_| Fate::Taken);
+    // It takes nothing before memory has to do: where it did, the room that the spool already has might be enough.
+    let takes = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&takes);
+    let fate = move |_: u64| if asked.load(Ordering::Relaxed) { Fate::Taken } else { Fate::Refused(503) };
+    let hook = Webhook::start(true, fate);
     let sinks = json!({ "hook": { "to": { "webhook": { "url": hook.url() } }, "spool": { "directory": disk.join("spool") } } });
     let watcher = place.watch(&sinks, &[]);
     let written = Command::new("dd")
@@ -168,9 +176,10 @@ fn sink_spool_on_a_full_disk_waits_in_memory() {
     assert!(!written.status.success(), "the disk is full");
     place.read(2000);
     let last = watcher.alert("read", 2000);
-    let _ = hook.record("the last alert", |record| record["uuid"] == last["uuid"]);
     let told = watcher.alert("Alerts wait in memory", 1);
     assert_eq!(told["output_fields"]["sink.name"], "hook");
+    takes.store(true, Ordering::Relaxed);
+    let _ = hook.record("the last alert", |record| record["uuid"] == last["uuid"]);
     fs::remove_file(&fill).unwrap();
     let _ = watcher.alert("Alerts wait on disk again", 1);
     let (alerts, stats) = watcher.stop();
