@@ -8,7 +8,7 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-/// Beyond this many the rest of the start takes longer, and a machine that starts has other things to do.
+/// Not more: a machine that starts has other things to do.
 const THREADS: usize = 4;
 
 /// Where a program will run.
