@@ -1,6 +1,6 @@
-//! Hands the kernel object to the compiler: packs what `cargo xtask build` left into `OUT_DIR/vedette.o.z`.
+//! Hands the kernel objects to the compiler: packs what `cargo xtask build` left into `OUT_DIR/vedette.o.z` and its like.
 //!
-//! It does not build the object: that takes a linker and compiler flags of its own, which belong to xtask,
+//! It does not build them: that takes a linker and compiler flags of its own, which belong to xtask,
 //! and a nested cargo here would wait for the lock of the one that runs it.
 
 use std::env;
@@ -11,21 +11,31 @@ use std::path::{Path, PathBuf};
 
 use flate2::{Compression, write::ZlibEncoder};
 
+/// One for each way to read the kernel's structs (`sensor-ebpf/src/kernel/reads.rs`), and what it becomes.
+const OBJECTS: [(&str, &str); 3] = [
+    ("vedette.o", "vedette.o.z"),
+    ("vedette-casts.o", "vedette-casts.o.z"),
+    ("vedette-probes.o", "vedette-probes.o.z"),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     for name in ["VEDETTE_BPF_OBJECT", "CARGO_TARGET_DIR"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    let object = object()?;
-    // Naming a file that is missing makes cargo run this again at every build, until the object is there.
-    println!("cargo::rerun-if-changed={}", object.display());
-    if !object.is_file() {
-        let what = "the kernel object is not built yet: run `cargo xtask build`";
-        println!("cargo::error={what} (there is no {})", object.display());
-        return Ok(());
+    let built = object()?;
+    let to = PathBuf::from(env::var("OUT_DIR")?);
+    for (name, packed) in OBJECTS {
+        let (object, packed) = (built.with_file_name(name), to.join(packed));
+        // Naming a file that is missing makes cargo run this again at every build, until the object is there.
+        println!("cargo::rerun-if-changed={}", object.display());
+        if !object.is_file() {
+            let what = "the kernel object is not built yet: run `cargo xtask build`";
+            println!("cargo::error={what} (there is no {})", object.display());
+            return Ok(());
+        }
+        pack(&object, &packed)
+            .map_err(|error| format!("cannot pack {} into {}: {error}", object.display(), packed.display()))?;
     }
-    let packed = PathBuf::from(env::var("OUT_DIR")?).join("vedette.o.z");
-    pack(&object, &packed)
-        .map_err(|error| format!("cannot pack {} into {}: {error}", object.display(), packed.display()))?;
     Ok(())
 }
 
@@ -36,7 +46,7 @@ fn pack(object: &Path, packed: &Path) -> io::Result<()> {
     to.finish()?.sync_all()
 }
 
-/// Where the object is: the place that the environment names, else xtask's (`xtask/src/place.rs`).
+/// Where the first is: the place that the environment names, else xtask's (`xtask/src/place.rs`).
 fn object() -> Result<PathBuf, Box<dyn Error>> {
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let top = manifest.parent().unwrap_or(Path::new("."));

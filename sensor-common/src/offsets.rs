@@ -1,7 +1,7 @@
 //! The kernel fields that the programs read, each with its place in the running kernel's BTF.
 //!
 //! A path is `type.member.member`; `a|b` tries one after the other (a member was renamed), `sizeof type` is a size, and
-//! `member[Enumerator]` or `member[2]` the element of an array of words. The loader patches [`Offsets`] into the object; what
+//! `member[Enumerator]` or `member[2]` the element of an array of words. The loader patches [`Offsets`] into the instructions; what
 //! this kernel does not have becomes [`MISSING`], and the program reads zero and clears the field's bit in `Header::valid`.
 //!
 //! The registers are those of `x86_64` or of `arm64`, whose first one holds the result when the call has ended: what it held
@@ -67,9 +67,6 @@ offsets! {
     task_loginuid: "task_struct.loginuid" Optional;
     task_cgroups: "task_struct.cgroups" Optional;
     task_stack: "task_struct.stack" Optional;
-    task_cfs_rq: "task_struct.se.cfs_rq" Optional;
-    cfs_rq_rq: "cfs_rq.rq" Optional;
-    rq_curr: "rq.curr" Optional;
     task_ti_compat: "task_struct.thread_info.status|task_struct.thread_info.flags" Always;
     cred_uid: "cred.uid" Always;
     cred_gid: "cred.gid" Always;

@@ -2,12 +2,11 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Patched into read-only memory before the load, so that the verifier removes what this kernel cannot do.
+/// Patched into the instructions before the load (see [`crate::constants`]), so that the verifier removes what this kernel cannot
+/// do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Knobs {
-    /// 1: `bpf_get_current_task_btf` exists, kernel structs are read directly; 0: each read is a helper call.
-    pub task_btf: u32,
     /// 1: `bpf_task_pt_regs` exists.
     pub task_pt_regs: u32,
     /// Process id of the daemon, whose own files and sockets are no events.
@@ -30,6 +29,10 @@ pub struct Knobs {
     pub arm64: u32,
     /// Inode number of the host's mount namespace; 0 where it is not known.
     pub host_mnt_ns: u32,
+    /// Number of the type `struct task_struct`.
+    pub type_task: u32,
+    /// Number of a type that begins with a plain number of 64 bits.
+    pub type_word: u32,
 }
 
 /// The one value of the settings map; may change at any time.

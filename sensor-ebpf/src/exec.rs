@@ -25,7 +25,7 @@ const CHUNK: u32 = ARGS_CHUNK as u32;
 /// credentials are the new ones and nobody can have changed them yet.
 #[btf_tracepoint(function = "sched_process_exec")]
 fn proc_exec(ctx: BtfTracePointContext) -> i32 {
-    let task = Task::running();
+    let task = Task::current();
     let Some(mm) = task.field(offset!(task_mm)) else { return 0 };
     let args = span(mm, offset!(mm_arg_start), offset!(mm_arg_end));
     let env = span(mm, offset!(mm_env_start), offset!(mm_env_end));

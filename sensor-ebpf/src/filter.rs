@@ -55,7 +55,7 @@ impl Wanted {
     /// Nothing is asked.
     pub(crate) const ALL: Self = Self { slot: 0, terms: ALL };
 
-    /// What a call and the task that made it leave. `facts`: [`sensor_common::filter::facts`], or [`NO_FACTS`].
+    /// What a call leaves, whoever made it. `facts`: [`sensor_common::filter::facts`], or [`NO_FACTS`].
     #[inline(always)]
     pub(crate) fn of_call(kind: Kind, call: Ending, facts: u32) -> Self {
         let bank = settings(|settings: &Settings| settings.filters);
@@ -70,6 +70,15 @@ impl Wanted {
         };
         let terms = filter_call(slot, call_index(bank, call.number, outcome), facts);
         Self { slot, terms }
+    }
+
+    /// What the current task leaves.
+    #[inline(always)]
+    pub(crate) fn of_task(self) -> Self {
+        if self.slot == 0 {
+            return self;
+        }
+        Self { terms: filter_task(self.slot, self.terms), ..self }
     }
 
     /// Whether no rule can want it.
@@ -117,19 +126,27 @@ impl Wanted {
     }
 }
 
-/// Terms by call, what it did to a file, thread name, user and container. A function that the verifier walks through once, and
-/// not for each way that leads to it, so it gets no task.
+/// Terms by call, and by what it did to a file.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
     let Some(terms) = FILTER_CALLS.get(call) else { return ALL };
-    let mut terms = *terms;
     let Some(kind) = FILTER_KINDS.get(slot) else { return ALL };
-    terms = fact_terms(kind, terms, facts);
-    if terms == 0 {
-        return 0;
+    fact_terms(kind, *terms, facts)
+}
+
+/// Terms by user, thread name and container. A function that the verifier walks through once, and not for each way that leads to
+/// it, so it gets no task.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn filter_task(slot: u32, terms: u64) -> u64 {
+    let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
+    let mut terms = terms;
+    // Whether anything is asked of the task: that takes a helper call.
+    if terms & (!(kind.root & kind.user & kind.host) | kind.comm.property.asked) == 0 {
+        return terms;
     }
-    let task = Task::running();
+    let task = Task::current();
     if terms & !(kind.root & kind.user) != 0 {
         let euid: Option<u32> = task.field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
         // A credential that cannot be read is nobody's, and decides nothing.

@@ -1,7 +1,7 @@
 //! The only place that reads kernel structs: pointers whose offsets come from the running kernel's BTF.
 //!
-//! A direct load (1–2 ns) needs a BTF pointer and a constant offset; everything else goes through
-//! `bpf_probe_read_kernel` (about 34 ns). Both read zero from a bad pointer.
+//! A direct load (1–2 ns) needs a BTF pointer and a constant offset; where no address can be made one ([`reads`]), everything
+//! else goes through `bpf_probe_read_kernel` (about 34 ns). Both read zero from a bad pointer.
 
 mod file;
 mod group;
@@ -9,6 +9,7 @@ mod name;
 mod number;
 mod path;
 mod pid;
+mod reads;
 mod socket;
 mod task;
 mod worker;
@@ -16,41 +17,55 @@ mod worker;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
-use sensor_common::{Knobs, Offsets, offsets::MISSING};
+use sensor_common::offsets::MISSING;
 
 pub(crate) use self::{
     file::{File, fd_file, ring_file},
     name::{WORDS, copy_name, file_name, path_comm},
     number::{call_at, call_index},
     path::{Path, append_cwd, append_path, append_relative_dir},
+    reads::PROBES,
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key},
 };
 
-/// Patched by the loader; the values here never run.
-#[unsafe(no_mangle)]
-pub(crate) static OFFSETS: [u32; size_of::<Offsets>() / 4] = [MISSING; size_of::<Offsets>() / 4];
-
-/// Patched by the loader.
-#[unsafe(no_mangle)]
-pub(crate) static KNOBS: [u32; size_of::<Knobs>() / 4] = [0; size_of::<Knobs>() / 4];
-
-/// The offset of a field on this kernel: a constant for the verifier, which drops what hangs on a missing one.
-macro_rules! offset {
-    ($field:ident) => {{
-        let index = core::mem::offset_of!(sensor_common::Offsets, $field) / 4;
-        // SAFETY: the index is inside the array, which is never written after the load.
-        unsafe { (&raw const crate::kernel::OFFSETS).cast::<u32>().add(index).read_volatile() }
+/// What the loader knows of this kernel: a constant for the verifier, which drops what hangs on it.
+macro_rules! constant {
+    ($index:expr) => {{
+        const INDEX: usize = $index;
+        let value: u64;
+        // SAFETY: sets a register, to what the loader puts into the instruction: 32 bits, and never `MISSING` where it says
+        // that this one is certain.
+        unsafe {
+            core::arch::asm!(
+                "{value} = {mark} ll",
+                value = out(reg) value,
+                mark = const sensor_common::constants::mark(INDEX),
+                options(nomem, nostack, preserves_flags),
+            );
+            core::hint::assert_unchecked(value <= 0xffff_ffff);
+            if sensor_common::constants::is_certain(INDEX) {
+                core::hint::assert_unchecked(value != sensor_common::offsets::MISSING as u64);
+            }
+        }
+        value as u32
     }};
+}
+
+/// The offset of a field on this kernel.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::kernel::constant!(core::mem::offset_of!(sensor_common::Offsets, $field) / 4)
+    };
 }
 
 /// A knob's value on this kernel.
 macro_rules! knob {
-    ($field:ident) => {{
-        let index = core::mem::offset_of!(sensor_common::Knobs, $field) / 4;
-        // SAFETY: the index is inside the array, which is never written after the load.
-        unsafe { (&raw const crate::kernel::KNOBS).cast::<u32>().add(index).read_volatile() }
-    }};
+    ($field:ident) => {
+        $crate::kernel::constant!(
+            sensor_common::constants::OFFSETS + core::mem::offset_of!(sensor_common::Knobs, $field) / 4
+        )
+    };
 }
 
 /// A field of a program's context: read once and as wide as it is declared, which is all that the verifier allows.
@@ -61,7 +76,9 @@ macro_rules! field {
     }};
 }
 
-pub(crate) use {field, knob, offset};
+pub(crate) use {constant, field, knob, offset};
+
+use self::reads::CASTS;
 
 /// A pointer into the kernel.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +97,7 @@ impl Ptr {
         if offset == MISSING {
             return None;
         }
-        if knob!(task_btf) == 0 {
+        if PROBES {
             return self.probe(offset);
         }
         // SAFETY: the verifier only accepts this on a BTF pointer; a fault reads zero.
@@ -99,8 +116,11 @@ impl Ptr {
         if offset == MISSING {
             return None;
         }
-        let mut value = MaybeUninit::<T>::uninit();
         let from = self.0.wrapping_add(offset as usize);
+        if CASTS {
+            return Some(reads::read(from));
+        }
+        let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the destination is as large as the value; the helper checks the source.
         let failed =
             unsafe { bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, from.cast()) };
@@ -118,8 +138,8 @@ impl Ptr {
     }
 }
 
-/// The head of a kernel struct, fetched by one helper call: the fields that the sensor wants of a file or an inode lie in its
-/// first cache lines on every kernel so far. One that does not is fetched by itself.
+/// The head of a kernel struct, fetched by one helper call where each field would take one: those that the sensor wants of a
+/// file or an inode lie in its first cache lines on every kernel so far. One that does not is fetched by itself.
 pub(crate) struct Head<const WORDS: usize> {
     words: MaybeUninit<[u64; WORDS]>,
     of: Ptr,
@@ -134,6 +154,9 @@ impl<const WORDS: usize> Head<WORDS> {
     /// Fetches it. Apart from `new`, so that nothing is moved: a move would be a loop over bytes.
     #[inline(always)]
     pub(crate) fn fetch(&mut self) -> Option<()> {
+        if CASTS {
+            return if self.of.0.is_null() { None } else { Some(()) };
+        }
         let to = self.words.as_mut_ptr().cast();
         // SAFETY: the destination is as large as the length; the helper checks the source.
         let failed = unsafe { bpf_probe_read_kernel(to, WORDS as u32 * 8, self.of.0.cast()) };
@@ -143,7 +166,7 @@ impl<const WORDS: usize> Head<WORDS> {
     /// A field, once it is fetched.
     #[inline(always)]
     pub(crate) fn get<T: Copy>(&self, offset: u32) -> Option<T> {
-        if offset as usize + size_of::<T>() > WORDS * 8 {
+        if CASTS || offset as usize + size_of::<T>() > WORDS * 8 {
             return self.of.probe(offset);
         }
         // SAFETY: the field lies inside the words, which `fetch` filled.

@@ -5,7 +5,7 @@
 //! only one that writes to the ring.
 #![no_std]
 #![no_main]
-// For the one instruction that the compiler has no other name for, see `record::add`.
+// For instructions that the compiler has no other name for, see `record::add` and `kernel::constant`.
 #![feature(asm_experimental_arch)]
 
 mod cgroup;

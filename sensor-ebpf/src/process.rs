@@ -22,7 +22,7 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
         filtered(Kind::ProcFork);
         return 0;
     }
-    let task = Task::running();
+    let task = Task::current();
     emit::<ProcFork>(Kind::ProcFork, |record| {
         let parent = child.parent()?;
         let vpid = child.vpid();
@@ -64,7 +64,7 @@ fn shared(task: Task, child: Task, member: u32, flag: u64) -> u64 {
 #[btf_tracepoint(function = "sched_process_exit")]
 fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     let _ = ctx;
-    let task = Task::running();
+    let task = Task::current();
     let signal = task.field(offset!(task_signal));
     let live: u32 = signal.and_then(|signal| signal.load(offset!(signal_live))).unwrap_or(1);
     if live != 0 {

@@ -48,7 +48,7 @@ enum Caller {
 impl Caller {
     #[inline(always)]
     fn current() -> Self {
-        let task = Task::running();
+        let task = Task::current();
         if task.tgid() == Some(knob!(self_tgid)) || task.is_kernel() {
             return Self::Sensor;
         }

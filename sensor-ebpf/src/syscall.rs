@@ -29,7 +29,7 @@ pub(crate) use self::{
     call::Call,
     name::{Name, PATH, write_removed, write_renamed},
 };
-use crate::kernel::{Ptr, Task, call_index, knob, offset};
+use crate::kernel::{PROBES, Ptr, Task, call_index, knob, offset};
 
 /// From [`syscalls::index`] to the program behind the tracepoint. The daemon fills it, and may change it at any time.
 #[map]
@@ -51,7 +51,7 @@ static FUNCTIONS_2: ProgramArray = ProgramArray::with_max_entries(syscalls::INDE
 #[btf_tracepoint(function = "sys_exit")]
 fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     // A BTF pointer where the kernel has those; elsewhere the registers are found by the task.
-    if knob!(task_btf) != 0 {
+    if !PROBES {
         let regs = Ptr::from_u64(word(&ctx, 0));
         let number = regs.load::<u32>(offset!(regs_syscall)).unwrap_or(0) & (syscalls::FIRST_COMPAT - 1);
         let watched = WATCHED.get(number / 64).copied().unwrap_or(0);
@@ -122,7 +122,7 @@ fn word(ctx: &impl EbpfContext, n: usize) -> u64 {
 /// is not a struct"), but there they are read by probes anyway, wherever they are found.
 #[inline(always)]
 fn regs(ctx: &impl EbpfContext, task: Task) -> Ptr {
-    if knob!(task_btf) != 0 {
+    if !PROBES {
         return Ptr::from_u64(word(ctx, 0));
     }
     task.regs().unwrap_or(Ptr::from_u64(0))

@@ -96,7 +96,7 @@ impl Operation {
     /// None where a thread of the kernel cancels what a process left behind.
     #[inline(always)]
     fn new(request: Ptr, completed: bool, syscall: impl FnOnce(u32) -> u32) -> Option<Self> {
-        let task = Task::running();
+        let task = Task::current();
         if task.is_kernel() {
             return None;
         }

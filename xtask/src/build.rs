@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the kernel object, then the daemon with the object inside.
+//! `cargo xtask build`: the kernel objects, then the daemon with them inside.
 //!
 //! The kernel object is built with nightly features of a stable toolchain (`-Zbuild-std`), which is allowed
 //! for this one build only; nothing here knows what the programs in it do.
@@ -18,10 +18,13 @@ use crate::setup::{self, Tools, packages};
 /// The target that kernel programs are built for: BPF in the byte order of every supported machine.
 const KERNEL_TARGET: &str = "bpfel-unknown-none";
 
-/// Everything is inlined that does not say otherwise. Programs have two entries with one body, and LLVM would make functions
-/// out of what they share: then their stacks add up, to more than the 512 bytes that there are.
-const INLINE: &str =
-    "-Cllvm-args=-inline-threshold=100000\u{1f}-Clink-arg=--llvm-args=-inline-threshold=100000";
+/// Options of LLVM. Everything is inlined that does not say otherwise: programs have two entries with one body, and LLVM would make
+/// functions out of what they share, whose stacks add up to more than the 512 bytes that there are. And no block is copied into
+/// those before it, to spare a jump where one of them knows the outcome: the verifier walks through every copy.
+const LLVM_ARGS: [&str; 2] = ["-inline-threshold=100000", "-jump-threading-threshold=0"];
+
+/// The kernel half is built with each of these: the ways in which it reads the kernel's structs.
+pub(crate) const FEATURES: [&str; 3] = ["", "casts", "probes"];
 
 /// What the user typed.
 #[derive(clap::Args)]
@@ -56,21 +59,28 @@ pub(crate) fn release_for(place: &Place, arch: Arch) -> Result<PathBuf> {
     daemon(place, arch, Profile::Release)
 }
 
-/// Builds the kernel object and puts it where `sensor/build.rs` looks for it.
+/// Builds the kernel objects and puts them where `sensor/build.rs` looks for them.
 pub(crate) fn kernel_object(place: &Place, tools: &Tools) -> Result<()> {
-    let mut cargo = kernel_cargo(place, tools, "build");
+    for feature in FEATURES {
+        let wanted = if feature.is_empty() { place.kernel_object() } else { place.kernel_object_with(feature) };
+        build_kernel_object(place, tools, feature, &wanted)?;
+    }
+    Ok(())
+}
+
+fn build_kernel_object(place: &Place, tools: &Tools, feature: &str, wanted: &Path) -> Result<()> {
+    let mut cargo = kernel_cargo(place, tools, "build", feature);
     child::run(cargo.args(["--bin", "vedette-ebpf"]), "building the kernel object")?;
     let built = place.kernel_target().join(KERNEL_TARGET).join("release/vedette-ebpf");
-    let wanted = place.kernel_object();
     let bytes = without_dwarf(place, tools, &built)?;
     // The daemon is rebuilt when the object's time stamp changes, so the same bytes are left alone.
-    if fs::read(&wanted).is_ok_and(|old| old == bytes) {
+    if fs::read(wanted).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
     // A build of the daemon that runs at the same time must see the old object or the new one, never half.
     let part = wanted.with_extension("o.part");
     fs::write(&part, &bytes).with_context(|| format!("cannot write {}", part.display()))?;
-    fs::rename(&part, &wanted).with_context(|| format!("cannot write {}", wanted.display()))
+    fs::rename(&part, wanted).with_context(|| format!("cannot write {}", wanted.display()))
 }
 
 /// The object's bytes without what only a debugger reads, four fifths of it: types and source lines are in its BTF.
@@ -87,11 +97,11 @@ fn without_dwarf(place: &Place, tools: &Tools, object: &Path) -> Result<Vec<u8>>
 }
 
 /// A cargo command over the kernel crate, with everything that building for BPF takes.
-pub(crate) fn kernel_cargo(place: &Place, tools: &Tools, verb: &str) -> Command {
+pub(crate) fn kernel_cargo(place: &Place, tools: &Tools, verb: &str, feature: &str) -> Command {
     let mut cargo = child::cargo(&place.top);
     cargo
         .arg(verb)
-        .args(["--release", "--package", "sensor-ebpf", "--target", KERNEL_TARGET])
+        .args(["--release", "--package", "sensor-ebpf", "--target", KERNEL_TARGET, "--features", feature])
         .arg("-Zbuild-std=core")
         .arg("--target-dir")
         .arg(place.kernel_target())
@@ -110,9 +120,12 @@ fn kernel_flags(place: &Place, tools: &Tools) -> OsString {
     // BTF is made out of the debug information: it carries the types of the maps and the source lines that
     // the verifier quotes.
     let mut flags = OsString::from("-Cdebuginfo=2\u{1f}-Clink-arg=--btf\u{1f}");
-    flags.push(INLINE);
+    for arg in LLVM_ARGS {
+        // For the compiler, and for the linker, which compiles it all once more.
+        flags.push(format!("-Cllvm-args={arg}\u{1f}-Clink-arg=--llvm-args={arg}\u{1f}"));
+    }
     // aya asks for a machine, for a layout of `pt_regs` that nothing here uses: the object is the same for all machines.
-    flags.push("\u{1f}--cfg=bpf_target_arch=\"x86_64\"");
+    flags.push("--cfg=bpf_target_arch=\"x86_64\"");
     // File names end up in BTF. Without the folders of this machine the object is the same everywhere.
     flags.push(place.remapped(&tools.sysroot));
     flags

@@ -48,8 +48,11 @@ fn clippy(place: &Place) -> Result<()> {
 }
 
 fn kernel_clippy(place: &Place, tools: &Tools) -> Result<()> {
-    let mut cargo = build::kernel_cargo(place, tools, "clippy");
-    child::run(cargo.args(["--quiet", "--", "--deny", "warnings"]), "cargo clippy")
+    for feature in build::FEATURES {
+        let mut cargo = build::kernel_cargo(place, tools, "clippy", feature);
+        child::run(cargo.args(["--quiet", "--", "--deny", "warnings"]), "cargo clippy")?;
+    }
+    Ok(())
 }
 
 /// A link that leads nowhere is a warning, and warnings are errors here.

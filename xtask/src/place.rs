@@ -83,6 +83,11 @@ impl Place {
     pub(crate) fn kernel_object(&self) -> PathBuf {
         self.kernel_target().join("vedette.o")
     }
+
+    /// The same with a feature, which it looks for beside that.
+    pub(crate) fn kernel_object_with(&self, feature: &str) -> PathBuf {
+        self.kernel_target().join(format!("vedette-{feature}.o"))
+    }
 }
 
 /// How the daemon is built; the kernel object is always optimised, because the verifier needs it so.

@@ -34,7 +34,7 @@ fn refuse(bprm: Ptr) -> bool {
     if case.is_none() || bprm.probe::<u16>(offset!(bprm_buf)) == Some(SCRIPT) {
         return false;
     }
-    let task = Task::running();
+    let task = Task::current();
     let Some(file) = bprm.probe_ptr(offset!(bprm_file)).and_then(File::read) else { return false };
     let Some(filename) = bprm.probe_ptr(offset!(bprm_filename)) else { return false };
     let case = case.of_file(facts(file), file.path);

@@ -36,7 +36,7 @@ fn refuse(at: Ptr) -> bool {
     if open_flags & FMODE_EXEC != 0 {
         return false;
     }
-    let task = Task::running();
+    let task = Task::current();
     let case = case.of_comm(task.comm());
     if case.is_none() {
         return false;

@@ -154,7 +154,7 @@ extern "C" fn verdict_task(bank: u32, class: u32) -> u64 {
         return 0;
     }
     let Some(kind) = FILTER_KINDS.get(slot) else { return 0 };
-    let task = Task::running();
+    let task = Task::current();
     let tgid = task.tgid().unwrap_or(1);
     if tgid == 1 || tgid == knob!(self_tgid) || task.is_kernel() {
         return 0;

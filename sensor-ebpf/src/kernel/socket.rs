@@ -123,7 +123,7 @@ impl Sock {
 fn unix_name(sk: Ptr, record: &mut Record) -> Option<Text> {
     let path: Path = sk.probe(offset!(unix_path))?;
     if path.dentry != 0 {
-        return append_path(record, Task::running(), path);
+        return append_path(record, Task::current(), path);
     }
     let address = sk.probe_ptr(offset!(unix_addr))?;
     // The length covers the family in front of the name.

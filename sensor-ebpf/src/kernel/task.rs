@@ -3,7 +3,10 @@
 use aya_ebpf::helpers::generated::{bpf_get_current_task, bpf_get_current_task_btf, bpf_task_pt_regs};
 use sensor_common::{Header, offsets::MISSING};
 
-use super::{Ptr, call_at, call_index, knob, offset};
+use super::{
+    Ptr, call_at, call_index, knob, offset,
+    reads::{CASTS, PROBES, cast},
+};
 
 /// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64`, and `arm64` with small pages, without KASAN).
 const STACK: u64 = 16 << 10;
@@ -15,26 +18,13 @@ pub(crate) struct Task(pub(crate) Ptr);
 impl Task {
     #[inline(always)]
     pub(crate) fn current() -> Self {
-        if knob!(task_btf) != 0 {
-            // SAFETY: no arguments; the verifier removes the call on kernels before 5.11.
-            Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()))
-        } else {
+        if PROBES || CASTS {
             // SAFETY: no arguments.
-            Self(Ptr::from_u64(unsafe { bpf_get_current_task() }))
+            let address = Ptr::from_u64(unsafe { bpf_get_current_task() });
+            return Self(if CASTS { Ptr(cast(address.0, knob!(type_task))) } else { address });
         }
-    }
-
-    /// The current task as what its processor runs: for whoever follows pointers from it. The verifier trusts the other pointer,
-    /// and (since 6.3) searches the names of all types of the kernel up to four times for each that is followed from one that
-    /// it trusts: more than half of the time to load everything on 6.18. This takes three direct loads.
-    #[inline(always)]
-    pub(crate) fn running() -> Self {
-        let task = Self::current();
-        if knob!(task_btf) == 0 {
-            return task;
-        }
-        let queue = task.0.follow(offset!(task_cfs_rq)).and_then(|cfs_rq| cfs_rq.follow(offset!(cfs_rq_rq)));
-        queue.and_then(|queue| queue.follow(offset!(rq_curr))).map_or(task, Self)
+        // SAFETY: no arguments.
+        Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()))
     }
 
     #[inline(always)]
@@ -103,11 +93,10 @@ impl Task {
     /// What the current task had in its registers when it called the kernel, as a plain address: before 5.15 by where they lie.
     #[inline(always)]
     pub(crate) fn regs(self) -> Option<Ptr> {
-        if knob!(task_pt_regs) != 0 && knob!(task_btf) != 0 {
+        if !PROBES && knob!(task_pt_regs) != 0 {
             // The helper follows the task without a look at it, so it gets the pointer that is the kernel's word.
-            let task = Self::current().0.0.cast_mut().cast();
             // SAFETY: the verifier only lets a BTF task pointer in, and removes the call on kernels before 5.15.
-            let regs = unsafe { bpf_task_pt_regs(task) };
+            let regs = unsafe { bpf_task_pt_regs(bpf_get_current_task_btf()) };
             return Some(Ptr::from_u64(regs as u64));
         }
         let stack: u64 = self.0.probe(offset!(task_stack))?;

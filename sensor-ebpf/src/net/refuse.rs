@@ -63,7 +63,7 @@ fn verdict(at: *mut bpf_sock_addr, addr: [u32; 4], family: u32) -> i32 {
     if case.is_none() {
         return 1;
     }
-    let task = Task::running();
+    let task = Task::current();
     // SAFETY: as above.
     let (port, sock_type, protocol) = unsafe {
         (

@@ -33,10 +33,10 @@ impl Ending {
         header.flags |= self.flags;
     }
 
-    /// What it leaves of all that rules can want. `facts`: see [`Wanted::of_call`].
+    /// What it and the task that asked leave of all that rules can want. `facts`: see [`Wanted::of_call`].
     #[inline(always)]
     pub(crate) fn wanted(self, kind: Kind, facts: u32) -> Wanted {
-        Wanted::of_call(kind, self, facts)
+        Wanted::of_call(kind, self, facts).of_task()
     }
 }
 

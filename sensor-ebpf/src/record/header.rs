@@ -59,5 +59,5 @@ pub(super) extern "C" fn record_head(slot: u32) -> i32 {
     let Some(base) = SCRATCH.get_ptr_mut(slot) else { return -1 };
     // SAFETY: the scratch memory is aligned and larger than a header.
     let header = unsafe { &mut *base.cast::<Header>() };
-    if write_header(header, Task::running()).is_some() { 0 } else { -1 }
+    if write_header(header, Task::current()).is_some() { 0 } else { -1 }
 }

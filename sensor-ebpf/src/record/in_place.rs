@@ -38,7 +38,7 @@ pub(crate) fn emit_in_place<R: 'static>(kind: Kind, by_task: bool, fill: impl Fn
     clear(to);
     // SAFETY: the record begins with a header, and is this program's own until it is sent.
     let header = unsafe { &mut *to.cast::<Header>() };
-    let known = if by_task && write_header(header, Task::running()).is_some() {
+    let known = if by_task && write_header(header, Task::current()).is_some() {
         valid::TASK
     } else {
         header.syscall = Header::NO_SYSCALL;

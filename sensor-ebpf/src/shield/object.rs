@@ -79,7 +79,7 @@ fn link(fd: i32) -> Option<u32> {
     if offset!(bpf_link_id) == MISSING {
         return None;
     }
-    fd_file(Task::running(), fd)?.owner().probe(offset!(bpf_link_id))
+    fd_file(Task::current(), fd)?.owner().probe(offset!(bpf_link_id))
 }
 
 #[inline(always)]

@@ -20,6 +20,9 @@ const KIND_FUNC: u32 = 12;
 /// What is in the name of the function of every system call.
 const SYSCALL: &[u8] = b"_sys_";
 
+/// The function that makes a typed pointer out of an address.
+const CAST: &[u8] = b"bpf_rdonly_cast";
+
 /// Why BTF could not be read.
 #[derive(Debug, Error)]
 pub enum BtfError {
@@ -44,6 +47,7 @@ pub struct Btf {
     enumerators: HashMap<Box<[u8]>, u32>,
     /// Functions that may be system calls, with the id of their prototype.
     functions: HashMap<Box<[u8]>, u32>,
+    cast: Option<u32>,
 }
 
 impl Btf {
@@ -68,6 +72,7 @@ impl Btf {
             typedefs: HashMap::new(),
             enumerators: HashMap::new(),
             functions: HashMap::new(),
+            cast: None,
         };
         if btf.u32(0)? & 0xffff != 0xeb9f {
             return Err(BtfError::Malformed(0));
@@ -108,10 +113,14 @@ impl Btf {
             }
             KIND_FUNC => {
                 let name = self.string(name)?;
+                let cast = name == CAST;
                 if name.starts_with(b"__") && memchr::memmem::find(name, SYSCALL).is_some() {
                     let (name, prototype) = (name.into(), self.u32(at + 8)?);
                     // Some kernels declare a function twice. aya attaches to the first.
                     self.functions.entry(name).or_insert(prototype);
+                }
+                if cast {
+                    self.cast = Some(id);
                 }
             }
             KIND_ENUM => {
@@ -136,6 +145,18 @@ impl Btf {
     #[must_use]
     pub fn syscall(&self, function: &str) -> Option<u32> {
         self.functions.get(function.as_bytes()).copied()
+    }
+
+    /// The id of `bpf_rdonly_cast`, which programs can call.
+    #[must_use]
+    pub fn cast(&self) -> Option<u32> {
+        self.cast
+    }
+
+    /// The id of a struct or union.
+    #[must_use]
+    pub fn composite_id(&self, name: &str) -> Option<u32> {
+        self.composites.get(name.as_bytes()).copied()
     }
 
     /// The value of an enumerator, whatever its enum.

@@ -201,7 +201,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     Ok((probe, ring))
 }
 
-/// Makes the maps and patches in what this kernel has. `btf`: the kernel's, by aya's reader and by ours; `pins`: maps that are
+/// Makes the maps, of programs that know what this kernel has. `btf`: the kernel's, by aya's reader and by ours; `pins`: maps that are
 /// used again where they are pinned, and pinned there otherwise.
 pub(super) fn object(
     (btf, own_btf): (&aya::Btf, &Btf),
@@ -209,26 +209,20 @@ pub(super) fn object(
     pins: &[(&str, PathBuf)],
     report: &mut Report,
 ) -> Result<Ebpf, ProbeError> {
-    let offsets = offsets::offsets(own_btf, report)?;
+    let mut values = offsets::offsets(own_btf, report)?;
     let knobs = offsets::knobs(own_btf, ring_bytes);
-    let knobs: Vec<u32> = knobs
-        .as_bytes()
-        .chunks_exact(4)
-        .filter_map(|word| word.try_into().ok())
-        .map(u32::from_ne_bytes)
-        .collect();
+    let words = knobs.as_bytes().chunks_exact(4).filter_map(|word| word.try_into().ok());
+    values.extend(words.map(u32::from_ne_bytes));
     let numbers = syscalls::numbers(HERE);
     let mut loader = EbpfLoader::new();
     for (map, path) in pins {
         loader.map_pin_path(map, path);
     }
     loader
-        .override_global("OFFSETS", offsets.as_slice(), true)
-        .override_global("KNOBS", knobs.as_slice(), true)
         .override_global("NUMBERS", numbers.as_slice(), true)
         .map_max_entries("EVENTS", ring_bytes)
         .btf(Some(btf))
-        .load(&object::object()?)
+        .load(&object::object(offsets::reads(own_btf), &values)?)
         .map_err(|error| refused(&chain(&error)))
 }
 

@@ -1,4 +1,4 @@
-//! Which kernel has what: BTF → the offsets and knobs that are patched into the object.
+//! Which kernel has what: BTF → the offsets and knobs that are patched into the programs.
 
 use std::fs;
 
@@ -13,6 +13,7 @@ use super::{
     btf::Btf,
     machine::{self, HERE},
     namespace,
+    object::Reads,
 };
 
 /// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
@@ -33,6 +34,22 @@ pub(super) fn offsets(btf: &Btf, report: &mut Report) -> Result<Vec<u32>, ProbeE
         .collect()
 }
 
+/// How the programs read here: with pointers made out of addresses (since 6.2, by a call that takes the compiler of the kernel),
+/// else with those that lead from what `bpf_get_current_task_btf` returns (since 5.11).
+pub(super) fn reads(btf: &Btf) -> Reads {
+    let compiles = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").is_ok_and(|set| set.trim() != "0");
+    match btf.cast() {
+        Some(cast) if compiles && cast_types(btf).is_some() => Reads::Casts(cast),
+        _ if btf.enumerator("BPF_FUNC_get_current_task_btf").is_some() => Reads::Direct,
+        _ => Reads::Probes,
+    }
+}
+
+/// The types that addresses are made pointers to: a task, and 64 bits.
+fn cast_types(btf: &Btf) -> Option<[u32; 2]> {
+    Some([btf.composite_id("task_struct")?, btf.composite_id("timespec64")?])
+}
+
 /// What the programs should do here. `ring_bytes` is the size of the ring.
 pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
     let has = |helper: &str| u32::from(btf.enumerator(helper).is_some());
@@ -43,9 +60,9 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         }
         _ => 0,
     };
+    let [type_task, type_word] = cast_types(btf).unwrap_or_default();
     let (cgroup1_css, cgroup1_hierarchy) = cgroup1(btf).unwrap_or((MISSING, MISSING));
     Knobs {
-        task_btf: has("BPF_FUNC_get_current_task_btf"),
         task_pt_regs: has("BPF_FUNC_task_pt_regs"),
         self_tgid: std::process::id(),
         cgroup1_css,
@@ -58,6 +75,8 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         compat_bit: machine::compat_bit(HERE),
         arm64: u32::from(HERE == Machine::Arm64),
         host_mnt_ns: namespace::host_mounts().unwrap_or(0),
+        type_task,
+        type_word,
     }
 }
 

@@ -1,0 +1,58 @@
+//! How this object reads kernel structs. There are three of it, and the daemon loads the one for the running kernel: of ways that
+//! lie beside each other in one program the verifier takes out all but one, which took it longer than to look at what is left.
+//!
+//! Before 5.11 each read is a helper call. Since then the current task is a pointer that can be followed. Since 6.2 any address
+//! can be made a pointer of any type: no read takes a helper call. That is also quicker to load: what a program follows from
+//! a pointer that the verifier trusts makes it (since 6.3) search the names of all types of the kernel, up to four times each,
+//! and it trusts none that was made so.
+
+use core::{arch::asm, mem::MaybeUninit};
+
+use sensor_common::constants;
+
+use super::knob;
+
+/// Before 5.11.
+pub(crate) const PROBES: bool = cfg!(feature = "probes");
+/// Since 6.2.
+pub(super) const CASTS: bool = cfg!(feature = "casts");
+
+/// Reads a value at any address.
+#[inline(always)]
+pub(super) fn read<T: Copy>(from: *const u8) -> T {
+    const WORD: usize = size_of::<u64>();
+    if size_of::<T>() <= WORD {
+        // SAFETY: the type begins with a number of 64 bits, of which this is a part; a fault reads zero.
+        return unsafe { cast(from, knob!(type_word)).cast::<T>().read_volatile() };
+    }
+    let mut value = MaybeUninit::<T>::uninit();
+    let to = value.as_mut_ptr().cast::<u64>();
+    for word in 0..size_of::<T>() / WORD {
+        // SAFETY: as above; the word is one of the value.
+        unsafe { to.add(word).write(read(from.wrapping_add(word * WORD))) };
+    }
+    // SAFETY: structs that are read whole are made of words.
+    unsafe { value.assume_init() }
+}
+
+/// An address as a pointer to a type of the kernel, which is all that happens: the call is taken out by the verifier.
+#[inline(always)]
+pub(super) fn cast(address: *const u8, kind: u32) -> *const u8 {
+    let to: *const u8;
+    // SAFETY: the loader makes it the call of `bpf_rdonly_cast`, which takes two arguments, returns the first, and leaves no
+    // other register of a caller's as it was.
+    unsafe {
+        asm!(
+            "call {cast}",
+            cast = const constants::CAST,
+            lateout("r0") to,
+            inlateout("r1") address => _,
+            inlateout("r2") u64::from(kind) => _,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    to
+}
