@@ -33,8 +33,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("cargo::error={what} (there is no {})", object.display());
             return Ok(());
         }
-        pack(&object, &packed)
-            .map_err(|error| format!("cannot pack {} into {}: {error}", object.display(), packed.display()))?;
+        pack(&object, &packed).map_err(|error| {
+            format!("cannot pack {} into {}: {error}", object.display(), packed.display())
+        })?;
     }
     Ok(())
 }

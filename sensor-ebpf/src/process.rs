@@ -4,7 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, ProcExit, ProcFork, flags, valid};
 
 use crate::{
-    kernel::{Ptr, Task, offset},
+    kernel::{Task, offset},
     record::{emit, filtered},
 };
 
@@ -16,7 +16,7 @@ const CLONE_FILES: u64 = 0x400;
 /// Threads are not processes and pass unseen.
 #[btf_tracepoint(function = "sched_process_fork")]
 fn proc_fork(ctx: BtfTracePointContext) -> i32 {
-    let child = Task(Ptr(ctx.arg::<*const u8>(1)));
+    let child = Task::at(ctx.arg(1));
     // Numbers, not options: those are compared with what lies in an empty one ("R1 !read_ok" on 5.10).
     if child.tid().unwrap_or(0) != child.tgid().unwrap_or(0) {
         filtered(Kind::ProcFork);

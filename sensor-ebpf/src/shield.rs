@@ -12,7 +12,7 @@ use sensor_common::{Kind, SysCall, flags, syscalls};
 
 use crate::{
     filter::{is_host, note_refusal},
-    kernel::{Ptr, Task, knob},
+    kernel::{Task, knob},
     record::{Record, emit},
     syscall::Call,
 };
@@ -69,7 +69,7 @@ fn shield_signal(ctx: LsmContext) -> i32 {
     if before != 0 {
         return before;
     }
-    let target = Task(Ptr(ctx.arg::<*const u8>(0)));
+    let target = Task::at(ctx.arg(0));
     let signal = ctx.arg::<i32>(2) as u32;
     if target.tgid() != Some(knob!(self_tgid)) || signal == 0 || may_signal(target, bit(signal & 63)) {
         return 0;
@@ -100,7 +100,7 @@ fn shield_trace(ctx: LsmContext) -> i32 {
     if before != 0 {
         return before;
     }
-    let target = Task(Ptr(ctx.arg::<*const u8>(0)));
+    let target = Task::at(ctx.arg(0));
     let attaches = ctx.arg::<u32>(1) & PTRACE_MODE_ATTACH != 0;
     if !attaches || target.tgid() != Some(knob!(self_tgid)) || Caller::current() == Caller::Sensor {
         return 0;

@@ -24,6 +24,7 @@ mod ring;
 mod shield;
 mod tables;
 mod targets;
+mod types;
 mod usage;
 mod verdict;
 
@@ -49,6 +50,7 @@ pub use self::{
     offsets::legacy_controller,
     ring::Ring,
     shield::{ShieldPart, can_shield},
+    types::Types,
     usage::{Fill, ProgramRun, Usage},
     verdict::{ActTables, Refusals, can_refuse, end_kept_refusals, kept_refusals},
 };
@@ -293,8 +295,8 @@ impl Probe {
     /// # Errors
     /// Why this kernel cannot.
     pub fn refuse(&mut self, class: u32) -> Result<(), String> {
-        let btf = aya::Btf::from_sys_fs().map_err(|error| error.to_string())?;
-        self.verdicts.attach(&mut self.ebpf, class, &btf)
+        let types = Types::of_kernel().map_err(|error| error.to_string())?;
+        self.verdicts.attach(&mut self.ebpf, class, &types.aya)
     }
 
     /// What was held back since the last time that this was asked, by control group and kind.

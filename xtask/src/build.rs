@@ -62,7 +62,8 @@ pub(crate) fn release_for(place: &Place, arch: Arch) -> Result<PathBuf> {
 /// Builds the kernel objects and puts them where `sensor/build.rs` looks for them.
 pub(crate) fn kernel_object(place: &Place, tools: &Tools) -> Result<()> {
     for feature in FEATURES {
-        let wanted = if feature.is_empty() { place.kernel_object() } else { place.kernel_object_with(feature) };
+        let wanted =
+            if feature.is_empty() { place.kernel_object() } else { place.kernel_object_with(feature) };
         build_kernel_object(place, tools, feature, &wanted)?;
     }
     Ok(())

@@ -21,9 +21,10 @@ pub(super) const CASTS: bool = cfg!(feature = "casts");
 #[inline(always)]
 pub(super) fn read<T: Copy>(from: *const u8) -> T {
     const WORD: usize = size_of::<u64>();
+    let kind = knob!(type_word);
     if size_of::<T>() <= WORD {
         // SAFETY: the type begins with a number of 64 bits, of which this is a part; a fault reads zero.
-        return unsafe { cast(from, knob!(type_word)).cast::<T>().read_volatile() };
+        return unsafe { cast(from, kind).cast::<T>().read_volatile() };
     }
     let mut value = MaybeUninit::<T>::uninit();
     let to = value.as_mut_ptr().cast::<u64>();

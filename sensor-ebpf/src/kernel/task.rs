@@ -20,11 +20,16 @@ impl Task {
     pub(crate) fn current() -> Self {
         if PROBES || CASTS {
             // SAFETY: no arguments.
-            let address = Ptr::from_u64(unsafe { bpf_get_current_task() });
-            return Self(if CASTS { Ptr(cast(address.0, knob!(type_task))) } else { address });
+            return Self::at(unsafe { bpf_get_current_task() } as *const u8);
         }
         // SAFETY: no arguments.
         Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()))
+    }
+
+    /// One that a program is called with.
+    #[inline(always)]
+    pub(crate) fn at(task: *const u8) -> Self {
+        Self(Ptr(if CASTS { cast(task, knob!(type_task)) } else { task }))
     }
 
     #[inline(always)]

@@ -67,6 +67,8 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let published = Published::default();
     // Before the programs are loaded, which takes a while: it says so meanwhile.
     let listening = metrics::start(&config.metrics, Bounds::of(&config), published.clone()).context(Usage)?;
+    // Asked for in several places from here on.
+    let types = probe::Types::of_kernel();
     let isolates = set.rules().iter().any(|rule| rule.reaction.asks(Response::Isolate));
     if !config.respond.keep_enforcing {
         let ended = probe::end_kept_refusals(&config.respond.pins);
@@ -109,6 +111,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if config.respond.protect.sensor && !config.respond.dry_run {
         live.shield(&config.respond.pins).iter().for_each(say_shield);
     }
+    drop(types);
     let preamble = live.preamble();
     let hostname = if config.hostname.is_empty() { &preamble.hostname } else { &config.hostname };
     tell(live.report(), &set);

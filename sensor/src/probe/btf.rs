@@ -88,6 +88,11 @@ impl Btf {
         Ok(btf)
     }
 
+    /// What it was parsed from.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Takes one type into the index and returns where the next begins.
     fn index_type(&mut self, at: usize) -> Result<usize, BtfError> {
         let (name, info) = (self.u32(at)?, self.u32(at + 4)?);

@@ -12,7 +12,6 @@ use zerocopy::IntoBytes;
 use super::{
     HOOKS, Hook, HookReport, Mode, Probe, ProbeError, Report, Ring, Via,
     attach::Loader,
-    btf::Btf,
     chain,
     filter::{Filters, KindTables},
     functions::Functions,
@@ -21,6 +20,7 @@ use super::{
     namespace, object, offsets, preemption,
     shield::Shield,
     tables::Tables,
+    types::Types,
     usage::Fills,
     verdict::{Refusals, Verdicts},
 };
@@ -144,10 +144,9 @@ unsafe impl Pod for PodSettings {}
 pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     privileged()?;
     namespace::join_host();
-    let own_btf = Btf::of_kernel()?;
+    let types = Types::of_kernel()?;
     let mut report = Report::default();
-    let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
-    let mut ebpf = object((&btf, &own_btf), options.ring_bytes, &[], &mut report)?;
+    let mut ebpf = object(&types, options.ring_bytes, &[], &mut report)?;
     let fills = Fills::of(&ebpf);
     let ring = take_map(&mut ebpf, "EVENTS")?;
     let ring = RingBuf::try_from(ring).map_err(|error| ProbeError::Load(error.to_string()))?;
@@ -183,9 +182,8 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         probe.decide(Some(tables), &[])?;
     }
     let Probe { ebpf, tables, functions, report, .. } = &mut probe;
-    let (own_btf, mode) = (&own_btf, options.mode);
+    let (Types { own: own_btf, aya: btf }, mode) = (&*types, options.mode);
     let preempts = if mode.is_none() { preemption::why() } else { None };
-    let btf = &btf;
     let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
     loader.verify_ahead(HOOKS.iter().filter(|hook| options.wants(hook) && !options.disables(hook)));
     for hook in HOOKS {
@@ -201,16 +199,17 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     Ok((probe, ring))
 }
 
-/// Makes the maps, of programs that know what this kernel has. `btf`: the kernel's, by aya's reader and by ours; `pins`: maps that are
+/// Makes the maps, of programs that know what this kernel has. `pins`: maps that are
 /// used again where they are pinned, and pinned there otherwise.
 pub(super) fn object(
-    (btf, own_btf): (&aya::Btf, &Btf),
+    types: &Types,
     ring_bytes: u32,
     pins: &[(&str, PathBuf)],
     report: &mut Report,
 ) -> Result<Ebpf, ProbeError> {
-    let mut values = offsets::offsets(own_btf, report)?;
-    let knobs = offsets::knobs(own_btf, ring_bytes);
+    let Types { own, aya } = types;
+    let mut values = offsets::offsets(own, report)?;
+    let knobs = offsets::knobs(own, ring_bytes);
     let words = knobs.as_bytes().chunks_exact(4).filter_map(|word| word.try_into().ok());
     values.extend(words.map(u32::from_ne_bytes));
     let numbers = syscalls::numbers(HERE);
@@ -221,8 +220,8 @@ pub(super) fn object(
     loader
         .override_global("NUMBERS", numbers.as_slice(), true)
         .map_max_entries("EVENTS", ring_bytes)
-        .btf(Some(btf))
-        .load(&object::object(offsets::reads(own_btf), &values)?)
+        .btf(Some(aya))
+        .load(&object::object(offsets::reads(own), &values)?)
         .map_err(|error| refused(&chain(&error)))
 }
 
@@ -234,17 +233,15 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     if !wanted {
         return Ok(());
     }
-    let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
-    let own_btf = Btf::of_kernel()?;
+    let types = Types::of_kernel()?;
     let dispatched = |(hook, report): (&Hook, &HookReport)| {
         let via = hook.variants.iter().find(|variant| Some(variant.program) == report.chosen);
         via.is_some_and(|variant| matches!(variant.via, Via::Syscalls(_)))
     };
     let attached = HOOKS.iter().zip(&probe.report.hooks).any(dispatched);
     let Probe { ebpf, tables, functions, report, .. } = probe;
-    let (own_btf, mode) = (&own_btf, options.mode);
+    let (Types { own: own_btf, aya: btf }, mode) = (&*types, options.mode);
     let preempts = if mode.is_none() { preemption::why() } else { None };
-    let btf = &btf;
     let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
     let more = HOOKS
         .iter()

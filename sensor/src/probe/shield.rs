@@ -15,7 +15,7 @@ use aya::{
 };
 use sensor_common::shield::{FOLDER, LINK, MAP, PROGRAM, Shielded};
 
-use super::{Probe, ProbeError, chain, filter::take, namespace, pod::pod, verdict};
+use super::{Probe, ProbeError, Types, chain, filter::take, namespace, pod::pod, verdict};
 
 pod! {
     PodShielded(Shielded);
@@ -97,14 +97,14 @@ impl Shield {
     /// Attaches what this kernel takes, and says what came of each part. `folder`: in which the sensor pins.
     pub(super) fn attach(&mut self, ebpf: &mut Ebpf, folder: &Path) -> Vec<ShieldPart> {
         folder.clone_into(&mut self.folder);
-        let able = can_shield().and_then(|()| aya::Btf::from_sys_fs().map_err(|error| chain(&error)));
+        let able = can_shield().and_then(|()| Types::of_kernel().map_err(|error| chain(&error)));
         let mut attach = |programs: &[(&str, &str)]| {
-            let btf = able.as_ref().map_err(Clone::clone)?;
+            let types = able.as_ref().map_err(Clone::clone)?;
             programs.iter().try_for_each(|(name, hook)| {
                 let program = ebpf.program_mut(name).ok_or("not in the kernel object")?;
                 let program: &mut Lsm =
                     program.try_into().map_err(|error: aya::programs::ProgramError| chain(&error))?;
-                program.load(hook, btf).map_err(|error| chain(&error))?;
+                program.load(hook, &types.aya).map_err(|error| chain(&error))?;
                 program.attach().map(drop).map_err(|error| chain(&error))
             })
         };

@@ -5,7 +5,7 @@ mod kept;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use aya::{
@@ -309,9 +309,12 @@ pub(super) fn has_lsm() -> Result<(), String> {
     if !modules.trim().split(',').any(|module| module == "bpf") {
         return Err(format!("BPF is not among the security modules ({}): see `lsm=`", modules.trim()));
     }
-    match is_program_supported(ProgramType::Lsm(aya::programs::LsmAttachType::Mac)) {
+    /// Found out by attaching one, which the kernel takes a while to undo.
+    static TRIED: OnceLock<Result<(), String>> = OnceLock::new();
+    let try_it = || match is_program_supported(ProgramType::Lsm(aya::programs::LsmAttachType::Mac)) {
         Ok(true) => Ok(()),
         Ok(false) => Err("this kernel has no LSM programs".to_owned()),
         Err(error) => Err(chain(&error)),
-    }
+    };
+    TRIED.get_or_init(try_it).clone()
 }

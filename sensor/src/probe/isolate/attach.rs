@@ -11,7 +11,7 @@ use aya::{
 };
 
 use super::{
-    super::{ProbeError, Report, btf::Btf, cgroup, chain, load as loading},
+    super::{ProbeError, Report, Types, cgroup, chain, load as loading},
     IsolationError, MAPS, pins,
 };
 
@@ -34,11 +34,10 @@ const NO_RING: u32 = 1 << 16;
 
 /// Loads the object and of its programs those of isolation. With `pins`, maps that are pinned there are used again.
 pub(super) fn load(pins: Option<&Path>) -> Result<Ebpf, IsolationError> {
-    let own_btf = Btf::of_kernel().map_err(ProbeError::from)?;
+    let types = Types::of_kernel()?;
     let mut report = Report::default();
-    let btf = aya::Btf::from_sys_fs().map_err(|error| ProbeError::Load(error.to_string()))?;
     let pins: Vec<_> = pins.iter().flat_map(|pins| MAPS.map(|map| (map, pins.join(map)))).collect();
-    let mut ebpf = loading::object((&btf, &own_btf), NO_RING, &pins, &mut report)?;
+    let mut ebpf = loading::object(&types, NO_RING, &pins, &mut report)?;
     if let Some(field) = FIELDS.into_iter().find(|field| report.missing_fields.contains(field)) {
         return Err(ProbeError::Field(field).into());
     }
