@@ -2,6 +2,7 @@
 //! property after the other, the cheap ones first. It knows no rule, and where it cannot tell it lets the record pass.
 
 mod file;
+mod task;
 mod verdict;
 
 use aya_ebpf::{
@@ -13,15 +14,18 @@ use sensor_common::{
     Header, Kind, Settings, Text,
     filter::{
         CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NO_FACTS, NOT_FOUND, NameKey, PathKey, SLOTS, Words,
-        call_index, mark, mix, slot,
+        call_index, mark, slot,
     },
     text,
 };
 
-use self::file::{filter_file, filter_path, filter_request};
 pub(crate) use self::verdict::{Case, note_refusal, was_refused};
+use self::{
+    file::{filter_file, filter_path, filter_request},
+    task::{comm_terms, filter_task},
+};
 use crate::{
-    kernel::{Path, Task, offset},
+    kernel::Path,
     record::{Ending, Record, settings},
 };
 
@@ -135,41 +139,6 @@ extern "C" fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
     fact_terms(kind, *terms, facts)
 }
 
-/// Terms by user, thread name and container. A function that the verifier walks through once, and not for each way that leads to
-/// it, so it gets no task.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn filter_task(slot: u32, terms: u64) -> u64 {
-    let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
-    let mut terms = terms;
-    // Whether anything is asked of the task: that takes a helper call.
-    if terms & (!(kind.root & kind.user & kind.host) | kind.comm.property.asked) == 0 {
-        return terms;
-    }
-    let task = Task::current();
-    if terms & !(kind.root & kind.user) != 0 {
-        let euid: Option<u32> = task.field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
-        // A credential that cannot be read is nobody's, and decides nothing.
-        terms &= match euid {
-            Some(0) => kind.root,
-            Some(_) => kind.user,
-            None => ALL,
-        };
-    }
-    if terms & kind.comm.property.asked != 0 {
-        let [first, second] = task.comm().unwrap_or([0, 0]);
-        // No name at all decides nothing.
-        if first != 0 {
-            terms &= comm_terms(kind, slot, [first, second]);
-        }
-    }
-    // The group takes a look into a hash table, so it is asked last.
-    if terms & !kind.host != 0 && task.cgroup().is_some_and(is_host) {
-        terms &= kind.host;
-    }
-    terms
-}
-
 /// Whether a control group is known to be in no container.
 #[inline(always)]
 pub(crate) fn is_host(cgroup: u64) -> bool {
@@ -184,17 +153,6 @@ fn fact_terms(kind: &KindFilter, terms: u64, facts: u32) -> u64 {
         return terms;
     }
     terms & kind.facts.get(facts as usize & (FACTS - 1)).copied().unwrap_or(ALL)
-}
-
-#[inline(always)]
-fn comm_terms(kind: &KindFilter, slot: u32, comm: [u64; 2]) -> u64 {
-    let [first, second] = comm;
-    if !is_marked(&kind.comm, mix(mix(0, first), second)) {
-        return kind.comm.property.other;
-    }
-    let key = CommKey { slot: u64::from(slot), comm };
-    // SAFETY: the daemon writes an entry once, before its set of tables is at work.
-    unsafe { FILTER_COMMS.get(key) }.copied().unwrap_or(kind.comm.property.other)
 }
 
 /// Whether a word with this hash can have an entry.

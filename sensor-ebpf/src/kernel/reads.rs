@@ -39,7 +39,7 @@ pub(super) fn read<T: Copy>(from: *const u8) -> T {
 /// An address as a pointer to a type of the kernel, which is all that happens: the call is taken out by the verifier.
 #[inline(always)]
 pub(super) fn cast(address: *const u8, kind: u32) -> *const u8 {
-    let to: *const u8;
+    let to: u64;
     // SAFETY: the loader makes it the call of `bpf_rdonly_cast`, which takes two arguments, returns the first, and leaves no
     // other register of a caller's as it was.
     unsafe {
@@ -47,7 +47,7 @@ pub(super) fn cast(address: *const u8, kind: u32) -> *const u8 {
             "call {cast}",
             cast = const constants::CAST,
             lateout("r0") to,
-            inlateout("r1") address => _,
+            inlateout("r1") address as u64 => _,
             inlateout("r2") u64::from(kind) => _,
             lateout("r3") _,
             lateout("r4") _,
@@ -55,5 +55,5 @@ pub(super) fn cast(address: *const u8, kind: u32) -> *const u8 {
             options(nomem, nostack, preserves_flags),
         );
     }
-    to
+    to as *const u8
 }
