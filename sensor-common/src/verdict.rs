@@ -13,13 +13,15 @@ use crate::{
 };
 
 /// What can be decided.
-pub const CLASSES: u32 = 3;
+pub const CLASSES: u32 = 4;
 /// A new image.
 pub const EXEC: u32 = 0;
 /// A file that is opened.
 pub const OPEN: u32 = 1;
 /// A connection that is made.
 pub const CONNECT: u32 = 2;
+/// An address that a socket takes for its own.
+pub const BIND: u32 = 3;
 
 /// Bits of the number under which [`crate::filter::KindFilter::facts`] has the terms of a class; those of
 /// [`OPEN`] are [`crate::filter::facts`].
@@ -30,11 +32,11 @@ pub mod facts {
     pub const LOWER: u32 = 1 << 1;
     /// [`super::OPEN`], beside [`crate::filter::facts`]: it is a directory.
     pub const DIRECTORY: u32 = 1 << 3;
-    /// [`super::CONNECT`].
+    /// [`super::CONNECT`], [`super::BIND`].
     pub const TCP: u32 = 1;
-    /// [`super::CONNECT`].
+    /// The same.
     pub const UDP: u32 = 1 << 1;
-    /// [`super::CONNECT`]: to an address of version 6.
+    /// The same: an address of version 6.
     pub const V6: u32 = 1 << 2;
 }
 
@@ -52,9 +54,9 @@ pub struct Verdict {
     pub refuse: u64,
     /// The terms that kill.
     pub kill: u64,
-    /// Addresses of the other end.
+    /// Addresses: of the other end; of [`BIND`] the own one.
     pub net: Property,
-    /// Its ports.
+    /// Their ports.
     pub port: Property,
 }
 

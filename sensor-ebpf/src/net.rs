@@ -71,6 +71,10 @@ on_end!(sx_net_accept, fx_net_accept, net_accept);
 /// `bind`, when it ends: what the kernel bound, or what the caller asked for in vain.
 #[inline(always)]
 fn net_bind(call: Call) {
+    if was_refused(call.result()) {
+        filtered(Kind::NetBind);
+        return;
+    }
     let asked = UserAddr { at: call.arg(1), len: call.arg(2) as u32 };
     by_fd(call, Kind::NetBind, call.arg(0) as i32, |record, sock| {
         if call.result() < 0 {

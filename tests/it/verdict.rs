@@ -113,6 +113,7 @@ macro_rules! container {
 }
 
 mod kept;
+mod net;
 
 /// The exit code, the signal below zero, or a thousand and the error of the exec.
 fn creates(command: &mut Command) -> Option<i32> {

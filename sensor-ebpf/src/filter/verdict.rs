@@ -1,7 +1,7 @@
 //! Decides whether something is refused, or its process killed: the tables of [`sensor_common::verdict`]. Where it cannot
 //! tell something that a term asks for, that term does not hold: what is in doubt is left to the daemon.
 
-mod remote;
+mod address;
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -16,7 +16,7 @@ use sensor_common::{
     verdict::{Group, GroupKey, ROOM, Verdict, slot},
 };
 
-use self::remote::verdict_remote;
+use self::address::verdict_address;
 use super::{
     FILTER_KINDS, comm_terms,
     file::{filter_path, verdict_file},
@@ -93,13 +93,13 @@ impl Case {
         Self { terms, ..self }
     }
 
-    /// What the other end of a connection leaves: its address in network byte order and as one of version 6, and its port.
+    /// What the address leaves that a socket is to use, in network byte order and as one of version 6, and its port.
     #[inline(always)]
-    pub(crate) fn of_remote(self, facts: u32, addr: [u32; 4], port: u32) -> Self {
+    pub(crate) fn of_address(self, facts: u32, addr: [u32; 4], port: u32) -> Self {
         let [a, b, c, d] = addr;
         let high = u64::from(a) | u64::from(b) << 32;
         let low = u64::from(c) | u64::from(d) << 32;
-        Self { terms: verdict_remote(self.slot, self.terms, facts << 16 | port & 0xffff, high, low), ..self }
+        Self { terms: verdict_address(self.slot, self.terms, facts << 16 | port & 0xffff, high, low), ..self }
     }
 
     /// Whether it is refused. The call's own end then tells nothing.

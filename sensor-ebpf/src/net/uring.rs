@@ -8,6 +8,7 @@ use sensor_common::{Kind, Net, syscalls, valid};
 
 use super::record;
 use crate::{
+    filter::was_refused,
     kernel::{File, offset, read_user},
     record::{emit_call, filtered},
     syscall::UserAddr,
@@ -60,6 +61,10 @@ fn ur_net_connect(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn connect(operation: Operation) {
+    if was_refused(operation.ending.result) {
+        filtered(Kind::NetConnect);
+        return;
+    }
     let asked =
         UserAddr { at: operation.get(offset!(connect_addr)), len: operation.get(offset!(connect_len)) };
     record(
@@ -96,6 +101,10 @@ fn ur_net_accept(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "io_uring_complete")]
 fn ur_net_bind(ctx: BtfTracePointContext) -> i32 {
     let Some(operation) = Operation::completed(&ctx, |_| syscalls::BIND) else { return 0 };
+    if was_refused(operation.ending.result) {
+        filtered(Kind::NetBind);
+        return 0;
+    }
     record(operation.ending, Kind::NetBind, NO_FD, || operation.sock(), |_, _| Some(0));
     0
 }

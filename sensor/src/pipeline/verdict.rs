@@ -241,7 +241,7 @@ fn answerable(order: &Order) -> Result<(), String> {
 fn kill(act: Act) -> How {
     match act {
         Act::Exec | Act::Open => How::KilledInKernel,
-        Act::Connect => How::Daemon("a connection is known when it has been tried".to_owned()),
+        Act::Connect | Act::Bind => How::Daemon(format!("{} is known when it has been tried", act.name())),
     }
 }
 

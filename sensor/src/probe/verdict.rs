@@ -16,7 +16,7 @@ use aya::{
 };
 use sensor_common::{
     filter::KindFilter,
-    verdict::{CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
+    verdict::{BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
 };
 
 use self::kept::{Kept, tell};
@@ -257,6 +257,7 @@ const fn programs(class: u32) -> &'static [&'static str] {
     match class {
         EXEC => &["lsm_proc_exec"],
         OPEN => &["lsm_file_open"],
+        BIND => &["cg_bind4", "cg_bind6"],
         _ => &["cg_connect4", "cg_connect6"],
     }
 }
@@ -297,7 +298,7 @@ pub(super) fn detach(program: &mut Program) -> Option<Result<(), ProgramError>> 
 /// # Errors
 /// Why not.
 pub fn can_refuse(class: u32) -> Result<(), String> {
-    if class == CONNECT { cgroup::root().map(drop) } else { has_lsm() }
+    if matches!(class, CONNECT | BIND) { cgroup::root().map(drop) } else { has_lsm() }
 }
 
 /// Whether this kernel lets programs be security modules.

@@ -32,11 +32,13 @@ pub enum Act {
     Open,
     /// A connection that is made.
     Connect,
+    /// An address that a socket takes for its own.
+    Bind,
 }
 
 impl Act {
     /// Every act, in the order of [`sensor_common::verdict`]'s numbers.
-    pub const ALL: [Self; 3] = [Self::Exec, Self::Open, Self::Connect];
+    pub const ALL: [Self; 4] = [Self::Exec, Self::Open, Self::Connect, Self::Bind];
 
     /// What it is called in sentences.
     #[must_use]
@@ -45,6 +47,7 @@ impl Act {
             Self::Exec => "an exec",
             Self::Open => "an open",
             Self::Connect => "a connect",
+            Self::Bind => "a bind",
         }
     }
 
@@ -55,6 +58,7 @@ impl Act {
             Self::Exec => EventType::Execve,
             Self::Open => EventType::Openat,
             Self::Connect => EventType::Connect,
+            Self::Bind => EventType::Bind,
         }
     }
 
@@ -62,6 +66,7 @@ impl Act {
         match event_type {
             EventType::Execve | EventType::Execveat => Some(Self::Exec),
             EventType::Connect => Some(Self::Connect),
+            EventType::Bind => Some(Self::Bind),
             _ if TypeSet::OPEN.contains(event_type) => Some(Self::Open),
             _ => None,
         }
@@ -83,9 +88,9 @@ pub struct Alternative {
     pub name: Sets<Word>,
     /// The file's path.
     pub path: Sets<Path>,
-    /// The port of the other end.
+    /// The port of the other end; of a bind the own one.
     pub port: Sets<u16>,
-    /// Its address.
+    /// The address of the same end.
     pub net: Sets<Net>,
 }
 

@@ -77,6 +77,22 @@ fn verdict_kept_refuses_connections() {
 }
 
 #[test]
+fn verdict_kept_refuses_binds() {
+    let container = container!(12);
+    let program = container.program("server");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let binds = || {
+        let steps = ["socket", "2", "1", "0", "--", "bind", "3", &free.to_string()].map(str::to_owned);
+        let output = container.command(&program, &steps.each_ref().map(String::as_str)).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        last["result"] == 0
+    };
+    let condition = format!("evt.type = bind and container.id != host and fd.sport = {}", free.port());
+    outlives(&container, &rule("refused", "block", &condition), binds);
+}
+
+#[test]
 fn verdict_kept_refuses_execs() {
     let container = container!(11);
     if !can_refuse(test_name!(), EXEC) {

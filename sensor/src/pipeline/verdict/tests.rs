@@ -20,7 +20,7 @@ fn rule(name: &str, response: &str, condition: &str) -> String {
 }
 
 fn can(what: Result<(), &str>) -> Can {
-    Can { refuse: [(); 3].map(|()| what.map_err(str::to_owned)), fanotify: None }
+    Can { refuse: Act::ALL.map(|_| what.map_err(str::to_owned)), fanotify: None }
 }
 
 fn container(id: &str) -> Arc<Container> {
@@ -36,6 +36,7 @@ fn what_becomes_of_a_response_depends_on_the_kernel() {
         rule("or pause", "{block: {or: pause}}", exec),
         rule("kill", "kill", exec),
         rule("net", "kill", "evt.type = connect and fd.sport = 22"),
+        rule("port", "kill", "evt.type = bind and fd.sport = 22"),
         rule("text", "kill", "evt.type = execve and proc.cmdline contains x"),
     ];
     let set = set(&rules.concat());
@@ -48,7 +49,8 @@ fn what_becomes_of_a_response_depends_on_the_kernel() {
         assert_eq!(how(&able, rule), How::RefusedInKernel, "{rule}");
     }
     assert_eq!(how(&able, "kill"), How::KilledInKernel);
-    assert!(matches!(how(&able, "net"), How::Daemon(_)));
+    assert_eq!(how(&able, "net"), How::Daemon("a connect is known when it has been tried".to_owned()));
+    assert_eq!(how(&able, "port"), How::Daemon("a bind is known when it has been tried".to_owned()));
     assert!(matches!(how(&able, "text"), How::Daemon(why) if why.contains("proc.cmdline")));
     assert_eq!(able.impossible().count(), 0);
     let unable = Plan::of(set, &can(Err("no LSM")));

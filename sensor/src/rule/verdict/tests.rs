@@ -57,6 +57,19 @@ fn what_the_kernel_tells_is_decided() {
     assert_eq!(any[0].port, Sets::new([22, 2222].into(), true));
     let nets: Vec<u8> = any[0].net.except.iter().map(|net| net.bits).collect();
     assert_eq!(nets, [104, 8]);
+    for (port, address) in [("fd.sport", "fd.sip"), ("fd.lport", "fd.lnet"), ("fd.port", "fd.ip")] {
+        let bind = decided(&format!(
+            "evt.type = bind and fd.is_server = true and {port} = 22 and {address} = 10.0.0.1 and user.uid = 0"
+        ));
+        let [(Act::Bind, any)] = bind.as_slice() else { panic!("{bind:?}") };
+        assert_eq!((any.len(), any[0].root), (1, Some(true)));
+        assert_eq!(any[0].port, Sets::new([22].into(), true), "{port}");
+        assert_eq!(
+            any[0].net.only.iter().flatten().map(|net| net.bits).collect::<Vec<_>>(),
+            [128],
+            "{address}"
+        );
+    }
 }
 
 #[test]
@@ -64,6 +77,7 @@ fn what_never_is_gives_no_order() {
     assert_eq!(decided("evt.type = connect and fd.sport = 22 and fd.sport = 23"), []);
     assert_eq!(decided("evt.type = execve and container.id = c and not container.id = c"), []);
     assert_eq!(decided("evt.type = openat and evt.res != SUCCESS"), []);
+    assert_eq!(decided("evt.type = bind and fd.is_server = false"), []);
 }
 
 #[test]
@@ -77,6 +91,7 @@ fn what_it_cannot_tell_is_left_with_the_reason() {
         ("evt.type = creat and fd.name = /x", Some(Act::Open), "leaves out `openat`"),
         ("evt.type in (openat, creat) and (evt.type = creat or fd.name = /x)", Some(Act::Open), "of `creat`"),
         ("evt.type = connect and fd.ip = 1.2.3.4", Some(Act::Connect), "fd.ip"),
+        ("evt.type = bind and fd.rport = 22", Some(Act::Bind), "fd.rport"),
         ("evt.type = connect and fd.l4proto != tcp", Some(Act::Connect), "fd.l4proto"),
         ("evt.type = unlinkat and fs.path.name = /x", None, "decides unlinkat"),
     ] {

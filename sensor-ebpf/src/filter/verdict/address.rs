@@ -1,4 +1,4 @@
-//! Terms of a verdict by the other end of a connection.
+//! Terms of a verdict by the address that a socket is to use.
 
 use core::mem::MaybeUninit;
 
@@ -18,10 +18,10 @@ static VERDICT_NETS: LpmTrie<NetKey, u64> = LpmTrie::with_max_entries(8192, BPF_
 #[map]
 static VERDICT_PORTS: HashMap<PortKey, u64> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
 
-/// Terms by the other end: `what` is the facts and, in its lower half, the port.
+/// Terms by address: `what` is the facts and, in its lower half, the port.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(super) extern "C" fn verdict_remote(slot: u32, terms: u64, what: u32, high: u64, low: u64) -> u64 {
+pub(super) extern "C" fn verdict_address(slot: u32, terms: u64, what: u32, high: u64, low: u64) -> u64 {
     let (Some(kind), Some(verdict)) = (FILTER_KINDS.get(slot), VERDICTS.get(slot)) else { return 0 };
     let mut terms = fact_terms(kind, terms, what >> 16);
     if terms & verdict.port.asked != 0 {
