@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What can be decided.
-pub const CLASSES: u32 = 4;
+pub const CLASSES: u32 = 5;
 /// A new image.
 pub const EXEC: u32 = 0;
 /// A file that is opened.
@@ -22,6 +22,8 @@ pub const OPEN: u32 = 1;
 pub const CONNECT: u32 = 2;
 /// An address that a socket takes for its own.
 pub const BIND: u32 = 3;
+/// A datagram with a destination of its own.
+pub const SEND: u32 = 4;
 
 /// Bits of the number under which [`crate::filter::KindFilter::facts`] has the terms of a class; those of
 /// [`OPEN`] are [`crate::filter::facts`].
@@ -32,7 +34,7 @@ pub mod facts {
     pub const LOWER: u32 = 1 << 1;
     /// [`super::OPEN`], beside [`crate::filter::facts`]: it is a directory.
     pub const DIRECTORY: u32 = 1 << 3;
-    /// [`super::CONNECT`], [`super::BIND`].
+    /// [`super::CONNECT`], [`super::BIND`], [`super::SEND`].
     pub const TCP: u32 = 1;
     /// The same.
     pub const UDP: u32 = 1 << 1;

@@ -3,6 +3,7 @@
 use sensor_common::{Kind, Net, syscalls};
 
 use crate::{
+    filter::{forget_refusal, was_refused},
     kernel::{fd_sock, read_user},
     record::{emit_call, filtered},
     syscall::{Call, UserAddr, on_end},
@@ -12,6 +13,14 @@ use crate::{
 /// unconnected sockets. Sends on connected sockets repeat what `connect` said and are not looked at.
 #[inline(always)]
 fn net_send(call: Call) {
+    if was_refused(call.result()) {
+        filtered(Kind::NetSend);
+        return;
+    }
+    if call.number() == syscalls::SENDMMSG && call.result() > 0 {
+        // Of several messages the first went, and one behind it was refused.
+        forget_refusal();
+    }
     if call.number() == syscalls::SENDTO {
         let to = UserAddr { at: call.arg(4), len: call.arg(5) as u32 };
         return datagram(call, Kind::NetSend, to, call.arg(2) as u32);

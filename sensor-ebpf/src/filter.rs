@@ -19,7 +19,7 @@ use sensor_common::{
     text,
 };
 
-pub(crate) use self::verdict::{Case, note_refusal, was_refused};
+pub(crate) use self::verdict::{Case, forget_refusal, note_refusal, was_refused};
 use self::{
     file::{filter_file, filter_path, filter_request},
     task::{comm_terms, filter_task},

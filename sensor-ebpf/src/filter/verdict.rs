@@ -2,12 +2,13 @@
 //! tell something that a term asks for, that term does not hold: what is in doubt is left to the daemon.
 
 mod address;
+mod noted;
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
-    helpers::generated::{bpf_get_current_pid_tgid, bpf_send_signal},
+    helpers::generated::bpf_send_signal,
     macros::map,
-    maps::{Array, HashMap, LruHashMap},
+    maps::{Array, HashMap},
 };
 use sensor_common::{
     Header, Settings, Text,
@@ -17,6 +18,7 @@ use sensor_common::{
 };
 
 use self::address::verdict_address;
+pub(crate) use self::noted::{forget_refusal, note_refusal, was_refused};
 use super::{
     FILTER_KINDS, comm_terms,
     file::{filter_path, verdict_file},
@@ -26,8 +28,6 @@ use crate::{
     record::{Record, add, settings},
 };
 
-/// What a refused caller gets.
-pub(crate) const EPERM: i64 = -1;
 const SIGKILL: u32 = 9;
 
 #[map]
@@ -37,10 +37,6 @@ static VERDICT_GROUPS: HashMap<GroupKey, Group> = HashMap::with_max_entries(1638
 /// What was refused, and what of it the daemon has told of: of what is pinned the next one tells the rest.
 #[map]
 static REFUSED: Array<u64> = Array::with_max_entries(2, 0);
-/// Threads whose call was refused and has not ended yet. One that is pushed out has its call told of once more, as failed.
-#[map]
-static REFUSALS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
-
 /// The terms that can still hold of something that is about to happen, or just did.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
@@ -105,14 +101,21 @@ impl Case {
     /// Whether it is refused. The call's own end then tells nothing.
     #[inline(always)]
     pub(crate) fn refuses(self) -> bool {
-        let refuse = VERDICTS.get(self.slot).map_or(0, |verdict| verdict.refuse);
-        let refused = self.terms & refuse != 0;
+        let refused = self.refuses_unnoted();
         if refused {
             note_refusal();
-            if let Some(count) = REFUSED.get_ptr_mut(0) {
-                // SAFETY: a value of the map, which the verifier knows.
-                add(unsafe { &mut *count }, 1);
-            }
+        }
+        refused
+    }
+
+    /// The same of something that the call's own end does not tell of.
+    #[inline(always)]
+    pub(crate) fn refuses_unnoted(self) -> bool {
+        let refuse = VERDICTS.get(self.slot).map_or(0, |verdict| verdict.refuse);
+        let refused = self.terms & refuse != 0;
+        if refused && let Some(count) = REFUSED.get_ptr_mut(0) {
+            // SAFETY: a value of the map, which the verifier knows.
+            add(unsafe { &mut *count }, 1);
         }
         refused
     }
@@ -124,23 +127,6 @@ impl Case {
         // SAFETY: a number.
         self.terms & kill != 0 && unsafe { bpf_send_signal(SIGKILL) } == 0
     }
-}
-
-/// The call that the current thread is in is refused, which is told of by itself.
-#[inline(always)]
-pub(crate) fn note_refusal() {
-    // SAFETY: no arguments.
-    let _ = REFUSALS.insert(unsafe { bpf_get_current_pid_tgid() }, 1, 0);
-}
-
-/// Whether a call that just ended was refused here: its refusal was told of already.
-#[inline(always)]
-pub(crate) fn was_refused(result: i64) -> bool {
-    if result != EPERM {
-        return false;
-    }
-    // SAFETY: no arguments.
-    REFUSALS.remove(unsafe { bpf_get_current_pid_tgid() }).is_ok()
 }
 
 /// Terms by who the current task is and where.

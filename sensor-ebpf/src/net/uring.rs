@@ -142,6 +142,10 @@ fn ur_net_send(ctx: BtfTracePointContext) -> i32 {
 /// A message with a destination. (`struct msghdr` begins with the address and its length; it is the caller's.)
 #[inline(always)]
 fn send(operation: Operation) {
+    if was_refused(operation.ending.result) {
+        filtered(Kind::NetSend);
+        return;
+    }
     let message: u64 = operation.get(offset!(send_message));
     let asked = UserAddr { at: read_user(message).unwrap_or(0), len: read_user(message + 8).unwrap_or(0) };
     if asked.at == 0 {

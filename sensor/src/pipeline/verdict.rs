@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use sensor_common::{
     filter::{self, FACTS, KindFilter, PATH_LEN, Property},
-    verdict::{Group, ROOM, Verdict},
+    verdict::{Group, ROOM, SEND, Verdict, facts},
 };
 use serde::Serialize;
 
@@ -145,6 +145,13 @@ impl Plan {
             if verdict.refuse != 0 {
                 refused.insert(class);
             }
+            // Who may not connect may not send datagrams there, either.
+            let refuses = |bit: usize| verdict.refuse & 1 << bit != 0;
+            if act == Act::Connect
+                && terms.iter().enumerate().any(|(bit, term)| refuses(bit) && is_of_datagrams(term))
+            {
+                refused.insert(SEND);
+            }
             if let Some(of_class) = workloads.get_mut(class as usize) {
                 of_class.extend(terms.iter().map(|term| term.workload.clone()));
             }
@@ -202,6 +209,11 @@ impl Plan {
     }
 }
 
+/// Whether something that is no TCP can be meant.
+fn is_of_datagrams(term: &Alternative) -> bool {
+    (0..FACTS as u32).any(|bits| bits & facts::TCP == 0 && term.not_facts & 1 << bits == 0)
+}
+
 /// The bits of an order's terms behind so many others.
 fn bits(before: usize, order: &Order) -> u64 {
     (before..before + order.any.len()).fold(0, |bits, bit| bits | 1 << bit)
@@ -241,7 +253,9 @@ fn answerable(order: &Order) -> Result<(), String> {
 fn kill(act: Act) -> How {
     match act {
         Act::Exec | Act::Open => How::KilledInKernel,
-        Act::Connect | Act::Bind => How::Daemon(format!("{} is known when it has been tried", act.name())),
+        Act::Connect | Act::Bind | Act::Send => {
+            How::Daemon(format!("{} is known when it has been tried", act.name()))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use aya::{
 };
 use sensor_common::{
     filter::KindFilter,
-    verdict::{BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, Verdict, slot},
+    verdict::{BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, SEND, Verdict, slot},
 };
 
 use self::kept::{Kept, tell};
@@ -258,6 +258,7 @@ const fn programs(class: u32) -> &'static [&'static str] {
         EXEC => &["lsm_proc_exec"],
         OPEN => &["lsm_file_open"],
         BIND => &["cg_bind4", "cg_bind6"],
+        SEND => &["cg_send4", "cg_send6"],
         _ => &["cg_connect4", "cg_connect6"],
     }
 }
@@ -298,7 +299,7 @@ pub(super) fn detach(program: &mut Program) -> Option<Result<(), ProgramError>> 
 /// # Errors
 /// Why not.
 pub fn can_refuse(class: u32) -> Result<(), String> {
-    if matches!(class, CONNECT | BIND) { cgroup::root().map(drop) } else { has_lsm() }
+    if matches!(class, CONNECT | BIND | SEND) { cgroup::root().map(drop) } else { has_lsm() }
 }
 
 /// Whether this kernel lets programs be security modules.

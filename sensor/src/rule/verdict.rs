@@ -34,11 +34,13 @@ pub enum Act {
     Connect,
     /// An address that a socket takes for its own.
     Bind,
+    /// A datagram with a destination of its own.
+    Send,
 }
 
 impl Act {
     /// Every act, in the order of [`sensor_common::verdict`]'s numbers.
-    pub const ALL: [Self; 4] = [Self::Exec, Self::Open, Self::Connect, Self::Bind];
+    pub const ALL: [Self; 5] = [Self::Exec, Self::Open, Self::Connect, Self::Bind, Self::Send];
 
     /// What it is called in sentences.
     #[must_use]
@@ -48,10 +50,11 @@ impl Act {
             Self::Open => "an open",
             Self::Connect => "a connect",
             Self::Bind => "a bind",
+            Self::Send => "a datagram",
         }
     }
 
-    /// The type of it that everybody uses. The others (`execveat`, `creat`) are the same act: a verdict does not tell them
+    /// The type of it that everybody uses. The others (`execveat`, `creat`, `sendmsg`) are the same act: a verdict does not tell them
     /// apart.
     const fn usual(self) -> EventType {
         match self {
@@ -59,6 +62,7 @@ impl Act {
             Self::Open => EventType::Openat,
             Self::Connect => EventType::Connect,
             Self::Bind => EventType::Bind,
+            Self::Send => EventType::Sendto,
         }
     }
 
@@ -67,6 +71,7 @@ impl Act {
             EventType::Execve | EventType::Execveat => Some(Self::Exec),
             EventType::Connect => Some(Self::Connect),
             EventType::Bind => Some(Self::Bind),
+            EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => Some(Self::Send),
             _ if TypeSet::OPEN.contains(event_type) => Some(Self::Open),
             _ => None,
         }

@@ -1,6 +1,8 @@
 //! What becomes of responses, and that the tables say of every act what the rules say: asked here as the kernel programs
 //! ask them, as plainly as can be.
 
+use sensor_common::verdict::CONNECT;
+
 use super::*;
 use crate::{
     event::Runtime,
@@ -88,6 +90,17 @@ fn fanotify_refuses_what_it_can_tell_and_the_kernel_half_cannot() {
     let plan = Plan::of(set, &can(Err("no privileges".to_owned())));
     assert_eq!(how(&plan, "path"), How::Impossible("no LSM; no privileges".to_owned()));
     assert!(plan.asked.is_empty());
+}
+
+#[test]
+fn who_may_not_connect_may_not_send_datagrams() {
+    let refused = |condition: &str| {
+        let condition = format!("evt.type = connect and {condition}");
+        Plan::of(set(&rule("net", "block", &condition)), &can(Ok(()))).refused
+    };
+    assert_eq!(refused("fd.sport = 53"), [CONNECT, SEND].into());
+    assert_eq!(refused("fd.sport = 53 and fd.l4proto = udp"), [CONNECT, SEND].into());
+    assert_eq!(refused("fd.sport = 53 and fd.l4proto = tcp"), [CONNECT].into());
 }
 
 #[test]

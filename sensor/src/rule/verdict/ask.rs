@@ -43,23 +43,23 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         ("proc.is_exe_lower_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::LOWER != 0),
         ("evt.is_open_read", Act::Open) => fact(check, positive, |bits| bits & file_facts::READ != 0),
         ("evt.is_open_write", Act::Open) => fact(check, positive, |bits| bits & file_facts::WRITE != 0),
-        ("user.uid", Act::Open | Act::Connect | Act::Bind) => user(check, positive),
+        ("user.uid", Act::Open | Act::Connect | Act::Bind | Act::Send) => user(check, positive),
         ("fd.num" | "evt.rawres", _) => always(check, positive),
         ("evt.res", _) => known(check.holds_of(Value::Bytes(b"SUCCESS"))? == positive),
-        ("fd.sip" | "fd.snet", Act::Connect | Act::Bind)
-        | ("fd.rip" | "fd.rnet", Act::Connect)
+        ("fd.sip" | "fd.snet", Act::Connect | Act::Bind | Act::Send)
+        | ("fd.rip" | "fd.rnet", Act::Connect | Act::Send)
         | ("fd.ip" | "fd.net" | "fd.lip" | "fd.lnet", Act::Bind) => {
             let Against::Test(Test::Nets(ranges)) = &check.against else { return None };
             let nets: BTreeSet<Net> = ranges.nets().map(Net::from).collect();
             let net = Sets::new(nets, positive != check.negated);
             Some(Some(Alternative { net, ..Alternative::default() }))
         }
-        ("fd.sport", Act::Connect | Act::Bind)
-        | ("fd.rport", Act::Connect)
+        ("fd.sport", Act::Connect | Act::Bind | Act::Send)
+        | ("fd.rport", Act::Connect | Act::Send)
         | ("fd.port" | "fd.lport", Act::Bind) => {
             ports(check, positive).map(|port| Some(Alternative { port, ..Alternative::default() }))
         }
-        ("fd.l4proto", Act::Connect | Act::Bind) => texts(check, positive, |bits| match bits {
+        ("fd.l4proto", Act::Connect | Act::Bind | Act::Send) => texts(check, positive, |bits| match bits {
             _ if bits & facts::TCP != 0 => Some("tcp"),
             _ if bits & facts::UDP != 0 => Some("udp"),
             _ => None,
@@ -70,16 +70,16 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         ("fd.type", Act::Open) => texts(check, positive, |bits| {
             Some(if bits & facts::DIRECTORY != 0 { "directory" } else { "file" })
         }),
-        ("fd.typechar", Act::Connect | Act::Bind) => {
+        ("fd.typechar", Act::Connect | Act::Bind | Act::Send) => {
             texts(check, positive, |bits| Some(if bits & facts::V6 != 0 { "6" } else { "4" }))
         }
-        ("fd.type", Act::Connect | Act::Bind) => {
+        ("fd.type", Act::Connect | Act::Bind | Act::Send) => {
             texts(check, positive, |bits| Some(if bits & facts::V6 != 0 { "ipv6" } else { "ipv4" }))
         }
-        ("fd.is_server", Act::Connect | Act::Bind) => {
+        ("fd.is_server", Act::Connect | Act::Bind | Act::Send) => {
             known(check.holds_of(Value::Bool(act == Act::Bind))? == positive)
         }
-        ("fd.sockfamily", Act::Connect | Act::Bind) => {
+        ("fd.sockfamily", Act::Connect | Act::Bind | Act::Send) => {
             known(check.holds_of(Value::Bytes(b"ip"))? == positive)
         }
         _ => None,

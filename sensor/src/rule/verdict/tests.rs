@@ -73,6 +73,20 @@ fn what_the_kernel_tells_is_decided() {
 }
 
 #[test]
+fn datagrams_are_decided_as_connections_are() {
+    let of = |act| {
+        decided(&format!(
+            "evt.type in ({act}) and fd.rport = 53 and not fd.rnet = 10.0.0.0/8 and fd.l4proto = udp and fd.typechar = 4"
+        ))
+    };
+    let (connect, send) = (of("connect"), of("sendto, sendmsg, sendmmsg"));
+    let ([(Act::Connect, connect)], [(Act::Send, send)]) = (connect.as_slice(), send.as_slice()) else {
+        panic!("{connect:?} {send:?}")
+    };
+    assert_eq!(connect, send);
+}
+
+#[test]
 fn what_never_is_gives_no_order() {
     assert_eq!(decided("evt.type = connect and fd.sport = 22 and fd.sport = 23"), []);
     assert_eq!(decided("evt.type = execve and container.id = c and not container.id = c"), []);
@@ -89,6 +103,7 @@ fn what_it_cannot_tell_is_left_with_the_reason() {
         ("evt.type = openat and fd.name contains x", Some(Act::Open), "fd.name contains"),
         ("evt.type = openat and user.uid = 1000", Some(Act::Open), "user.uid"),
         ("evt.type = creat and fd.name = /x", Some(Act::Open), "leaves out `openat`"),
+        ("evt.type = sendmsg and fd.sport = 53", Some(Act::Send), "leaves out `sendto`"),
         ("evt.type in (openat, creat) and (evt.type = creat or fd.name = /x)", Some(Act::Open), "of `creat`"),
         ("evt.type = connect and fd.ip = 1.2.3.4", Some(Act::Connect), "fd.ip"),
         ("evt.type = bind and fd.rport = 22", Some(Act::Bind), "fd.rport"),
