@@ -206,6 +206,7 @@ impl<L: Lookup> Enricher<L> {
             RawBody::Fork(body) => return Some(self.fork(&header, body)),
             RawBody::Exit(body) => return self.exit(&header, body),
             RawBody::Open(body, texts) => {
+                let header = self.exact(header);
                 let detail = convert::open(&header, &body, &texts);
                 return Some(self.event(&header, Kind::FileOpen, detail));
             }

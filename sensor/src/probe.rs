@@ -47,6 +47,7 @@ pub use self::{
     filter::KindTables,
     hooks::{HOOKS, Hook, Mode, Variant, Via},
     load::{Limit, Options, Wanted, load},
+    machine::HERE,
     offsets::legacy_controller,
     ring::Ring,
     shield::{ShieldPart, can_shield},

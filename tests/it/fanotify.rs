@@ -3,14 +3,14 @@
 
 use std::{
     fs,
-    os::fd::AsFd,
+    os::fd::{AsFd, AsRawFd},
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, Sender, channel},
     time::{Duration, Instant},
 };
 
-use sensor::probe::fanotify::{Answering, Asked, Judge, LetGo, can_ask};
+use sensor::probe::fanotify::{Answering, Asked, Judge, LetGo, Questions, can_ask};
 use sensor_tests::{
     container::{Containerd, IMAGE, missing},
     deadline, needs_kernel,
@@ -43,11 +43,18 @@ macro_rules! containerd {
     }};
 }
 
+mod opens;
+
 /// What the shell of an image can copy anywhere, and run by that name.
 const FORBIDDEN: &str = "/busybox-forbidden";
 
 /// `id`: of the container that is meant. Sensors of other tests see it, too.
 fn responding(containerd: &Containerd, id: &str, condition: &str) -> Responding {
+    blocking(containerd, &format!("evt.type = execve and container.id = {} and {condition}", &id[..12]))
+}
+
+/// A sensor that blocks what this condition says.
+fn blocking(containerd: &Containerd, condition: &str) -> Responding {
     let sets = containerd.sets();
     let mut args: Vec<&str> = sets.iter().flat_map(|set| ["--set", set.as_str()]).collect();
     let limits = ["respond.limit.per_minute=0", "respond.limit.per_workload_per_minute=0"];
@@ -55,9 +62,8 @@ fn responding(containerd: &Containerd, id: &str, condition: &str) -> Responding 
     let own = ["respond.fanotify=true", "respond.fanotify_answer_ms=10000", "identity.wait_ms=60000"];
     args.extend(limits.into_iter().chain(own).flat_map(|set| ["--set", set]));
     let rule = format!(
-        "- rule: Refused\n  desc: a test\n  condition: evt.type = execve and container.id = {} and {condition}\n  \
-         output: seen %proc.exepath\n  priority: CRITICAL\n  response: block\n",
-        &id[..12]
+        "- rule: Refused\n  desc: a test\n  condition: {condition}\n  output: seen %proc.exepath\n  priority: CRITICAL\n  \
+         response: block\n"
     );
     let sensor = Responding::start(&rule, &args);
     sensor.watcher.says("connected");
@@ -217,7 +223,8 @@ impl Drop for Mounted {
 
 fn ask_of(answering: &Answering, path: &Path) {
     let at = fs::File::open(path).unwrap();
-    answering.gate().unwrap().ask_before_execs(at.as_fd(), true).unwrap();
+    let execs = Questions { execs: true, ..Questions::default() };
+    answering.gate().unwrap().ask(execs, at.as_fd(), true).unwrap();
 }
 
 #[test]

@@ -119,7 +119,7 @@ struct Refusal {
 fn refusals() -> Vec<Refusal> {
     let by_kernel = |act: Act| Refusal { what: act.name(), missing: probe::can_refuse(act as u32).err() };
     let asked = Refusal {
-        what: "an exec, by fanotify (`respond.fanotify`)",
+        what: "an exec or an open, by fanotify (`respond.fanotify`)",
         missing: probe::fanotify::can_ask().err(),
     };
     let itself = Refusal {

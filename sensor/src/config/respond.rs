@@ -34,9 +34,9 @@ pub struct RespondConfig {
     pub queue: usize,
     /// Groups that are cut off from the network.
     pub isolate: IsolateConfig,
-    /// Whether execs that rules block are refused by fanotify where the kernel half cannot refuse them.
+    /// Whether execs and opens that rules block are refused by fanotify where the kernel half cannot refuse them.
     pub fanotify: bool,
-    /// Milliseconds that an exec waits for the answer at most.
+    /// Milliseconds that somebody waits for the answer at most.
     pub fanotify_answer_ms: u64,
     /// Whether what is enforced outlives the sensor.
     pub keep_enforcing: bool,

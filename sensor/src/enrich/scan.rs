@@ -10,11 +10,11 @@ use std::{
 };
 
 use procfs::process::{Process as ProcProcess, all_processes};
-use sensor_common::{CgroupDir, FileId, Header, ProcExec, flags, valid};
+use sensor_common::{CALLER_DIR, CgroupDir, FileId, FileOpen, Header, ProcExec, flags, valid};
 
 use super::{Lookup, process::TICK};
 use crate::{
-    decode::{ExecTexts, RawBody, RawEvent, RawText},
+    decode::{ExecTexts, OpenTexts, RawBody, RawEvent, RawText},
     event::Layer,
 };
 
@@ -193,12 +193,12 @@ const fn text(bytes: &[u8]) -> RawText<'_> {
     RawText { bytes, flags: 0 }
 }
 
-/// A program that did not run.
+/// A file that was not run, or not opened.
 #[derive(Clone, Copy, Debug)]
-pub struct Program<'a> {
+pub struct RefusedFile<'a> {
     /// Its path, as the caller sees it.
     pub path: &'a [u8],
-    /// Its file.
+    /// What it is.
     pub metadata: &'a Metadata,
     /// In which layer of an overlay it lies, where that is known.
     pub layer: Option<Layer>,
@@ -207,30 +207,73 @@ pub struct Program<'a> {
 /// The record of an exec that was refused while the caller waits for it: the caller's process, with the program that would
 /// have run. `cgroup`: the key of its group. What it would have been called with is not known.
 #[must_use]
-pub fn refused_exec(tgid: u32, tid: u32, cgroup: u64, program: &Program<'_>) -> Option<Vec<u8>> {
+pub fn refused_exec(tgid: u32, tid: u32, cgroup: u64, program: &RefusedFile<'_>) -> Option<Vec<u8>> {
     let process = ProcProcess::new(i32::try_from(tgid).ok()?).ok()?;
     let Snapshot { header, body, cwd, .. } = Snapshot::of(&process, Some(cgroup))?;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let (file, ctime, mtime) = identity(program.metadata);
-    let (layer, known) = match program.layer {
-        Some(Layer::Lower) => (sensor_common::LAYER_LOWER, valid::LAYER),
-        Some(Layer::Upper) => (sensor_common::LAYER_UPPER, valid::LAYER),
-        Some(Layer::Other) => (0, valid::LAYER),
-        None => (0, 0),
-    };
+    let (file, ctime, mtime, known) = program.identity();
     let name = program.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let header = Header {
         flags: flags::REFUSED | flags::BY_FANOTIFY,
-        ts: nanoseconds(now.tv_sec, now.tv_nsec),
+        ts: now(),
         tid,
         syscall: sensor_common::syscalls::EXECVE as u16,
         comm: comm(name),
-        valid: header.valid | valid::FILE | valid::TIMES | known,
+        valid: header.valid | valid::TIMES | known,
         ..header
     };
-    let body = ProcExec { file: FileId { layer, ..file }, ctime, mtime, args_len: 0, ..body };
+    let body = ProcExec { file, ctime, mtime, args_len: 0, ..body };
     let texts = ExecTexts { exe: text(program.path), cwd: text(&cwd), ..ExecTexts::default() };
     Some(RawEvent { header, body: RawBody::Exec(body, texts) }.encode())
+}
+
+/// The record of an open that was refused while the caller waits for it. `how`: the call by its number in the table of `x86_64`,
+/// flags and mode, where that is known.
+#[must_use]
+pub fn refused_open(
+    tgid: u32,
+    tid: u32,
+    cgroup: u64,
+    opened: &RefusedFile<'_>,
+    how: Option<(u32, u32, u32)>,
+) -> Option<Vec<u8>> {
+    let process = ProcProcess::new(i32::try_from(tgid).ok()?).ok()?;
+    let Snapshot { header, .. } = Snapshot::of(&process, Some(cgroup))?;
+    let name = fs::read(format!("/proc/{tid}/comm")).ok()?;
+    let (file, _, _, known) = opened.identity();
+    let (number, open_flags, mode) = how.unwrap_or((sensor_common::syscalls::OPENAT, 0, 0));
+    let header = Header {
+        flags: flags::REFUSED | flags::BY_FANOTIFY,
+        ts: now(),
+        tid,
+        syscall: number as u16,
+        comm: comm(name.strip_suffix(b"\n").unwrap_or(&name)),
+        // The others tell of a program.
+        valid: header.valid & (valid::LOGINUID | valid::MNT_NS | valid::CGROUP | valid::CAPS) | known,
+        ..header
+    };
+    let body = FileOpen { file, open_flags, mode, dirfd: CALLER_DIR, ..FileOpen::default() };
+    let texts = OpenTexts { path: text(opened.path), ..OpenTexts::default() };
+    Some(RawEvent { header, body: RawBody::Open(body, texts) }.encode())
+}
+
+impl RefusedFile<'_> {
+    /// Its identity, change and modification times, and which of that is known.
+    fn identity(&self) -> (FileId, u64, u64, u32) {
+        let (file, ctime, mtime) = identity(self.metadata);
+        let (layer, known) = match self.layer {
+            Some(Layer::Lower) => (sensor_common::LAYER_LOWER, valid::LAYER),
+            Some(Layer::Upper) => (sensor_common::LAYER_UPPER, valid::LAYER),
+            Some(Layer::Other) => (sensor_common::LAYER_OTHER, valid::LAYER),
+            None => (sensor_common::LAYER_OTHER, 0),
+        };
+        (FileId { layer, ..file }, ctime, mtime, valid::FILE | known)
+    }
+}
+
+/// Nanoseconds of the boot clock.
+fn now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    nanoseconds(now.tv_sec, now.tv_nsec)
 }
 
 /// A thread's name as records have it.

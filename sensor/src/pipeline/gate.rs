@@ -1,9 +1,10 @@
 //! What the kernel half cannot refuse on this kernel, refused by fanotify: of containers' filesystems the kernel asks before a
-//! program runs, and the terms of a [`Plan`] answer. It knows neither alerts nor sinks: what was refused becomes a record like
+//! program runs or a file is opened, and the terms of a [`Plan`] answer. It knows neither alerts nor sinks: what was refused becomes a record like
 //! those of the kernel half.
 //!
 //! Where it cannot tell something that a term asks for, that term does not hold: what is in doubt goes on.
 
+mod caller;
 mod file;
 mod judge;
 mod marks;
@@ -22,14 +23,16 @@ use std::{
 use rustix::event::{EventfdFlags, eventfd};
 
 use self::{judge::Clerk, marks::Marks};
-use super::Plan;
+use super::{
+    Plan,
+    verdict::{Asked, AskedIn},
+};
 use crate::{
     event::Container,
     probe::{
         Refusals,
-        fanotify::{Answering, LetGo},
+        fanotify::{Answering, LetGo, Questions},
     },
-    rule::Alternative,
 };
 
 /// A control group of a container, and what holds there.
@@ -40,13 +43,15 @@ pub(super) struct Watched {
     /// Mount namespaces that are no workload's.
     pub(super) outside: [u32; 2],
     /// The terms that can hold.
-    pub(super) terms: u64,
+    pub(super) terms: AskedIn,
+    /// What has to be asked for them.
+    pub(super) questions: Questions,
 }
 
 /// What answers: terms as bits, and the control groups by their keys.
 #[derive(Debug, Default)]
 struct Book {
-    terms: Vec<Alternative>,
+    terms: Asked,
     groups: HashMap<u64, Watched>,
 }
 
@@ -71,7 +76,7 @@ impl Gate {
         let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let (send, records) = channel();
         let (tell, let_go) = channel();
-        let judge = Clerk::new(Arc::clone(&book), refusals, send, Arc::clone(&bell));
+        let judge = Clerk::new(Arc::clone(&book), refusals, send, Arc::clone(&bell), within);
         let rings = Arc::clone(&bell);
         let answering = Answering::start(judge, within, move |why| {
             let _ = tell.send(why);

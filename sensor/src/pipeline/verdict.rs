@@ -1,6 +1,8 @@
 //! What the kernel half is to do of its own accord: the verdicts of a set of rules as its tables, for the containers that
 //! there are, as far as this kernel can.
 
+mod asked;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use sensor_common::{
@@ -9,6 +11,8 @@ use sensor_common::{
 };
 use serde::Serialize;
 
+use self::asked::answerable;
+pub(super) use self::asked::{Asked, AskedIn};
 use crate::{
     enrich::Made,
     event::Container,
@@ -70,8 +74,8 @@ pub struct Plan {
     pub acts: Vec<ActTables>,
     /// The classes of acts that are refused.
     pub refused: BTreeSet<u32>,
-    /// The terms of execs that fanotify refuses.
-    pub asked: Vec<Alternative>,
+    /// What fanotify refuses.
+    pub asked: Asked,
     /// What becomes of each response.
     pub told: Vec<Told>,
     workloads: [Workloads; Act::ALL.len()],
@@ -104,7 +108,7 @@ impl Plan {
             .collect();
         let (mut acts, mut refused) = (Vec::new(), BTreeSet::new());
         let mut workloads = [(); Act::ALL.len()].map(|()| Workloads::new());
-        let mut asked = Vec::new();
+        let mut asked = Asked::default();
         for (class, (act, refuse)) in (0..).zip(Act::ALL.into_iter().zip(&can.refuse)) {
             let mut terms: Vec<&Alternative> = Vec::new();
             let mut verdict = Verdict::default();
@@ -113,12 +117,8 @@ impl Plan {
                 if how == How::KilledInKernel && spared {
                     how = How::Daemon("programs are protected, which it alone tells apart".to_owned());
                 }
-                if how == How::RefusedByFanotify {
-                    if asked.len() + order.any.len() > TERMS {
-                        how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));
-                    } else {
-                        asked.extend(order.any.iter().cloned());
-                    }
+                if how == How::RefusedByFanotify && !asked.take(order) {
+                    how = otherwise(order, format!("the rules have more than {TERMS} alternatives"));
                 }
                 // Who is not asked in time, or where it is in doubt, is still killed where the rule says so.
                 let backs =
@@ -156,7 +156,7 @@ impl Plan {
                 of_class.extend(terms.iter().map(|term| term.workload.clone()));
             }
             // With fanotify the kernel half has to know of refusals, although it decides nothing.
-            if !terms.is_empty() || act == Act::Exec && !asked.is_empty() {
+            if !terms.is_empty() || !asked.of(act).is_empty() {
                 acts.push(tables(class, verdict, &terms));
             }
         }
@@ -188,8 +188,9 @@ impl Plan {
 
     /// The terms of [`Plan::asked`] that hold in a container.
     #[must_use]
-    pub fn asked_in(&self, container: &Arc<Container>) -> u64 {
-        self.terms(container, self.asked.iter().map(|term| &term.workload))
+    pub fn asked_in(&self, container: &Arc<Container>) -> AskedIn {
+        let held = |act| self.terms(container, self.asked.of(act).iter().map(|term| &term.workload));
+        AskedIn { execs: held(Act::Exec), opens: held(Act::Open) }
     }
 
     fn terms<'w>(
@@ -237,17 +238,6 @@ fn decide(order: &Order, refuse: &Result<(), String>, can: &Can) -> How {
         Some(_) => How::Daemon(why),
         None => How::Impossible(why),
     }
-}
-
-/// Whether fanotify tells all that an order asks.
-fn answerable(order: &Order) -> Result<(), String> {
-    if order.act != Act::Exec {
-        return Err(format!("fanotify does not tell how {} is asked for", order.act.name()));
-    }
-    if order.any.iter().any(|term| !term.comm.is_any()) {
-        return Err("fanotify does not tell the name that a program would get".to_owned());
-    }
-    Ok(())
 }
 
 fn kill(act: Act) -> How {

@@ -1,5 +1,5 @@
-//! Permission events of fanotify: before a file is opened to be run, the kernel asks, and the caller waits for the answer. What
-//! the answer is, is not known here.
+//! Permission events of fanotify: before a file is opened, to be run or at all, the kernel asks, and the caller waits for the
+//! answer. What the answer is, is not known here.
 //!
 //! Whoever waits must not wait for ever: see [`Answering`]. If this process ends, in whatever way, the kernel answers yes to
 //! everything.
@@ -25,6 +25,51 @@ pub use self::answering::{Answering, Judge, LetGo};
 #[derive(Debug)]
 pub struct Gate(Fanotify);
 
+/// What the kernel asks of a filesystem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Before a file is opened to be run.
+    pub execs: bool,
+    /// Before a file is opened at all, to be run as well.
+    pub opens: bool,
+    /// With those, also before a directory is.
+    pub directories: bool,
+}
+
+impl Questions {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        !self.execs && !self.opens
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            execs: self.execs || other.execs,
+            opens: self.opens || other.opens,
+            directories: self.directories || other.directories,
+        }
+    }
+
+    /// Those that are not among the others. Of directories it is asked as long as it is asked of files.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        let opens = self.opens && !other.opens;
+        Self { execs: self.execs && !other.execs, opens, directories: opens && self.directories }
+    }
+
+    fn mask(self) -> MaskFlags {
+        let bits = [
+            (self.execs, MaskFlags::FAN_OPEN_EXEC_PERM),
+            (self.opens, MaskFlags::FAN_OPEN_PERM),
+            (self.opens && self.directories, MaskFlags::FAN_ONDIR),
+        ];
+        bits.into_iter().filter(|(asked, _)| *asked).map(|(_, bit)| bit).collect()
+    }
+}
+
 /// One question. The caller waits until it is answered.
 #[derive(Debug)]
 pub struct Asked(FanotifyEvent);
@@ -34,6 +79,12 @@ impl Asked {
     #[must_use]
     pub fn file(&self) -> Option<BorrowedFd<'_>> {
         self.0.fd()
+    }
+
+    /// Whether it is opened to be run. Where it is also asked of opens, that is asked next.
+    #[must_use]
+    pub fn is_exec(&self) -> bool {
+        self.0.mask().contains(MaskFlags::FAN_OPEN_EXEC_PERM)
     }
 
     /// Who waits: a thread's id.
@@ -57,17 +108,30 @@ impl Gate {
         Ok(Self(Fanotify::init(flags, file)?))
     }
 
-    /// Asks from now on before a file is opened to be run: of all of the filesystem that `at` lies in (`whole`), or through
-    /// this mount of it alone.
+    /// Asks these questions from now on, too: of all of the filesystem that `at` lies in (`whole`), or through this mount of it
+    /// alone.
     ///
     /// # Errors
     /// Where that filesystem cannot be watched.
-    pub fn ask_before_execs(&self, at: BorrowedFd<'_>, whole: bool) -> io::Result<()> {
+    pub fn ask(&self, questions: Questions, at: BorrowedFd<'_>, whole: bool) -> io::Result<()> {
         let what = if whole { MarkFlags::FAN_MARK_FILESYSTEM } else { MarkFlags::FAN_MARK_MOUNT };
+        self.mark(MarkFlags::FAN_MARK_ADD | what, questions, at)
+    }
+
+    /// Asks these questions no more where `at` lies.
+    ///
+    /// # Errors
+    /// Where nothing is asked there, neither of the filesystem nor through the mount.
+    pub fn ask_no_more(&self, questions: Questions, at: BorrowedFd<'_>) -> io::Result<()> {
+        let kinds = [MarkFlags::FAN_MARK_FILESYSTEM, MarkFlags::FAN_MARK_MOUNT];
+        let [whole, mount] = kinds.map(|kind| self.mark(MarkFlags::FAN_MARK_REMOVE | kind, questions, at));
+        whole.or(mount)
+    }
+
+    fn mark(&self, flags: MarkFlags, questions: Questions, at: BorrowedFd<'_>) -> io::Result<()> {
         // The kernel takes no descriptor that only names a file, but a path to one.
         let path = format!("/proc/self/fd/{}", at.as_raw_fd());
-        let flags = MarkFlags::FAN_MARK_ADD | what;
-        Ok(self.0.mark(flags, MaskFlags::FAN_OPEN_EXEC_PERM, at, Some(path.as_str()))?)
+        Ok(self.0.mark(flags, questions.mask(), at, Some(path.as_str()))?)
     }
 
     /// Asks nothing any more. What was asked already still waits.

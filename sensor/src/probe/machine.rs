@@ -3,7 +3,7 @@
 use sensor_common::syscalls::Machine;
 
 /// The one that this daemon was built for, which is the kernel's.
-pub(super) const HERE: Machine = if cfg!(target_arch = "aarch64") { Machine::Arm64 } else { Machine::X86_64 };
+pub const HERE: Machine = if cfg!(target_arch = "aarch64") { Machine::Arm64 } else { Machine::X86_64 };
 
 /// The bit of `task_ti_compat` that marks a 32-bit caller.
 pub(super) const fn compat_bit(machine: Machine) -> u32 {

@@ -148,7 +148,7 @@ pub(super) const METRICS: &[Metric] = &[
     count(
         "vedette_fanotify_asked_total",
         &[],
-        "Execs that waited for an answer of fanotify's.",
+        "Execs and opens that waited for an answer of fanotify's.",
         stat!(fanotify.asked),
     ),
     count(

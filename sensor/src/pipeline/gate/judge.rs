@@ -3,24 +3,29 @@
 
 use std::{
     fs,
-    os::{
-        fd::{AsRawFd, BorrowedFd, OwnedFd},
-        unix::{ffi::OsStringExt, fs::MetadataExt},
-    },
+    os::fd::{AsRawFd, OwnedFd},
     sync::{Arc, Mutex, mpsc::Sender},
+    time::Duration,
 };
 
-use sensor_common::verdict::facts;
+use sensor_common::{
+    filter::{FACTS, facts::EXECUTABLE},
+    verdict::facts,
+};
 
-use super::{Book, Watched, file, lock, ring};
+use super::{
+    Book, Watched,
+    caller::{Call, Caller},
+    file, lock, ring,
+};
 use crate::{
-    enrich::scan::{Program, refused_exec},
+    enrich::scan::{RefusedFile, refused_exec, refused_open},
     event::Layer,
     probe::{
         Refusals,
         fanotify::{Asked, Judge},
     },
-    rule::Path,
+    rule::{Act, Alternative, Path},
 };
 
 /// Who answers.
@@ -29,6 +34,8 @@ pub(super) struct Clerk {
     refusals: Refusals,
     records: Sender<Vec<u8>>,
     bell: Arc<OwnedFd>,
+    /// How long an answer may take.
+    within: Duration,
     /// What was last said no to.
     last: Option<No>,
 }
@@ -38,56 +45,116 @@ struct No {
     record: Vec<u8>,
 }
 
+/// Where somebody is: the key of his control group, and the terms that may hold there.
+struct Place {
+    key: u64,
+    terms: Vec<Arc<Alternative>>,
+}
+
 impl Clerk {
     pub(super) fn new(
         book: Arc<Mutex<Book>>,
         refusals: Refusals,
         records: Sender<Vec<u8>>,
         bell: Arc<OwnedFd>,
+        within: Duration,
     ) -> Self {
-        Self { book, refusals, records, bell, last: None }
+        Self { book, refusals, records, bell, within, last: None }
     }
 
     fn look(&self, asked: &Asked) -> Option<No> {
-        let (file, tid) = (asked.file()?, asked.tid());
-        let path = path(tid, file)?;
-        let (key, bits) = self.terms(tid, file, path.clone())?;
-        // Of a script its interpreter runs, which is asked of next; and what a program is loaded by is not what runs.
-        if bits == 0 || file::is_script(file)? || file::is_loader(file)? {
-            return None;
-        }
-        let tgid = tgid(tid)?;
+        let (file, caller) = (asked.file()?, Caller(asked.tid()));
+        let act = if asked.is_exec() { Act::Exec } else { Act::Open };
+        let path = caller.path(file)?;
+        let Place { key, terms } = self.place(act, caller, &path)?;
+        let tgid = caller.tgid()?;
         if tgid == std::process::id() {
             return None;
         }
         let metadata = fs::metadata(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
-        let program = Program { path: &path, metadata: &metadata, layer: file::layer(tid, file, &path) };
-        let record = refused_exec(tgid, tid, key, &program)?;
-        Some(No { thread: (tgid, tid), record })
+        let what = |layer| RefusedFile { path: &path, metadata: &metadata, layer };
+        let record = if act == Act::Exec {
+            let asks = terms.iter().any(|term| term.not_facts != 0);
+            let layer = if asks { file::layer(caller.0, file, &path) } else { None };
+            // Of a script its interpreter runs, which is asked of next; and what a program is loaded by is not what runs.
+            if !any(&terms, by_layer(layer)) || file::is_script(file)? || file::is_loader(file)? {
+                return None;
+            }
+            refused_exec(tgid, caller.0, key, &what(layer.or_else(|| file::layer(caller.0, file, &path))))
+        } else {
+            let call = caller.call(self.within)?;
+            // To be run: that is another question.
+            if call == Call::Exec || !any(&terms, by_access(call, metadata.is_dir())) {
+                return None;
+            }
+            let how = if let Call::Open { number, flags, mode } = call {
+                Some((number, flags, mode))
+            } else {
+                None
+            };
+            refused_open(tgid, caller.0, key, &what(file::layer(caller.0, file, &path)), how)
+        };
+        Some(No { thread: (tgid, caller.0), record: record? })
     }
 
-    /// The control group, and the terms that hold.
-    fn terms(&self, tid: u32, file: BorrowedFd<'_>, path: Vec<u8>) -> Option<(u64, u64)> {
-        let exact = Path::Exact(path.as_slice().into());
+    /// The terms that hold of a file with this path and of who asks for it; what else they say of the file is not looked at.
+    fn place(&self, act: Act, caller: Caller, path: &[u8]) -> Option<Place> {
+        let exact = Path::Exact(path.into());
+        let name: Box<[u8]> = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().into();
+        let of_file = |term: &Alternative| {
+            term.path.fits(&exact) && (term.name.is_any() || !name.is_empty() && term.name.fits(&name))
+        };
         let book = lock(&self.book);
-        let mut bits = (0..).zip(&book.terms).filter(|(_, term)| term.path.fits(&exact));
-        // Most programs are no rule's business, and that is all that is looked at of them.
-        let first = bits.next()?;
-        let bits: Vec<(u32, &_)> = std::iter::once(first).chain(bits).collect();
-        let groups = groups(tid)?;
-        let (key, watched) = innermost(&book, &groups)?;
-        let mnt_ns = fs::metadata(format!("/proc/{tid}/ns/mnt")).ok()?.ino();
-        if watched.outside.iter().any(|outside| u64::from(*outside) == mnt_ns) {
+        let mut fit = (0..).zip(book.terms.of(act)).filter(|(_, term)| of_file(term));
+        // Most files are no rule's business, and that is all that is looked at of them.
+        let first = fit.next()?;
+        let fit: Vec<(u32, &Arc<Alternative>)> = std::iter::once(first).chain(fit).collect();
+        let (key, watched) = innermost(&book, &caller.groups()?)?;
+        let bits = watched.terms.of(act);
+        let here: Vec<_> = fit
+            .into_iter()
+            .filter(|(bit, _)| bits & 1 << bit != 0)
+            .map(|(_, term)| Arc::clone(term))
+            .collect();
+        let outside = watched.outside;
+        drop(book);
+        let mnt_ns = caller.mnt_ns()?;
+        if outside.iter().any(|outside| u64::from(*outside) == mnt_ns) {
             return None;
         }
-        let asked = bits.iter().any(|(_, term)| term.not_facts != 0);
-        let number = if asked { file::layer(tid, file, &path).and_then(number) } else { None };
-        let holds = |(bit, term): &&(u32, &crate::rule::Alternative)| {
-            let fact = term.not_facts == 0 || number.is_some_and(|number| term.not_facts & 1 << number == 0);
-            fact && watched.terms & 1 << bit != 0
-        };
-        Some((key, bits.iter().filter(holds).fold(0, |set, (bit, _)| set | 1_u64 << bit)))
+        let terms: Vec<_> = here.into_iter().filter(|term| holds_of(term, caller)).collect();
+        (!terms.is_empty()).then_some(Place { key, terms })
     }
+}
+
+/// Whether what a term says of who asks holds.
+fn holds_of(term: &Alternative, caller: Caller) -> bool {
+    let comm = || caller.comm().is_some_and(|name| term.comm.fits(&name));
+    let root = |wanted| caller.is_root() == Some(wanted);
+    (term.comm.is_any() || comm()) && term.root.is_none_or(root)
+}
+
+/// Whether some term holds, whichever of these numbers of facts is the true one.
+fn any(terms: &[Arc<Alternative>], possible: u16) -> bool {
+    terms.iter().any(|term| term.not_facts & possible == 0)
+}
+
+/// The numbers of facts that a program in this layer can have.
+fn by_layer(layer: Option<Layer>) -> u16 {
+    match layer {
+        Some(Layer::Upper) => 1 << facts::UPPER,
+        Some(Layer::Lower) => 1 << facts::LOWER,
+        Some(Layer::Other) => 1,
+        None => u16::MAX,
+    }
+}
+
+/// The numbers of facts that a file can have which is opened by this call.
+fn by_access(call: Call, is_directory: bool) -> u16 {
+    let kind = if is_directory { facts::DIRECTORY } else { 0 };
+    // Whether it is made just now is not known, nor asked for.
+    let numbers = call.access().into_iter().flat_map(|access| [access | kind, access | kind | EXECUTABLE]);
+    numbers.filter(|number| (*number as usize) < FACTS).fold(0, |set, number| set | 1 << number)
 }
 
 impl Judge for Clerk {
@@ -114,39 +181,6 @@ impl Judge for Clerk {
     }
 }
 
-/// The number that a layer is among [`facts`].
-const fn number(layer: Layer) -> Option<u32> {
-    match layer {
-        Layer::Upper => Some(facts::UPPER),
-        Layer::Lower => Some(facts::LOWER),
-        Layer::Other => Some(0),
-    }
-}
-
-/// The file's path as the caller sees it. `None` where it is below another root, or not there any more.
-fn path(tid: u32, file: BorrowedFd<'_>) -> Option<Vec<u8>> {
-    let link = |path: String| fs::read_link(path).ok().map(|path| path.into_os_string().into_vec());
-    let path = link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-    if !path.starts_with(b"/") || path.ends_with(b" (deleted)") {
-        return None;
-    }
-    let root = link(format!("/proc/{tid}/root"))?;
-    if root == b"/" {
-        return Some(path);
-    }
-    path.strip_prefix(root.as_slice()).filter(|rest| rest.starts_with(b"/")).map(<[u8]>::to_vec)
-}
-
-/// The paths of a thread's control groups.
-fn groups(tid: u32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{tid}/cgroup")).ok()?;
-    let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2).map(str::to_owned));
-    let mut paths: Vec<_> = paths.filter(|path| path != "/").collect();
-    paths.sort_unstable();
-    paths.dedup();
-    Some(paths)
-}
-
 /// Of the groups of containers that one of these is in, the innermost.
 fn innermost<'b>(book: &'b Book, groups: &[String]) -> Option<(u64, &'b Watched)> {
     let holds = |watched: &Watched| {
@@ -156,12 +190,6 @@ fn innermost<'b>(book: &'b Book, groups: &[String]) -> Option<(u64, &'b Watched)
     };
     let inside = book.groups.iter().filter(|(_, watched)| holds(watched));
     inside.max_by_key(|(_, watched)| watched.container.cgroup.len()).map(|(key, watched)| (*key, watched))
-}
-
-fn tgid(tid: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
-    line.trim().parse().ok()
 }
 
 #[cfg(test)]

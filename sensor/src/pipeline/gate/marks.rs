@@ -2,7 +2,7 @@
 //! are there a moment after its control group.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::{
         fd::{AsFd, OwnedFd},
@@ -21,7 +21,7 @@ use procfs::process::{MountInfo, Process};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, open, openat2, statx};
 
 use super::Watched;
-use crate::probe::fanotify::Answering;
+use crate::probe::fanotify::{Answering, Questions};
 
 /// How often a container is looked at whose first process is not there yet.
 const SOON: Duration = Duration::from_millis(5);
@@ -30,23 +30,11 @@ const LATER: Duration = Duration::from_secs(1);
 /// Control groups inside a container that are looked through for a process.
 const MOST_GROUPS: usize = 64;
 
-/// Filesystems from which nothing runs, or of which the kernel does not ask.
-const NOT_ASKED: [&str; 14] = [
-    "autofs",
-    "binfmt_misc",
-    "bpf",
-    "cgroup",
-    "cgroup2",
-    "configfs",
-    "debugfs",
-    "devpts",
-    "mqueue",
-    "nsfs",
-    "proc",
-    "securityfs",
-    "sysfs",
-    "tracefs",
-];
+/// Filesystems of which the kernel does not ask, or whose files it does not.
+const NOT_ASKED: [&str; 6] = ["autofs", "bpf", "devpts", "mqueue", "nsfs", "proc"];
+/// Filesystems from which nothing runs.
+const NOTHING_RUNS: [&str; 8] =
+    ["binfmt_misc", "cgroup", "cgroup2", "configfs", "debugfs", "securityfs", "sysfs", "tracefs"];
 
 /// The thread, which ends with this.
 #[derive(Debug)]
@@ -64,8 +52,18 @@ struct Target {
     outside: [u32; 2],
     /// The keys of its groups.
     keys: BTreeSet<u64>,
-    /// The mounts that were there the last time: numbers and places.
-    seen: BTreeSet<(i32, PathBuf)>,
+    /// What is to be asked there.
+    asks: Questions,
+    /// What was asked the last time, of the mounts that were there: numbers and places, and their devices.
+    asked: Questions,
+    seen: BTreeMap<Place, String>,
+}
+
+/// A mount's number and where it is.
+type Place = (i32, PathBuf);
+
+fn place(mount: &MountInfo) -> Place {
+    (mount.mnt_id, mount.mount_point.clone())
 }
 
 impl Marks {
@@ -81,7 +79,9 @@ impl Marks {
             cgroup: watched.container.cgroup.clone(),
             outside: watched.outside,
             keys: [key].into(),
-            seen: BTreeSet::new(),
+            asks: watched.questions,
+            asked: Questions::default(),
+            seen: BTreeMap::new(),
         };
         let _ = self.0.send(Order::Watch(target));
     }
@@ -100,7 +100,7 @@ struct Marker {
 impl Marker {
     fn serve(mut self, orders: &Receiver<Order>) {
         loop {
-            let waits = self.targets.iter().any(|target| target.seen.is_empty());
+            let waits = self.targets.iter().any(|target| !target.asks.is_none() && target.seen.is_empty());
             match orders.recv_timeout(if waits { SOON } else { LATER }) {
                 Ok(order) => self.take(order),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -111,8 +111,39 @@ impl Marker {
             }
             let Some(answering) = self.answering.upgrade() else { return };
             let host = host_devices();
+            self.ask_no_more(&answering);
             for target in &mut self.targets {
                 look(target, &self.hierarchies, &answering, &host);
+            }
+        }
+    }
+
+    /// Takes back what is not to be asked any more, where nobody else wants it asked.
+    fn ask_no_more(&mut self, answering: &Answering) {
+        let Some(gate) = answering.gate() else { return };
+        for at in 0..self.targets.len() {
+            let Some(target) = self.targets.get(at) else { return };
+            let lost = target.asked.without(target.asks);
+            if lost.is_none() {
+                continue;
+            }
+            let others = self.targets.iter().enumerate().filter(|(other, _)| *other != at);
+            let others: Vec<&Target> =
+                others.map(|(_, other)| other).filter(|other| lost.without(other.asks) != lost).collect();
+            let is_wanted =
+                |device: &String| others.iter().any(|other| other.seen.values().any(|seen| seen == device));
+            let found = first(target, &self.hierarchies);
+            let root = found.as_ref().and_then(|(pid, _)| root(*pid));
+            if let (Some((_, mounts)), Some(root)) = (&found, &root) {
+                let seen = mounts.iter().filter(|mount| target.seen.contains_key(&place(mount)));
+                for mount in seen.filter(|mount| !is_wanted(&mount.majmin)) {
+                    // What is gone, or was never asked of, is as it should be.
+                    let _ = self::at(root, mount).and_then(|at| gate.ask_no_more(lost, at.as_fd()));
+                }
+                tracing::info!(cgroup = &*target.cgroup, "{} no more", words(lost));
+            }
+            if let Some(target) = self.targets.get_mut(at) {
+                target.asked = target.asks;
             }
         }
     }
@@ -123,6 +154,7 @@ impl Marker {
             {
                 Some(known) => {
                     known.outside = target.outside;
+                    known.asks = target.asks;
                     known.keys.extend(target.keys);
                 }
                 None => self.targets.push(target),
@@ -136,26 +168,25 @@ impl Marker {
     }
 }
 
-/// Has the kernel ask of what is new of a container's mounts.
+/// Has the kernel ask of what is new of a container's mounts, or newly asked of all of them.
 fn look(target: &mut Target, hierarchies: &[PathBuf], answering: &Answering, host: &BTreeSet<String>) {
-    let Some(gate) = answering.gate() else { return };
+    let Some(gate) = answering.gate().filter(|_| !target.asks.is_none()) else { return };
     let Some((pid, mounts)) = first(target, hierarchies) else { return };
-    let Ok(root) = open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) else {
-        return;
-    };
-    let now: BTreeSet<_> = mounts.iter().map(|mount| (mount.mnt_id, mount.mount_point.clone())).collect();
-    if now == target.seen {
+    let Some(root) = root(pid) else { return };
+    let all = target.asks != target.asked;
+    let now: BTreeMap<_, _> = mounts.iter().map(|mount| (place(mount), mount.majmin.clone())).collect();
+    if !all && now == target.seen {
         return;
     }
-    let new = target.seen.is_empty();
     let mut asked = 0;
-    for mount in mounts.iter().filter(|mount| !NOT_ASKED.contains(&mount.fs_type.as_str())) {
-        if target.seen.contains(&(mount.mnt_id, mount.mount_point.clone())) {
+    for mount in mounts.iter().filter(|mount| all || !target.seen.contains_key(&place(mount))) {
+        let questions = questions(target.asks, mount);
+        if questions.is_none() {
             continue;
         }
         // Nothing else on this machine lies on it: then of all of it, whoever mounts it once more.
         let whole = mount.fs_type == "overlay" || !host.contains(&mount.majmin);
-        let done = at(&root, mount).and_then(|at| gate.ask_before_execs(at.as_fd(), whole));
+        let done = at(&root, mount).and_then(|at| gate.ask(questions, at.as_fd(), whole));
         match done {
             Ok(()) => asked += 1,
             // What the container cannot reach itself, and what is gone again.
@@ -166,9 +197,33 @@ fn look(target: &mut Target, hierarchies: &[PathBuf], answering: &Answering, hos
         }
     }
     target.seen = now;
-    if new {
-        tracing::info!(cgroup = &*target.cgroup, mounts = asked, "fanotify asks before programs run");
+    target.asked = target.asks;
+    if all {
+        tracing::info!(cgroup = &*target.cgroup, mounts = asked, "{}", words(target.asks));
     }
+}
+
+/// What is asked of a mount. One of FUSE would have us wait for whoever serves it, with everybody who asks behind that; as the
+/// container's own root it is the runtime's.
+fn questions(asks: Questions, mount: &MountInfo) -> Questions {
+    let kind = mount.fs_type.as_str();
+    let is_fuse = kind == "fuse" || kind.starts_with("fuse.") || kind == "fuseblk";
+    if NOT_ASKED.contains(&kind) || is_fuse && mount.mount_point != Path::new("/") {
+        return Questions::default();
+    }
+    Questions { execs: asks.execs && !NOTHING_RUNS.contains(&kind), ..asks }
+}
+
+const fn words(questions: Questions) -> &'static str {
+    match (questions.execs, questions.opens) {
+        (true, false) => "fanotify asks before programs run",
+        (false, _) => "fanotify asks before files are opened",
+        (true, true) => "fanotify asks before programs run, and before files are opened",
+    }
+}
+
+fn root(pid: i32) -> Option<OwnedFd> {
+    open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 /// A process of the container's own, and its mounts: not the runtime's, which still stands on the host's root.

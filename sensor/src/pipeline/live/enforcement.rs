@@ -165,10 +165,12 @@ impl Live {
 
 fn watched(stage: &Stage<Scanner>, plan: &Plan, container: &Arc<Container>, host: Option<u32>) -> Watched {
     let made = stage.enricher.containers().made(container.instance);
+    let terms = plan.asked_in(container);
     Watched {
         container: Arc::clone(container),
         outside: plan.holds(container, made, host).outside,
-        terms: plan.asked_in(container),
+        terms,
+        questions: plan.asked.questions(terms),
     }
 }
 

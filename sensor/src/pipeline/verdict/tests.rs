@@ -6,6 +6,7 @@ use sensor_common::verdict::CONNECT;
 use super::*;
 use crate::{
     event::Runtime,
+    probe::fanotify::Questions,
     rule::{Options, Source},
 };
 
@@ -78,18 +79,54 @@ fn fanotify_refuses_what_it_can_tell_and_the_kernel_half_cannot() {
     let plan = Plan::of(Arc::clone(&set), &can(Ok(())));
     assert_eq!(how(&plan, "path"), How::RefusedByFanotify);
     assert_eq!(how(&plan, "kill"), How::RefusedByFanotify);
-    assert_eq!(how(&plan, "open"), How::KilledInKernel);
+    assert_eq!(how(&plan, "open"), How::RefusedByFanotify);
     assert!(
         matches!(how(&plan, "name"), How::Impossible(why) if why.starts_with("no LSM; fanotify does not"))
     );
-    assert_eq!(plan.asked.len(), 2);
-    assert_eq!((plan.asked_in(&container("c1")), plan.asked_in(&container("c2"))), (0b11, 0b10));
+    assert_eq!(plan.asked.of(Act::Exec).len(), 2);
+    let execs = |id: &str| plan.asked_in(&container(id)).of(Act::Exec);
+    assert_eq!((execs("c1"), execs("c2")), (0b11, 0b10));
     // Who slips through is killed where the rule says so.
     let exec = plan.acts.iter().find(|act| act.class == Act::Exec as u32).unwrap();
     assert_eq!((exec.verdict.refuse, exec.verdict.kill), (0, 1));
     let plan = Plan::of(set, &can(Err("no privileges".to_owned())));
     assert_eq!(how(&plan, "path"), How::Impossible("no LSM; no privileges".to_owned()));
     assert!(plan.asked.is_empty());
+}
+
+#[test]
+fn fanotify_asks_where_a_rule_is_about_it_and_nowhere_else() {
+    let open = "evt.type in (open, openat, openat2) and";
+    let rules = [
+        rule("exec", "block", "evt.type = execve and container.id = c1 and proc.exepath = /bin/nc"),
+        rule("file", "block", &format!("{open} container.id = c2 and fd.typechar = f and fd.name = /x")),
+        rule(
+            "any",
+            "block",
+            &format!("{open} container.id = c3 and proc.name = sh and fd.name startswith /x"),
+        ),
+        rule("process", "block", &format!("{open} fd.name startswith /proc/sys")),
+        rule("device", "{block: {or: kill}}", &format!("{open} fd.name in (/x, /dev/mem)")),
+        rule("shared", "block", &format!("{open} container.id = c3 and fd.name = /dev/shm/x")),
+    ];
+    let can = Can { fanotify: Some(Ok(())), ..can(Err("no LSM")) };
+    let plan = Plan::of(set(&rules.concat()), &can);
+    let how =
+        |rule: &str| plan.told.iter().find(|told| told.rule == rule).map(|told| told.how.clone()).unwrap();
+    for rule in ["exec", "file", "any", "shared"] {
+        assert_eq!(how(rule), How::RefusedByFanotify, "{rule}");
+    }
+    let why = "no LSM; fanotify asks neither of /proc nor of devices";
+    assert_eq!(how("process"), How::Impossible(why.to_owned()));
+    assert_eq!(how("device"), How::KilledInKernel);
+    let questions = |id: &str| {
+        let Questions { execs, opens, directories } = plan.asked.questions(plan.asked_in(&container(id)));
+        (execs, opens, directories)
+    };
+    assert_eq!(questions("c1"), (true, false, false));
+    assert_eq!(questions("c2"), (false, true, false));
+    assert_eq!(questions("c3"), (false, true, true));
+    assert_eq!(questions("c4"), (false, false, false));
 }
 
 #[test]

@@ -1,18 +1,24 @@
 //! Whose group a caller is in.
 
-use super::*;
-use crate::event::{Container, Runtime};
+use super::{
+    super::{Asked, AskedIn},
+    *,
+};
+use crate::{
+    event::{Container, Runtime},
+    probe::fanotify::Questions,
+};
 
 fn watched(cgroup: &str) -> Watched {
     let container = Arc::new(Container::new("c", Runtime::Containerd, cgroup, None));
-    Watched { container, outside: [0, 0], terms: u64::MAX }
+    Watched { container, outside: [0, 0], terms: AskedIn::default(), questions: Questions::default() }
 }
 
 #[test]
 fn the_innermost_group_of_a_caller_counts() {
     let groups =
         [(1, watched("/default/a")), (2, watched("/default/a/docker/b")), (3, watched("/default/ab"))];
-    let book = Book { terms: Vec::new(), groups: groups.into() };
+    let book = Book { terms: Asked::default(), groups: groups.into() };
     let found = |path: &str| innermost(&book, &[path.to_owned()]).map(|(key, _)| key);
     assert_eq!(found("/default/a"), Some(1));
     assert_eq!(found("/default/a/init.scope"), Some(1));

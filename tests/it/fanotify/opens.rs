@@ -1,0 +1,128 @@
+//! Opens that fanotify refuses.
+
+use super::*;
+
+const SECRET: &str = "/secret";
+/// A file that may be run, and not be read.
+const PROGRAM: &str = "/busybox-hidden";
+
+/// Any open of a file for reading in this container that also is as `more` says.
+fn reads(id: &str, more: &str) -> String {
+    format!(
+        "evt.type in (open, openat, openat2) and evt.is_open_read = true and container.id = {} and {more}",
+        &id[..12]
+    )
+}
+
+/// Reads what is forbidden until that is refused, and then so often again; writes it, runs it, and reads other files.
+fn script() -> String {
+    format!(
+        "busybox cp /bin/busybox {PROGRAM}; echo x > {SECRET}; before=0; \
+         while [ $before -lt 100000 ] && {{ true < {SECRET}; }} 2>/dev/null; do before=$((before+1)); done; \
+         i=0; read=0; others=0; ran=0; while [ $i -lt {} ]; do \
+         {{ true < {SECRET}; }} 2>/dev/null && read=$((read+1)); {{ true < /etc/passwd; }} && others=$((others+1)); i=$((i+1)); done; \
+         {{ true < {PROGRAM}; }} 2>/dev/null && read=$((read+1)); {PROGRAM} true && ran=1; echo y >> {SECRET} && ran=$((ran+1)); \
+         echo before $before after $read others $others ran $ran; cat {SECRET}",
+        tries()
+    )
+}
+
+#[test]
+fn fanotify_refuses_opens_in_a_container() {
+    let containerd = containerd!();
+    let id = mark("opens");
+    let sensor =
+        blocking(&containerd, &reads(&id, &format!("fd.typechar = f and fd.name in ({SECRET}, {PROGRAM})")));
+    let output = containerd.run(&id, &script());
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let after = format!("after 0 others {} ran 2\n", tries());
+    assert!(said.ends_with(&after), "{said}{errors}{}", sensor.watcher.stderr());
+    assert!(errors.contains("Operation not permitted"), "{errors}");
+    let before: usize = said.split(' ').nth(1).unwrap().parse().unwrap();
+    // One refusal ends the wait; the program and the last one are read once.
+    let refusals = tries() + 3;
+    let alert = sensor.watcher.alert("Refused", before + refusals);
+    assert_eq!(alert["container"]["full_id"], *id);
+    assert!(alert["event"]["type"].as_str().unwrap().starts_with("open"), "{alert}");
+    let response = &alert["response"];
+    assert_eq!(
+        (&response["decision"], &response["mechanism"], &response["result"]),
+        (&json!("done-in-kernel"), &json!("fanotify"), &json!("done")),
+        "{response}"
+    );
+    let (alerts, stats, _) = sensor.stop();
+    let refused = alerts.iter().filter(|alert| alert["response"]["mechanism"] == "fanotify").count();
+    assert_eq!(refused, refusals, "each refusal is one alert");
+    assert_eq!(alerts.len(), before + refusals, "and its failure is not told of once more");
+    assert_eq!(stats["fanotify"]["refused"], refused, "{}", stats["fanotify"]);
+    assert_eq!(stats["fanotify"]["let_go"], 0);
+}
+
+#[test]
+fn fanotify_refuses_opens_by_the_name_of_a_thread_and_of_a_file() {
+    let containerd = containerd!();
+    let id = mark("names");
+    let sensor =
+        blocking(&containerd, &reads(&id, "proc.name = cat and fd.filename = token and user.uid = 0"));
+    let script = "busybox mkdir /a; echo x > /a/token; i=0; while [ $i -lt 5000 ] && cat /a/token 2>/dev/null; do i=$((i+1)); done; \
+                  busybox mv /a/token /a/other && cat /a/other && busybox mv /a/other /a/token && { true < /a/token; } && echo shell; \
+                  cat /a/token";
+    let output = containerd.run(&id, script);
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.ends_with("x\nshell\n"), "{said}{errors}{}", sensor.watcher.stderr());
+    assert!(errors.contains("Operation not permitted"), "{errors}");
+    let _ = sensor.stop();
+}
+
+#[test]
+fn fanotify_does_not_ask_of_opens_where_no_rule_is_about_them() {
+    let containerd = containerd!();
+    let (id, other) = (mark("rule"), mark("none"));
+    let sensor = blocking(&containerd, &reads(&id, &format!("fd.name = {SECRET}")));
+    let script = "i=0; while [ $i -lt 300 ]; do true < /etc/passwd; i=$((i+1)); done; cat /etc/passwd";
+    assert!(containerd.run(&other, script).status.success());
+    let (_, stats, _) = sensor.stop();
+    assert_eq!(stats["fanotify"]["asked"], 0, "{}", stats["fanotify"]);
+}
+
+/// Says no to every open of a file of this name.
+struct Doorman(&'static str);
+
+impl Judge for Doorman {
+    fn allows(&mut self, asked: &Asked) -> bool {
+        let path = fs::read_link(format!("/proc/self/fd/{}", asked.file().unwrap().as_raw_fd())).unwrap();
+        asked.is_exec() || path.file_name().unwrap() != self.0
+    }
+
+    fn refused(&mut self) {}
+
+    fn late(&mut self) {}
+}
+
+fn errno(result: std::io::Result<fs::File>) -> Option<i32> {
+    result.err().map(|error| error.raw_os_error().unwrap())
+}
+
+const OPENS: Questions = Questions { execs: false, opens: true, directories: false };
+
+#[test]
+fn fanotify_is_asked_of_opens_no_more_when_nobody_wants_it() {
+    needs_kernel!();
+    if let Err(why) = can_ask() {
+        return skip(test_name!(), &why);
+    }
+    let place = Mounted::new();
+    let program = place.program();
+    let answering = Answering::start(Doorman("true"), deadline(), drop).unwrap();
+    let gate = answering.gate().unwrap();
+    let at = fs::File::open(place.0.path()).unwrap();
+    gate.ask(Questions { execs: true, ..OPENS }, at.as_fd(), true).unwrap();
+    assert_eq!(errno(fs::File::open(&program)), Some(libc::EPERM));
+    fs::write(place.0.path().join("other"), "x").unwrap();
+    let asked = answering.counts().0;
+    gate.ask_no_more(OPENS, at.as_fd()).unwrap();
+    assert_eq!(errno(fs::File::open(&program)), None);
+    assert_eq!(answering.counts().0, asked);
+    assert!(Command::new(&program).status().unwrap().success());
+    assert_eq!(answering.counts().0, asked + 1, "of execs it still is");
+}
