@@ -85,6 +85,22 @@ fn fanotify_does_not_ask_of_opens_where_no_rule_is_about_them() {
     assert_eq!(stats["fanotify"]["asked"], 0, "{}", stats["fanotify"]);
 }
 
+/// The bug: a container that was started anew was taken for the one before, whose mounts had had the same numbers.
+#[test]
+fn fanotify_asks_again_of_a_container_that_starts_anew() {
+    let containerd = containerd!();
+    let id = mark("anew");
+    let sensor = blocking(&containerd, &reads(&id, &format!("fd.name = {SECRET}")));
+    let script = format!(
+        "echo x > {SECRET}; i=0; while [ $i -lt 20000 ] && {{ true < {SECRET}; }} 2>/dev/null; do i=$((i+1)); done; [ $i -lt 20000 ]"
+    );
+    for time in 0..6 {
+        let output = containerd.run(&id, &script);
+        assert!(output.status.success(), "never refused, time {time}: {}", sensor.watcher.stderr());
+    }
+    let _ = sensor.stop();
+}
+
 /// Says no to every open of a file of this name.
 struct Doorman(&'static str);
 

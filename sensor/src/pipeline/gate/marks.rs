@@ -155,6 +155,11 @@ impl Marker {
                 Some(known) => {
                     known.outside = target.outside;
                     known.asks = target.asks;
+                    // Perhaps it was started anew. Numbers of mounts are given again.
+                    if !target.keys.is_subset(&known.keys) {
+                        known.seen.clear();
+                        known.asked = Questions::default();
+                    }
                     known.keys.extend(target.keys);
                 }
                 None => self.targets.push(target),
