@@ -104,7 +104,12 @@ impl Gate {
             | InitFlags::FAN_CLOEXEC
             | InitFlags::FAN_NONBLOCK
             | InitFlags::FAN_REPORT_TID;
-        let file = EventFFlags::O_RDONLY | EventFFlags::O_CLOEXEC | EventFFlags::O_LARGEFILE;
+        // With each question comes the file, opened for us. Where somebody holds a lease on it that would wait for him, and
+        // everybody who asks behind it: such a file is refused by the kernel, unseen.
+        let file = EventFFlags::O_RDONLY
+            | EventFFlags::O_CLOEXEC
+            | EventFFlags::O_LARGEFILE
+            | EventFFlags::O_NONBLOCK;
         Ok(Self(Fanotify::init(flags, file)?))
     }
 

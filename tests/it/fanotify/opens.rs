@@ -142,3 +142,31 @@ fn fanotify_is_asked_of_opens_no_more_when_nobody_wants_it() {
     assert!(Command::new(&program).status().unwrap().success());
     assert_eq!(answering.counts().0, asked + 1, "of execs it still is");
 }
+
+/// `fcntl`: by which signal it is told that somebody wants the lease.
+const F_SETSIG: i32 = 10;
+
+/// The bug: with each question the kernel opened the file for the sensor, and where somebody had a lease on it, that waited for
+/// him, with everybody who asked behind it, and nobody noticed.
+#[test]
+fn fanotify_waits_for_nobody_who_has_a_lease() {
+    needs_kernel!();
+    if let Err(why) = can_ask() {
+        return skip(test_name!(), &why);
+    }
+    let place = Mounted::new();
+    let (leased, other) = (place.0.path().join("leased"), place.0.path().join("other"));
+    fs::write(&other, "x").unwrap();
+    let file = fs::File::create(&leased).unwrap();
+    // SAFETY: numbers only. Who breaks the lease is told of by a signal that does nothing.
+    unsafe {
+        assert_eq!(libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG), 0);
+        assert_eq!(libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK), 0);
+    }
+    let answering = Answering::start(Doorman("none"), Duration::from_secs(5), drop).unwrap();
+    let at = fs::File::open(place.0.path()).unwrap();
+    answering.gate().unwrap().ask(OPENS, at.as_fd(), true).unwrap();
+    assert_eq!(errno(fs::File::open(&leased)), Some(libc::EPERM), "unseen is refused");
+    assert_eq!(errno(fs::File::open(&other)), None);
+    assert!(answering.gate().is_some(), "nobody was let go");
+}

@@ -53,7 +53,7 @@ pub struct Answering {
 struct Line {
     gate: Gate,
     within: Duration,
-    waiting: Mutex<VecDeque<Waiting>>,
+    waiting: Mutex<Waiters>,
     /// Somebody waits, or it is over.
     changed: Condvar,
     /// Whether nothing is asked any more.
@@ -62,6 +62,22 @@ struct Line {
     bell: OwnedFd,
     asked: AtomicU64,
     refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiters {
+    /// Since when questions are being read: with each the kernel opens a file for us, which may take as long as its filesystem
+    /// wants.
+    reading: Option<Instant>,
+    known: VecDeque<Waiting>,
+}
+
+impl Waiters {
+    /// How long the first of them waits.
+    fn waited(&self) -> Option<Duration> {
+        let first = self.known.front().map(|first| first.since);
+        first.into_iter().chain(self.reading).min().map(|since| since.elapsed())
+    }
 }
 
 #[derive(Debug)]
@@ -135,7 +151,7 @@ impl Drop for Answering {
 }
 
 impl Line {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiters> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -143,7 +159,11 @@ impl Line {
         // Whoever asks stands still: nothing here is as urgent.
         let _ = rustix::process::nice(-15);
         while !self.over.load(Ordering::Acquire) {
-            let read = self.gate.wait(self.bell.as_fd(), QUIET).and_then(|()| self.gate.asked());
+            let read = self.gate.wait(self.bell.as_fd(), QUIET).and_then(|()| {
+                self.waiting().reading = Some(Instant::now());
+                self.changed.notify_all();
+                self.gate.asked()
+            });
             let asked = match read {
                 Ok(asked) => asked,
                 Err(error) => {
@@ -154,17 +174,12 @@ impl Line {
                     return;
                 }
             };
-            if asked.is_empty() {
-                continue;
-            }
             self.asked.fetch_add(asked.len() as u64, Ordering::Relaxed);
-            let since = Instant::now();
             let asked: Vec<Arc<Asked>> = asked.into_iter().map(Arc::new).collect();
             let mut waiting = self.waiting();
-            if waiting.is_empty() {
-                self.changed.notify_all();
+            if let Some(since) = waiting.reading.take() {
+                waiting.known.extend(asked.iter().map(|asked| Waiting { asked: Arc::clone(asked), since }));
             }
-            waiting.extend(asked.iter().map(|asked| Waiting { asked: Arc::clone(asked), since }));
             drop(waiting);
             for asked in asked {
                 let allow = self.let_go.load(Ordering::Acquire) || judge.allows(&asked);
@@ -183,10 +198,11 @@ impl Line {
     /// Answers, unless somebody else did.
     fn answer(&self, asked: &Arc<Asked>, allow: bool) -> bool {
         let mut waiting = self.waiting();
-        let Some(at) = waiting.iter().position(|waiting| Arc::ptr_eq(&waiting.asked, asked)) else {
+        let known = &mut waiting.known;
+        let Some(at) = known.iter().position(|waiting| Arc::ptr_eq(&waiting.asked, asked)) else {
             return false;
         };
-        waiting.remove(at);
+        known.remove(at);
         drop(waiting);
         match self.gate.answer(asked, allow) {
             Ok(()) => true,
@@ -202,7 +218,7 @@ impl Line {
     fn free_all(&self) -> usize {
         let mut count = 0;
         loop {
-            let waiting = std::mem::take(&mut *self.waiting());
+            let waiting = std::mem::take(&mut self.waiting().known);
             let queued = self.gate.asked().unwrap_or_default();
             if waiting.is_empty() && queued.is_empty() {
                 return count;
@@ -218,8 +234,7 @@ impl Line {
     fn watch(&self, let_go: impl FnOnce(LetGo)) {
         let mut waiting = self.waiting();
         while !self.let_go.load(Ordering::Acquire) {
-            let waited = waiting.front().map(|first| first.since.elapsed());
-            waiting = match waited {
+            waiting = match waiting.waited() {
                 None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(waited) if waited < self.within => {
                     let left = self.within - waited;
@@ -240,5 +255,19 @@ impl Line {
                 }
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whose_question_is_not_read_yet_waits_too() {
+        let mut waiters = Waiters::default();
+        assert_eq!(waiters.waited(), None);
+        let since = Instant::now().checked_sub(Duration::from_secs(7)).unwrap();
+        waiters.reading = Some(since);
+        assert!(waiters.waited().unwrap() >= Duration::from_secs(7));
     }
 }
