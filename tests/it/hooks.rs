@@ -164,7 +164,10 @@ fn hooks_that_rules_miss_are_said_and_come_with_a_reload() {
     fs::write(&mark, "").unwrap();
     let opens = format!("evt.type in (open, openat) and fd.name = {mark}");
     fs::write(&file, rule("binds", "evt.type = bind") + &rule("opens", &format!("'{opens}'"))).unwrap();
-    let _ = watcher.rules("blind rules are in the accounts", |rules| rules["blind"] == json!(["binds"]));
+    // The other one too where io_uring cannot be seen.
+    let binds =
+        |rules: &Value| rules["blind"].as_array().is_some_and(|blind| blind.contains(&json!("binds")));
+    let _ = watcher.rules("blind rules are in the accounts", binds);
     watcher.says("blind: not attached");
     assert!(Act::new(["open", &mark, "0", "0"]).run().result(0) >= 0);
     let _ = watcher.alert("opens", 1);

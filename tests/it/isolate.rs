@@ -288,24 +288,29 @@ fn isolate_covers_groups_below_and_what_processes_bring_along() {
         let (dir, inner) = hierarchy.group("outer/a/b/c");
         let mut inside = dir.join(Act::told()).listen();
         let mut brought = Act::told().listen();
-        let mut lines = [Line::new(LOOPBACKS[0], &mut inside), Line::new(LOOPBACKS[1], &mut brought)];
+        // A connection that was cut tries again later and later: each look has one of its own.
+        let mut lines =
+            [(); 3].map(|()| [Line::new(LOOPBACKS[0], &mut inside), Line::new(LOOPBACKS[1], &mut brought)]);
         dir.add(brought.pid());
         let mut isolation = load(&[]);
+        let mut are_cut = |look: usize, isolation: &Isolation, group| {
+            let [one, other] = &mut lines[look];
+            one.is_cut(&mut inside, isolation, group);
+            other.is_cut(&mut brought, isolation, group);
+        };
         isolation.isolate(outer).unwrap();
-        lines[0].is_cut(&mut inside, &isolation, outer);
-        lines[1].is_cut(&mut brought, &isolation, outer);
+        are_cut(0, &isolation, outer);
         // The inner one by itself stays isolated when the outer one is not any more, and the other way round.
         isolation.isolate(inner).unwrap();
         isolation.release(outer).unwrap();
-        lines[0].is_cut(&mut inside, &isolation, inner);
-        lines[1].is_cut(&mut brought, &isolation, inner);
+        are_cut(1, &isolation, inner);
         isolation.isolate(outer).unwrap();
         isolation.release(inner).unwrap();
-        lines[0].is_cut(&mut inside, &isolation, outer);
-        lines[1].is_cut(&mut brought, &isolation, outer);
+        are_cut(2, &isolation, outer);
         isolation.release(outer).unwrap();
-        assert_eq!(lines[0].connect(&mut inside), 0);
-        assert_eq!(lines[1].connect(&mut brought), 0);
+        let [line, other] = &lines[0];
+        assert_eq!(line.connect(&mut inside), 0);
+        assert_eq!(other.connect(&mut brought), 0);
     }
 }
 
