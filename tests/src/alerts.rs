@@ -84,9 +84,19 @@ impl Watcher {
     /// Where it does not start.
     #[must_use]
     pub fn builtin() -> Self {
+        Self::builtin_with(&[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// As above.
+    #[must_use]
+    pub fn builtin_with(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let flags = flags(dir.path(), "");
-        Self::launch(dir, flags.get(1..).unwrap_or_default(), &["--set", "rules.paths=[]"])
+        let args = [&["--set", "rules.paths=[]"], args].concat();
+        Self::launch(dir, flags.get(1..).unwrap_or_default(), &args)
     }
 
     fn launch(dir: tempfile::TempDir, flags: &[String], args: &[&str]) -> Self {
