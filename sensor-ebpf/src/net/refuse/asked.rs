@@ -13,6 +13,7 @@ const TCP: u32 = 6;
 const UDP: u32 = 17;
 /// The third word of an address of version 4 as one of version 6 (`::ffff:0:0/96`), in network byte order.
 const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+
 /// Which end of the socket an address is.
 #[derive(Clone, Copy)]
 pub(super) enum End {
