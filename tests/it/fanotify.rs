@@ -17,7 +17,7 @@ use sensor_tests::{
     require::skip,
     test_name,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::respond::{Responding, mark};
 
@@ -82,6 +82,27 @@ fn script(program: &str) -> String {
     )
 }
 
+/// Stops the sensor that was told of so many that went well before it refused in this container, and so many refusals: each of
+/// them is one alert, of which this is the last.
+fn told(sensor: Responding, id: &str, before: usize, refusals: usize) -> Value {
+    let alert = sensor.watcher.alert("Refused", before + refusals);
+    assert_eq!(alert["container"]["full_id"], *id);
+    let response = &alert["response"];
+    assert_eq!(
+        (&response["decision"], &response["mechanism"], &response["result"]),
+        (&json!("done-in-kernel"), &json!("fanotify"), &json!("done")),
+        "{response}"
+    );
+    let (alerts, stats, _) = sensor.stop();
+    let (refused, others): (Vec<_>, Vec<_>) =
+        alerts.iter().partition(|alert| alert["response"]["mechanism"] == "fanotify");
+    assert_eq!(refused.len(), refusals, "each refusal is one alert");
+    assert_eq!(others.len(), before, "and its failure is not told of once more: {others:#?}");
+    assert_eq!(stats["fanotify"]["refused"], refusals, "{}", stats["fanotify"]);
+    assert_eq!(stats["fanotify"]["let_go"], 0);
+    alert
+}
+
 #[test]
 fn fanotify_refuses_a_program_by_its_path() {
     let containerd = containerd!();
@@ -93,23 +114,9 @@ fn fanotify_refuses_a_program_by_its_path() {
     assert!(errors.contains("Operation not permitted"), "{errors}");
     // One refusal ended the first loop, and one is the last.
     let before: usize = said.split(' ').nth(1).unwrap().parse().unwrap();
-    let alert = sensor.watcher.alert("Refused", before + tries() + 2);
-    assert_eq!(alert["container"]["full_id"], *id);
+    let alert = told(sensor, &id, before, tries() + 2);
     assert_eq!(alert["process"]["exe"], FORBIDDEN);
     assert!(!alert["process"]["ancestors"].as_array().unwrap().is_empty(), "{alert}");
-    let response = &alert["response"];
-    assert_eq!(
-        (&response["decision"], &response["mechanism"], &response["result"]),
-        (&json!("done-in-kernel"), &json!("fanotify"), &json!("done")),
-        "{response}"
-    );
-    let (alerts, stats, _) = sensor.stop();
-    let refused = alerts.iter().filter(|alert| alert["response"]["mechanism"] == "fanotify").count();
-    assert_eq!(refused, tries() + 2, "each refusal is one alert");
-    let others: Vec<_> = alerts.iter().filter(|alert| alert["response"]["mechanism"] != "fanotify").collect();
-    assert_eq!(others.len(), before, "and its failure is not told of once more: {others:#?}");
-    assert_eq!(stats["fanotify"]["refused"], refused, "{}", stats["fanotify"]);
-    assert_eq!(stats["fanotify"]["let_go"], 0);
 }
 
 #[test]

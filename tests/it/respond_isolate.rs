@@ -26,7 +26,7 @@ fn respond_isolate_cuts_the_network_until_it_is_released() {
     let condition = rule("Cut off", &mark, "isolate");
     let condition = condition.replacen("proc.args", "container.id != host and proc.args", 1);
     let sensor = Responding::start(&condition, &[]);
-    let container = Container::new(&unified, 13);
+    let container = Container::new(&unified);
     let program = container.program("client");
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap().to_string();
@@ -55,7 +55,7 @@ fn respond_isolate_ends_with_a_sensor_that_does_not_keep_it() {
     let mark = mark("ends");
     let condition = rule("Cut off", &mark, "isolate");
     let condition = condition.replacen("proc.args", "container.id != host and proc.args", 1);
-    let container = Container::new(&unified, 14);
+    let container = Container::new(&unified);
     let held = container.path("held.json");
     let held = format!("respond.held={}", held.display());
     let sensor = Responding::start(&condition, &["--set", &held]);

@@ -5,7 +5,6 @@ use std::{
     os::unix::process::CommandExt,
     path::Path,
     process::{Command, Stdio},
-    sync::atomic::{AtomicU8, Ordering},
     time::Instant,
 };
 
@@ -38,9 +37,6 @@ macro_rules! shielded {
     }};
 }
 
-/// Of containers: tests run side by side, and other files have the lower ones.
-static NUMBERS: AtomicU8 = AtomicU8::new(0x80);
-
 struct Shielded {
     watcher: Watcher,
     _group: Group,
@@ -56,7 +52,7 @@ impl Shielded {
         fs::write(unified.join(&path).join("cgroup.procs"), watcher.pid().to_string()).unwrap();
         // From its first accounts on it has said which groups are the host's.
         let _ = watcher.rules("its first accounts", Value::is_object);
-        let container = Container::new(unified, NUMBERS.fetch_add(1, Ordering::Relaxed));
+        let container = Container::new(unified);
         Self { watcher, _group: group, container }
     }
 

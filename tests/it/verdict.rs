@@ -5,6 +5,7 @@ use std::{
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     time::Instant,
 };
 
@@ -33,8 +34,11 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    pub(crate) fn new(unified: &Path, number: u8) -> Self {
-        let id = format!("{number:02x}{:08x}{}", std::process::id(), "7".repeat(54));
+    pub(crate) fn new(unified: &Path) -> Self {
+        /// Tests run side by side: two with one number would have one group.
+        static NUMBERS: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{:08x}{number:04x}{}", std::process::id(), "7".repeat(52));
         let path = format!("docker/{id}");
         let procs = unified.join(&path).join("cgroup.procs");
         Self { id, group: Group::new(unified, &path), procs, dir: tempfile::tempdir().unwrap() }
@@ -105,10 +109,10 @@ fn can_refuse(test: &str, class: u32) -> bool {
 }
 
 macro_rules! container {
-    ($number:literal) => {{
+    () => {{
         needs_kernel!();
         let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
-        Container::new(&unified, $number)
+        Container::new(&unified)
     }};
 }
 
@@ -125,7 +129,7 @@ fn creates(command: &mut Command) -> Option<i32> {
 
 #[test]
 fn verdict_kills_an_exec_before_its_first_instruction() {
-    let container = container!(1);
+    let container = container!();
     let forbidden = container.program("forbidden");
     let mark = container.path("mark");
     let steps = ["creat", mark.to_str().unwrap(), "420"];
@@ -145,7 +149,7 @@ fn verdict_kills_an_exec_before_its_first_instruction() {
     assert_eq!(creates(&mut container.command(&allowed, &steps)), Some(0));
     fs::remove_file(&mark).unwrap();
     // Whoever is in a group and still where it was made is the runtime. The daemon, which would kill it, sleeps meanwhile.
-    let container = Container::new(&unified().unwrap(), 6);
+    let container = Container::new(&unified().unwrap());
     let killed = |_| creates(&mut container.command(&forbidden, &steps)) == Some(-libc::SIGKILL);
     assert!((0..20).filter(|number| killed(*number)).count() > 0, "the kernel half knows the group");
     watcher.signal(libc::SIGSTOP);
@@ -161,7 +165,7 @@ fn verdict_kills_an_exec_before_its_first_instruction() {
 
 #[test]
 fn verdict_kills_what_opens_a_file() {
-    let container = container!(2);
+    let container = container!();
     let (program, secret) = (container.program("reader"), container.path("secret"));
     fs::write(&secret, "x").unwrap();
     let link = container.path("link");
@@ -189,7 +193,7 @@ fn verdict_kills_what_opens_a_file() {
 
 #[test]
 fn verdict_refuses_connections() {
-    let container = container!(3);
+    let container = container!();
     let program = container.program("client");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -219,7 +223,7 @@ fn verdict_refuses_connections() {
 
 #[test]
 fn verdict_refuses_an_exec() {
-    let container = container!(4);
+    let container = container!();
     if !can_refuse(test_name!(), EXEC) {
         return;
     }
@@ -246,7 +250,7 @@ fn verdict_refuses_an_exec() {
 
 #[test]
 fn verdict_refuses_opens() {
-    let container = container!(5);
+    let container = container!();
     if !can_refuse(test_name!(), OPEN) {
         return;
     }

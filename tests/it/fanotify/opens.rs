@@ -40,22 +40,8 @@ fn fanotify_refuses_opens_in_a_container() {
     assert!(errors.contains("Operation not permitted"), "{errors}");
     let before: usize = said.split(' ').nth(1).unwrap().parse().unwrap();
     // One refusal ends the wait; the program and the last one are read once.
-    let refusals = tries() + 3;
-    let alert = sensor.watcher.alert("Refused", before + refusals);
-    assert_eq!(alert["container"]["full_id"], *id);
+    let alert = told(sensor, &id, before, tries() + 3);
     assert!(alert["event"]["type"].as_str().unwrap().starts_with("open"), "{alert}");
-    let response = &alert["response"];
-    assert_eq!(
-        (&response["decision"], &response["mechanism"], &response["result"]),
-        (&json!("done-in-kernel"), &json!("fanotify"), &json!("done")),
-        "{response}"
-    );
-    let (alerts, stats, _) = sensor.stop();
-    let refused = alerts.iter().filter(|alert| alert["response"]["mechanism"] == "fanotify").count();
-    assert_eq!(refused, refusals, "each refusal is one alert");
-    assert_eq!(alerts.len(), before + refusals, "and its failure is not told of once more");
-    assert_eq!(stats["fanotify"]["refused"], refused, "{}", stats["fanotify"]);
-    assert_eq!(stats["fanotify"]["let_go"], 0);
 }
 
 #[test]

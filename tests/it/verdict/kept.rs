@@ -61,7 +61,7 @@ fn outlives(container: &Container, rules: &str, went_well: impl Fn() -> bool + S
 
 #[test]
 fn verdict_kept_refuses_connections() {
-    let container = container!(10);
+    let container = container!();
     let program = container.program("client");
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
@@ -78,7 +78,7 @@ fn verdict_kept_refuses_connections() {
 
 #[test]
 fn verdict_kept_refuses_binds() {
-    let container = container!(12);
+    let container = container!();
     let program = container.program("server");
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let binds = || {
@@ -94,7 +94,7 @@ fn verdict_kept_refuses_binds() {
 
 #[test]
 fn verdict_kept_refuses_execs() {
-    let container = container!(11);
+    let container = container!();
     if !can_refuse(test_name!(), EXEC) {
         return;
     }

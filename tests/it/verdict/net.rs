@@ -23,7 +23,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn verdict_refuses_a_bind() {
-    let container = container!(7);
+    let container = container!();
     let program = container.program("server");
     let (port, free) = (free_port(), free_port());
     let bind = |family: &str, kind: &str, address: String| {
@@ -55,7 +55,7 @@ fn verdict_refuses_a_bind() {
 
 #[test]
 fn verdict_refuses_datagrams() {
-    let container = container!(8);
+    let container = container!();
     let program = container.program("sender");
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -89,7 +89,7 @@ fn verdict_refuses_datagrams() {
 
 #[test]
 fn verdict_of_a_connect_holds_for_datagrams() {
-    let container = container!(9);
+    let container = container!();
     let program = container.program("sender");
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
