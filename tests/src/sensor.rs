@@ -93,9 +93,14 @@ impl Sensor {
     /// Everything that the process did, its exit last.
     #[must_use]
     pub fn until_exit(&self, pid: u32) -> Vec<Event> {
-        self.wait(&format!("process {pid} exits"), |state| {
+        let exit = |state: &State| {
             let events = state.by_pid.get(&pid)?;
             events.iter().any(Event::is_exit).then(|| events.clone())
+        };
+        self.wait_or(&format!("process {pid} exits"), exit, |state| {
+            let known = if state.family.contains(&pid) { "was" } else { "was not" };
+            let did: Vec<&str> = state.by_pid.get(&pid).into_iter().flatten().map(Event::kind).collect();
+            format!("it {known} seen to begin, and did {did:?}; ")
         })
     }
 
@@ -186,7 +191,17 @@ impl Sensor {
         self.child.lock().unwrap().wait().unwrap()
     }
 
-    fn wait<T>(&self, what: &str, mut look: impl FnMut(&State) -> Option<T>) -> T {
+    fn wait<T>(&self, what: &str, look: impl FnMut(&State) -> Option<T>) -> T {
+        self.wait_or(what, look, |_| String::new())
+    }
+
+    /// [`Sensor::wait`], and what more there is to say where it never comes.
+    fn wait_or<T>(
+        &self,
+        what: &str,
+        mut look: impl FnMut(&State) -> Option<T>,
+        more: impl FnOnce(&State) -> String,
+    ) -> T {
         let end = Instant::now() + deadline();
         let mut state = self.seen.lock();
         loop {
@@ -194,7 +209,10 @@ impl Sensor {
                 return found;
             }
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "never seen: {what}; the sensor said: {}", state.stderr);
+            if left.is_zero() {
+                let own: String = state.own.iter().map(|event| format!("{}\n", event[""])).collect();
+                panic!("never seen: {what}; {}the sensor said: {}{own}", more(&state), state.stderr);
+            }
             state = self.seen.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
