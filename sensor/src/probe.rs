@@ -12,6 +12,7 @@ mod functions;
 mod hooks;
 pub mod isolate;
 mod limited;
+mod links;
 mod load;
 mod machine;
 mod mount;
@@ -214,8 +215,10 @@ impl Probe {
 
     /// Detaches every program. Counters and ring can still be read.
     pub fn detach(&mut self) {
-        self.functions.detach();
+        // First, as its links end first: while others do, it would shield what is there no more.
+        self.shield.detach();
         self.verdicts.detach();
+        self.functions.detach();
         for (name, program) in self.ebpf.programs_mut() {
             let unloaded = match program {
                 Program::BtfTracePoint(program) => program.unload(),

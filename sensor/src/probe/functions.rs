@@ -12,16 +12,16 @@ use std::{
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray},
-    programs::{FExit, Program, ProgramError, ProgramFd, links::FdLink},
+    programs::{FExit, Program, ProgramError, ProgramFd},
 };
 use sensor_common::{Kind, syscalls};
 
 use super::{
     ProbeError, chain,
     hooks::DISPATCHERS,
+    links::Links,
     load::take_table,
     machine::HERE,
-    mount::Detached,
     targets::{Target, Targets},
     usage::{self, ProgramRun},
 };
@@ -32,8 +32,6 @@ struct Function {
     /// What it is there for, or the first of several things.
     kind: Kind,
     program: ProgramFd,
-    /// Detaches it when it is dropped. None where this is a rehearsal, and where [`Functions::links`] has it.
-    link: Option<FdLink>,
 }
 
 /// What functions with the same prototype share.
@@ -51,10 +49,8 @@ pub(super) struct Functions {
     attached: Vec<Function>,
     /// Programs elsewhere that can be interrupted, too: at tracepoints, from Linux 7.0 on.
     others: Vec<(Kind, ProgramFd)>,
-    /// A BPF filesystem that is mounted nowhere: the only thing that keeps what is pinned there, and that ends with this
-    /// process. Functions are then left by threads of the kernel. By descriptors they would be left by who closes these, that is
-    /// by the process in its end, and kernels from 6.1 to 6.12 wait a tenth of a second for each.
-    links: Option<Detached>,
+    /// By function.
+    links: Links,
     /// Whether to attach one function only, and to load the programs of the others.
     rehearsal: bool,
 }
@@ -67,11 +63,7 @@ impl Functions {
             Ok(Group { prototype: None, dispatcher, table })
         });
         let groups = groups.into_iter().collect::<Result<_, ProbeError>>()?;
-        let links = Detached::mount("bpf");
-        if let Err(error) = &links {
-            tracing::debug!(%error, "no BPF filesystem of our own: functions are left one by one at the end");
-        }
-        Ok(Self { groups, attached: Vec::new(), others: Vec::new(), links: links.ok(), rehearsal })
+        Ok(Self { groups, attached: Vec::new(), others: Vec::new(), links: Links::new(), rehearsal })
     }
 
     /// Has `program` called when one of the calls ends: at all functions or at none. Returns the instructions that the
@@ -91,10 +83,7 @@ impl Functions {
                 drop(program.unload());
             }
             for function in self.attached.drain(before..) {
-                if let Some(links) = &self.links {
-                    // One that could not be pinned is not there, and was left with its descriptor.
-                    drop(fs::remove_file(links.path(&function.name)));
-                }
+                self.links.end(&function.name);
             }
             for index in numbers.iter().flat_map(|number| syscalls::indexes(HERE, *number)) {
                 for group in &mut self.groups {
@@ -163,31 +152,20 @@ impl Functions {
         let program = loaded(ebpf, btf, dispatcher, target)?;
         let rehearsed = self.rehearsal && !self.attached.is_empty();
         let attached = (|| {
-            let link = if rehearsed { None } else { self.link(program, &target.function)? };
-            Ok((link, program.fd()?.try_clone()?))
+            let link = if rehearsed { None } else { Some(program.attach()?) };
+            let link = link.map(|id| program.take_link(id)).transpose()?;
+            Ok((program.fd()?.try_clone()?, link))
         })();
         // For the next function it is loaded again; the link keeps this one.
         let unloaded = program.unload();
-        let failed = |error: ProgramError| format!("cannot attach to {}: {}", target.function, chain(&error));
-        let (link, program) = attached.map_err(failed)?;
-        unloaded.map_err(failed)?;
-        self.attached.push(Function { name: target.function.clone(), kind, program, link });
-        Ok(())
-    }
-
-    /// Attaches a program, and gives the link where it could not be pinned.
-    fn link(&mut self, program: &mut FExit, function: &str) -> Result<Option<FdLink>, ProgramError> {
-        let id = program.attach()?;
-        let link = FdLink::from(program.take_link(id)?);
-        let Some(links) = &self.links else { return Ok(Some(link)) };
-        match link.pin(links.path(function)) {
-            Ok(_) => Ok(None),
-            Err(error) => {
-                tracing::debug!(%error, "links cannot be pinned: functions are left one by one at the end");
-                let id = program.attach()?;
-                Ok(Some(program.take_link(id)?.into()))
-            }
+        let failed = |why: String| format!("cannot attach to {}: {why}", target.function);
+        let (program, link) = attached.map_err(|error: ProgramError| failed(chain(&error)))?;
+        unloaded.map_err(|error| failed(chain(&error)))?;
+        if let Some(link) = link {
+            self.links.keep(&target.function, link.into()).map_err(failed)?;
         }
+        self.attached.push(Function { name: target.function.clone(), kind, program });
+        Ok(())
     }
 
     /// How often a program did not run because it was at work on that processor already: an event each.
@@ -208,17 +186,14 @@ impl Functions {
         self.others.push((kind, program));
     }
 
-    /// No program does anything from here on, and the functions are left: in the background where the links are pinned.
+    /// No program does anything from here on, and the functions are left.
     pub(super) fn detach(&mut self) {
         for group in &mut self.groups {
             for index in 0..syscalls::INDEXES {
                 drop(group.table.clear_index(&index));
             }
         }
-        self.links = None;
-        for function in &mut self.attached {
-            function.link = None;
-        }
+        self.links.end_all();
     }
 }
 

@@ -15,7 +15,7 @@ use aya::{
 };
 use sensor_common::shield::{FOLDER, LINK, MAP, PROGRAM, Shielded};
 
-use super::{Probe, ProbeError, Types, chain, filter::take, namespace, pod::pod, verdict};
+use super::{Probe, ProbeError, Types, chain, filter::take, links::Links, namespace, pod::pod, verdict};
 
 pod! {
     PodShielded(Shielded);
@@ -81,6 +81,7 @@ pub(super) struct Shield {
     descriptors: usize,
     folder: PathBuf,
     attached: bool,
+    links: Links,
 }
 
 impl Shield {
@@ -91,6 +92,7 @@ impl Shield {
             descriptors: 0,
             folder: PathBuf::new(),
             attached: false,
+            links: Links::new(),
         })
     }
 
@@ -98,6 +100,7 @@ impl Shield {
     pub(super) fn attach(&mut self, ebpf: &mut Ebpf, folder: &Path) -> Vec<ShieldPart> {
         folder.clone_into(&mut self.folder);
         let able = can_shield().and_then(|()| Types::of_kernel().map_err(|error| chain(&error)));
+        let links = &mut self.links;
         let mut attach = |programs: &[(&str, &str)]| {
             let types = able.as_ref().map_err(Clone::clone)?;
             programs.iter().try_for_each(|(name, hook)| {
@@ -105,12 +108,24 @@ impl Shield {
                 let program: &mut Lsm =
                     program.try_into().map_err(|error: aya::programs::ProgramError| chain(&error))?;
                 program.load(hook, &types.aya).map_err(|error| chain(&error))?;
-                program.attach().map(drop).map_err(|error| chain(&error))
+                let link = program.attach().and_then(|id| program.take_link(id));
+                links.keep(name, link.map_err(|error| chain(&error))?.into())
             })
         };
         let parts = PARTS.map(|(what, programs)| ShieldPart { what, missing: attach(programs).err() });
         self.attached = parts.iter().any(|part| part.missing.is_none());
         parts.to_vec()
+    }
+
+    /// Shields nothing from here on.
+    pub(super) fn detach(&mut self) {
+        self.attached = false;
+        self.links.end_all();
+        for known in std::mem::take(&mut self.known) {
+            if let Err(error) = self.map.remove(&PodShielded(known)) {
+                tracing::debug!(%error, "an object is shielded until the kernel half is gone");
+            }
+        }
     }
 
     /// Writes down what came and went since the last time.

@@ -24,6 +24,7 @@ pub use self::kept::{end_kept_refusals, kept_refusals};
 use super::{
     Probe, ProbeError, cgroup, chain,
     filter::take,
+    links::Links,
     load::take_map,
     pod::pod,
     usage::{Fills, NEW, OLD, stands_already},
@@ -66,8 +67,10 @@ pub(super) struct Verdicts {
     nets: LpmTrie<MapData, PodNet, u64>,
     /// The acts whose refusing programs are attached.
     attached: [bool; CLASSES as usize],
-    /// What attaches them, by program.
-    links: Vec<(&'static str, FdLink)>,
+    /// What attaches them, by program; `None`: it is among `slow`.
+    links: Vec<(&'static str, Option<FdLink>)>,
+    /// Links to LSM hooks that are not pinned.
+    slow: Links,
     counts: Map,
     /// Where they are pinned, once they are.
     kept: Option<Kept>,
@@ -82,6 +85,7 @@ impl Verdicts {
             nets: take(ebpf, "VERDICT_NETS")?,
             attached: [false; CLASSES as usize],
             links: Vec::new(),
+            slow: Links::new(),
             counts: take_map(ebpf, "REFUSED")?,
             kept: None,
         })
@@ -173,8 +177,12 @@ impl Verdicts {
             let program = ebpf.program_mut(name).ok_or("not in the kernel object")?;
             let link = attach(program, name, btf)?;
             let link = match &self.kept {
-                Some(kept) => kept.pin(name, link)?,
-                None => link,
+                Some(kept) => Some(kept.pin(name, link)?),
+                None if matches!(program, Program::Lsm(_)) => {
+                    self.slow.keep(name, link)?;
+                    None
+                }
+                None => Some(link),
             };
             self.links.push((name, link));
         }
@@ -186,10 +194,11 @@ impl Verdicts {
     /// programs refused since it ended.
     pub(super) fn keep(&mut self, pins: &Path) -> Result<u64, String> {
         let kept = Kept::open(pins)?;
-        let links = std::mem::take(&mut self.links).into_iter();
-        self.links = links
-            .map(|(name, link)| kept.pin(name, link).map(|link| (name, link)))
-            .collect::<Result<_, String>>()?;
+        for (name, link) in &mut self.links {
+            let slow = &mut self.slow;
+            let open = link.take().map_or_else(|| slow.take(name), Ok)?;
+            *link = Some(kept.pin(name, open)?);
+        }
         let ours: Vec<_> = self.links.iter().map(|(name, _)| *name).collect();
         kept.end_others(&ours)?;
         let untold = kept.replace_counts(&self.counts)?;
@@ -209,6 +218,7 @@ impl Verdicts {
     /// Takes off what refuses, unless it is pinned.
     pub(super) fn detach(&mut self) {
         self.links.clear();
+        self.slow.end_all();
     }
 }
 
