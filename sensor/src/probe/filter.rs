@@ -55,6 +55,8 @@ pub(super) struct Filters {
     paths: LpmTrie<MapData, PodPath, u64>,
     hosts: HashMap<MapData, u64, u32>,
     bank: u32,
+    /// The entries of `calls` that are not 0, by set: nearly all are, and each takes a system call of its own.
+    written: [Vec<u32>; BANKS as usize],
 }
 
 impl Filters {
@@ -67,6 +69,7 @@ impl Filters {
             paths: take(ebpf, "FILTER_PATHS")?,
             hosts: take(ebpf, "HOST_GROUPS")?,
             bank: 0,
+            written: Default::default(),
         })
     }
 
@@ -81,7 +84,11 @@ impl Filters {
     pub(super) fn write(&mut self, bank: u32, table: &KindTables) -> Result<(), MapError> {
         for (number, terms) in &table.calls {
             for (outcome, terms) in (0..).zip(terms) {
-                self.calls.set(call_index(bank, *number, outcome), terms, 0)?;
+                let index = call_index(bank, *number, outcome);
+                self.calls.set(index, terms, 0)?;
+                if let Some(written) = self.written.get_mut(bank as usize).filter(|_| *terms != 0) {
+                    written.push(index);
+                }
             }
         }
         let slot = slot(bank, u32::from(table.kind.number()));
@@ -89,8 +96,13 @@ impl Filters {
     }
 
     fn clear(&mut self, bank: u32) -> Result<(), MapError> {
-        for index in call_index(bank, 0, 0)..call_index(bank + 1, 0, 0) {
-            self.calls.set(index, 0, 0)?;
+        let written = self.written.get_mut(bank as usize);
+        // One by one: where the kernel refuses, the others are still to be emptied.
+        if let Some(written) = written {
+            while let Some(index) = written.last() {
+                self.calls.set(*index, 0, 0)?;
+                written.pop();
+            }
         }
         for kind in 0..ROWS {
             self.kinds.set(slot(bank, kind), PodKind(KindFilter::default()), 0)?;
