@@ -43,6 +43,9 @@ const LIMIT: Duration = Duration::from_secs(1200);
 /// fails by its name, before the machine's time is over), and how much smaller to make their storms.
 const PACE: &str = "VEDETTE_TEST_SLOW=3 VEDETTE_TEST_STORM=20";
 
+/// The option of the kernel by which a machine is told the tests of its row, unless the user said which.
+const TESTS: &str = "vedette.tests";
+
 /// How often tests try what is forbidden: passed on to the machine.
 const TRIES: &str = "VEDETTE_TEST_TRIES";
 
@@ -78,9 +81,6 @@ const ALONE: &str =
 
 /// The hook whose mode a row is known by.
 const CHOICE: &str = "file_open";
-
-/// The tests that run beside other suites: what every family of calls looks like on that kernel, and the filters.
-const SMOKE: &str = "every_call exec:: net_connect filter_on";
 
 /// What to run.
 pub(super) struct Wanted<'a> {
@@ -132,7 +132,11 @@ pub(super) fn beside(place: &Place, list: &str) -> Result<Vec<Row>> {
         }
     }
     if !there.is_empty() {
-        rows.extend(run_all(place, &there, &Wanted { list, filter: Some(SMOKE), refresh: false })?);
+        rows.extend(run_all(
+            place,
+            &there,
+            &Wanted { list, filter: Some(&entry::SMOKE.join(" ")), refresh: false },
+        )?);
     }
     Ok(rows)
 }
@@ -202,11 +206,25 @@ type Root = (Arch, NamedTempFile);
 /// What came of one row, and what its machine said of itself.
 type Done = Result<(Row, Option<Facts>)>;
 
-/// Runs the rows, as many at a time as there are processors: a machine keeps one busy.
+/// How many machines run at a time: twice as many as there are processors, as far as the memory goes. One never keeps more than
+/// one processor busy, and half of its time it waits for its kernel, which ends a sensor's links one after the other.
+fn at_a_time() -> usize {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    let about = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = about
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
+    let room = free.map_or(1, |kib: usize| kib / 1024 / (machine::MEMORY + 1024));
+    (2 * processors).min(room).max(1)
+}
+
+/// Runs the rows side by side, those that take longest first.
 fn side_by_side(place: &Place, entries: &[Entry], roots: &[Root], whole: bool) -> Vec<Done> {
     // Fetched before and one by one: two rows can have the same kernel.
-    let kernels: Vec<_> = entries.iter().map(|entry| (entry, kernel::ensure(place, entry))).collect();
-    let left = Mutex::new(kernels.into_iter().enumerate());
+    let kernels = entries.iter().map(|entry| (entry, kernel::ensure(place, entry))).enumerate();
+    let mut kernels: Vec<_> = kernels.collect();
+    kernels.sort_by_key(|(_, (entry, _))| entry.tests().is_some());
+    let left = Mutex::new(kernels.into_iter());
     let done = Mutex::new(Vec::new());
     // Nobody panics with one of these in his hands.
     let next = || left.lock().ok()?.next();
@@ -220,7 +238,7 @@ fn side_by_side(place: &Place, entries: &[Entry], roots: &[Root], whole: bool) -
         }
     };
     thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(entries.len()) {
+        for _ in 0..at_a_time().min(entries.len()) {
             scope.spawn(work);
         }
     });
@@ -263,7 +281,11 @@ fn script(filter: Option<&str>) -> String {
     let run = format!("/vm/bin/deps/it --show-output --format=pretty{skips}");
     // Parts of tests' names: letters, digits, underscores and colons.
     let run = match filter {
-        None => format!("{run}{alone}; code=$?; {run} {ALONE} || code=$?; exit $code"),
+        None => format!(
+            "tests=$(grep -o '{TESTS}=[^ ]*' /proc/cmdline | cut -d= -f2 | tr , ' ')\n\
+             [ -z \"$tests\" ] || exec {run} $tests\n\
+             {run}{alone}; code=$?; {run} {ALONE} || code=$?; exit $code"
+        ),
         Some(filter) => {
             let filter = filter.chars().filter(|c| c.is_alphanumeric() || "_: ".contains(*c));
             format!("exec {run} {}", filter.collect::<String>())
@@ -288,7 +310,10 @@ fn run(entry: &Entry, kernel: Result<Kernel>, root: &Path, whole: bool) -> Done 
         Ok(kernel) => kernel,
         Err(error) => return Ok((Row::broken(&name, format!("no kernel: {error:#}")), None)),
     };
-    let options = format!("{} vedette.mode={}", entry.options(), entry.mode());
+    let mut options = format!("{} vedette.mode={}", entry.options(), entry.mode());
+    if let Some(tests) = entry.tests().filter(|_| whole) {
+        options.push_str(&format!(" {TESTS}={}", tests.join(",")));
+    }
     println!("{name}: kernel {}, {options}", kernel.version);
     let machine = Machine { kernel: &kernel, root, arch: entry.arch(), options: &options, limit: LIMIT };
     let mut once_more = true;

@@ -31,6 +31,10 @@ const USUAL: &str = "6.12";
 /// The name of the series without a number.
 pub(super) const NEWEST: &str = "newest";
 
+/// The tests that are enough where there is no time for more: what every family of calls looks like on that kernel, and the
+/// filters.
+pub(super) const SMOKE: [&str; 4] = ["every_call", "exec::", "filter_on", "net_connect"];
+
 /// Another way to start the same kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Variant {
@@ -78,6 +82,45 @@ impl Entry {
             Variant::CgroupV1 => "vedette.cgroup=v1",
             Variant::Lsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor,bpf",
             Variant::NoLsm => "vedette.cgroup=v2 lsm=lockdown,yama,apparmor",
+        }
+    }
+
+    /// The tests that can tell this row from the kernel's own row, by parts of their names; `None`: all of them. A variant
+    /// changes a part of the kernel, and everything else was tested on the same kernel without it.
+    pub(super) fn tests(&self) -> Option<&'static [&'static str]> {
+        match self.variant {
+            Variant::Plain => None,
+            Variant::CgroupV1 => Some(&[
+                "cgroup::",
+                "container::",
+                "identity::",
+                "isolate",
+                "loss_of_opens",
+                "pod::",
+                "respond",
+                "runtime::",
+                "verdict::",
+            ]),
+            Variant::Lsm | Variant::NoLsm => Some(&[
+                "capability::",
+                "fanotify::",
+                "hooks::",
+                "own::",
+                "respond::",
+                "shield::",
+                "verdict::",
+            ]),
+            // Every family of calls: what they look like must be the same.
+            Variant::Tracepoint => Some(&[
+                "every_call",
+                "by_a_32_bit_caller",
+                "exec::",
+                "filter::",
+                "hooks::",
+                "net::",
+                "uring::",
+            ]),
+            Variant::Arm64 => Some(&["arm::", "every_call", "exec::", "filter_on", "net_connect"]),
         }
     }
 
@@ -180,6 +223,35 @@ mod tests {
         assert!(parse("5.10/x").is_err());
         let every: Vec<String> = all().iter().map(super::Entry::name).collect();
         assert_eq!(parse(&every.join(",")).unwrap(), all());
+    }
+
+    /// What no test's name has in it would be left out in silence.
+    #[test]
+    fn every_part_of_a_rows_tests_is_in_the_name_of_some_test() {
+        let (mut names, mut folders) =
+            (String::new(), vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/it").into()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let module = format!("{}::", path.file_stem().unwrap().to_string_lossy());
+                let text = std::fs::read_to_string(&path).unwrap();
+                let tests = text
+                    .split("#[test]")
+                    .skip(1)
+                    .filter_map(|after| after.split_once("fn ")?.1.split('(').next());
+                names.extend(tests.map(|test| format!("{module}{test}\n")));
+            }
+        }
+        let rows = all();
+        let mut parts = rows.iter().filter_map(super::Entry::tests).flatten().chain(&super::SMOKE).peekable();
+        assert!(parts.peek().is_some());
+        for part in parts {
+            assert!(names.contains(part), "{part}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::child;
 
 /// How much memory a machine has, in MiB. The root file system is in it, twice while it is unpacked, and
 /// what the tests write. With half of this the whole suite was killed halfway, on two kernels.
-const MEMORY: &str = "3072";
+pub(super) const MEMORY: usize = 3072;
 
 /// What `timeout` exits with where time ran out, by its own signal and by the last one.
 const OUT_OF_TIME: [i32; 2] = [124, 137];
@@ -70,7 +70,16 @@ impl Machine<'_> {
         command.args(["--foreground", "--kill-after=5", &seconds, self.arch.qemu().program]);
         // One thread for both processors: with two, QEMU 7.2 now and then breaks the kernel's patching of its own code.
         command.args(["-accel", "tcg,thread=single,tb-size=256"]);
-        command.args(["-smp", "2", "-m", MEMORY, "-nodefaults", "-display", "none", "-no-reboot"]);
+        command.args([
+            "-smp",
+            "2",
+            "-m",
+            &MEMORY.to_string(),
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ]);
         let log = format!("file:{}", log.display());
         let console = match self.arch {
             Arch::X86_64 => {
