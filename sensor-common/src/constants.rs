@@ -13,11 +13,6 @@ pub const MARK: u64 = 0x5eed_c0de << 32;
 /// number is one of the running kernel's types.
 pub const CAST: i32 = 0x5eed_ca57;
 
-/// In the same way: from here on no other task comes in between (`bpf_preempt_disable`, since 6.10), until the next.
-pub const STEADY: i32 = 0x5eed_57ea;
-/// `bpf_preempt_enable`.
-pub const STEADY_END: i32 = 0x5eed_57ed;
-
 /// How many there are of the first kind, behind which the second begins.
 pub const OFFSETS: usize = FIELDS.len();
 

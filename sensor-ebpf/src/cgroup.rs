@@ -5,7 +5,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{CgroupDir, Kind};
 
 use crate::{
-    kernel::{Ptr, cgroup_key, steady},
+    kernel::{Ptr, cgroup_key},
     record::{emit, filtered},
 };
 
@@ -15,14 +15,14 @@ const PATH: u32 = 4096;
 /// Since 4.18; runs when the directory is complete. It misses nothing.
 #[btf_tracepoint(function = "cgroup_mkdir")]
 fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
-    steady(|| cgroup_dir(&ctx, Kind::CgroupMkdir));
+    cgroup_dir(&ctx, Kind::CgroupMkdir);
     0
 }
 
 /// Since 4.18; runs when the last process is gone.
 #[btf_tracepoint(function = "cgroup_rmdir")]
 fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
-    steady(|| cgroup_dir(&ctx, Kind::CgroupRmdir));
+    cgroup_dir(&ctx, Kind::CgroupRmdir);
     0
 }
 

@@ -13,7 +13,7 @@ use sensor_common::{
 
 use crate::{
     filter::{Case, was_refused},
-    kernel::{File, Ptr, Task, append_cwd, append_path, offset, steady},
+    kernel::{File, Ptr, Task, append_cwd, append_path, offset},
     record::{Record, emit, filtered, wanted},
     syscall::{Call, on_end},
 };
@@ -25,20 +25,15 @@ const CHUNK: u32 = ARGS_CHUNK as u32;
 /// credentials are the new ones and nobody can have changed them yet.
 #[btf_tracepoint(function = "sched_process_exec")]
 fn proc_exec(ctx: BtfTracePointContext) -> i32 {
-    steady(|| became(Ptr(ctx.arg::<*const u8>(2))));
-    0
-}
-
-#[inline(always)]
-fn became(bprm: Ptr) {
     let task = Task::current();
-    let Some(mm) = task.field(offset!(task_mm)) else { return };
+    let Some(mm) = task.field(offset!(task_mm)) else { return 0 };
     let args = span(mm, offset!(mm_arg_start), offset!(mm_arg_end));
     let env = span(mm, offset!(mm_env_start), offset!(mm_env_end));
     let ahead = if args.1 > ARGS_INLINE as u32 { send_ahead(STREAM_ARGS, args) } else { 0 };
     if wanted(Settings::WANT_ENV) {
         send_ahead(STREAM_ENV, env);
     }
+    let bprm = Ptr(ctx.arg::<*const u8>(2));
     emit::<ProcExec>(Kind::ProcExec, |record| {
         let body = record.body::<ProcExec>();
         body.args_len = args.1;
@@ -70,6 +65,7 @@ fn became(bprm: Ptr) {
         }
         Some(())
     });
+    0
 }
 
 /// What a verdict can ask of a program's file.

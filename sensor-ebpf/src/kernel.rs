@@ -11,7 +11,6 @@ mod path;
 mod pid;
 mod reads;
 mod socket;
-mod steady;
 mod task;
 mod worker;
 
@@ -27,7 +26,6 @@ pub(crate) use self::{
     path::{Path, append_cwd, append_path, append_relative_dir},
     reads::PROBES,
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
-    steady::steady,
     task::{Task, cgroup_key},
 };
 

@@ -4,7 +4,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, ProcExit, ProcFork, flags, valid};
 
 use crate::{
-    kernel::{Task, offset, steady},
+    kernel::{Task, offset},
     record::{emit, filtered},
 };
 
@@ -16,17 +16,11 @@ const CLONE_FILES: u64 = 0x400;
 /// Threads are not processes and pass unseen.
 #[btf_tracepoint(function = "sched_process_fork")]
 fn proc_fork(ctx: BtfTracePointContext) -> i32 {
-    steady(|| forked(&ctx));
-    0
-}
-
-#[inline(always)]
-fn forked(ctx: &BtfTracePointContext) {
     let child = Task::at(ctx.arg(1));
     // Numbers, not options: those are compared with what lies in an empty one ("R1 !read_ok" on 5.10).
     if child.tid().unwrap_or(0) != child.tgid().unwrap_or(0) {
         filtered(Kind::ProcFork);
-        return;
+        return 0;
     }
     let task = Task::current();
     emit::<ProcFork>(Kind::ProcFork, |record| {
@@ -54,6 +48,7 @@ fn forked(ctx: &BtfTracePointContext) {
         }
         Some(())
     });
+    0
 }
 
 /// `flag` where both tasks have the same of something.
@@ -67,19 +62,14 @@ fn shared(task: Task, child: Task, member: u32, flag: u64) -> u64 {
 /// Since 5.5 as a BTF program; runs for every thread, with `signal->live` already lowered, so the one that finds it zero
 /// is the last. Two threads that exit at the same instant can both find that: the daemon drops the second record.
 #[btf_tracepoint(function = "sched_process_exit")]
-fn proc_exit(_: BtfTracePointContext) -> i32 {
-    steady(exited);
-    0
-}
-
-#[inline(always)]
-fn exited() {
+fn proc_exit(ctx: BtfTracePointContext) -> i32 {
+    let _ = ctx;
     let task = Task::current();
     let signal = task.field(offset!(task_signal));
     let live: u32 = signal.and_then(|signal| signal.load(offset!(signal_live))).unwrap_or(1);
     if live != 0 {
         filtered(Kind::ProcExit);
-        return;
+        return 0;
     }
     emit::<ProcExit>(Kind::ProcExit, |record| {
         let group: u32 = signal?.load(offset!(signal_exit_code))?;
@@ -91,4 +81,5 @@ fn exited() {
         body.status = if group != 0 { group } else { own };
         Some(())
     });
+    0
 }

@@ -134,13 +134,13 @@ macro_rules! on_end {
     ($tracepoint:ident, $function:ident, $body:path) => {
         #[aya_ebpf::macros::btf_tracepoint(function = "sys_exit")]
         fn $tracepoint(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
-            $crate::kernel::steady(|| $body($crate::syscall::Call::new(&ctx)));
+            $body($crate::syscall::Call::new(&ctx));
             0
         }
 
         #[aya_ebpf::macros::fexit]
         fn $function(ctx: aya_ebpf::programs::FExitContext) -> i32 {
-            $crate::kernel::steady(|| $body($crate::syscall::Call::new(&ctx)));
+            $body($crate::syscall::Call::new(&ctx));
             0
         }
     };

@@ -20,8 +20,8 @@ const KIND_FUNC: u32 = 12;
 /// What is in the name of the function of every system call.
 const SYSCALL: &[u8] = b"_sys_";
 
-/// The functions that programs call.
-const CALLABLE: [&[u8]; 3] = [b"bpf_rdonly_cast", b"bpf_preempt_disable", b"bpf_preempt_enable"];
+/// The function that makes a typed pointer out of an address.
+const CAST: &[u8] = b"bpf_rdonly_cast";
 
 /// Why BTF could not be read.
 #[derive(Debug, Error)]
@@ -47,8 +47,7 @@ pub struct Btf {
     enumerators: HashMap<Box<[u8]>, u32>,
     /// Functions that may be system calls, with the id of their prototype.
     functions: HashMap<Box<[u8]>, u32>,
-    /// The ids of those in [`CALLABLE`].
-    callable: HashMap<Box<[u8]>, u32>,
+    cast: Option<u32>,
 }
 
 impl Btf {
@@ -73,7 +72,7 @@ impl Btf {
             typedefs: HashMap::new(),
             enumerators: HashMap::new(),
             functions: HashMap::new(),
-            callable: HashMap::new(),
+            cast: None,
         };
         if btf.u32(0)? & 0xffff != 0xeb9f {
             return Err(BtfError::Malformed(0));
@@ -119,14 +118,14 @@ impl Btf {
             }
             KIND_FUNC => {
                 let name = self.string(name)?;
-                let callable = CALLABLE.contains(&name).then(|| Box::from(name));
+                let cast = name == CAST;
                 if name.starts_with(b"__") && memchr::memmem::find(name, SYSCALL).is_some() {
                     let (name, prototype) = (name.into(), self.u32(at + 8)?);
                     // Some kernels declare a function twice. aya attaches to the first.
                     self.functions.entry(name).or_insert(prototype);
                 }
-                if let Some(name) = callable {
-                    self.callable.insert(name, id);
+                if cast {
+                    self.cast = Some(id);
                 }
             }
             KIND_ENUM => {
@@ -153,10 +152,10 @@ impl Btf {
         self.functions.get(function.as_bytes()).copied()
     }
 
-    /// The id of one of those functions that programs call, where the kernel has it.
+    /// The id of `bpf_rdonly_cast`, which programs can call.
     #[must_use]
-    pub fn callable(&self, function: &str) -> Option<u32> {
-        self.callable.get(function.as_bytes()).copied()
+    pub fn cast(&self) -> Option<u32> {
+        self.cast
     }
 
     /// The id of a struct or union.

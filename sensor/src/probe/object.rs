@@ -19,8 +19,8 @@ macro_rules! packed {
 /// How programs read the kernel's structs: there is an object for each way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reads {
-    /// Through pointers that they make out of addresses.
-    Casts(Calls),
+    /// Through pointers that they make out of addresses, by the function with this id.
+    Casts(u32),
     /// Through pointers that lead from the current task, and else by helper calls.
     Direct,
     /// By helper calls.
@@ -36,36 +36,11 @@ impl Reads {
         }
     }
 
-    fn calls(self) -> Option<Calls> {
+    fn cast(self) -> Option<u32> {
         match self {
-            Self::Casts(calls) => Some(calls),
+            Self::Casts(function) => Some(function),
             Self::Direct | Self::Probes => None,
         }
-    }
-}
-
-/// The ids of the kernel's functions that programs call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Calls {
-    /// Makes a typed pointer out of an address.
-    pub(super) cast: u32,
-    /// Begin and end what no other task interrupts; `None`: programs are not interrupted anyway, or nothing can be done.
-    pub(super) steady: Option<[u32; 2]>,
-}
-
-impl Calls {
-    /// What becomes of an instruction that calls a helper which there is not.
-    fn instead(self, [.., a, b, c, d]: [u8; INSTRUCTION]) -> Option<[u8; INSTRUCTION]> {
-        let steady = |at: usize| self.steady.and_then(|ids| ids.get(at).copied());
-        let id = match i32::from_le_bytes([a, b, c, d]) {
-            constants::CAST => Some(self.cast),
-            constants::STEADY => steady(0),
-            constants::STEADY_END => steady(1),
-            _ => return None,
-        };
-        let Some(id) = id else { return Some(NOTHING) };
-        let [a, b, c, d] = id.to_le_bytes();
-        Some([CALL, OF_FUNCTION, 0, 0, a, b, c, d])
     }
 }
 
@@ -77,7 +52,7 @@ impl Calls {
 pub(super) fn object(reads: Reads, values: &[u32]) -> Result<Vec<u8>, ProbeError> {
     let mut object = unpacked(reads.packed())?;
     check_abi(&object)?;
-    fill(&mut object, values, reads.calls())?;
+    fill(&mut object, values, reads.cast())?;
     Ok(object)
 }
 
@@ -98,22 +73,18 @@ const CALL: u8 = 0x85;
 /// `BPF_PSEUDO_KFUNC_CALL`, in the upper half of the byte behind it: of a function of the kernel, by the id of its type.
 const OF_FUNCTION: u8 = 2 << 4;
 
-/// `BPF_JMP | BPF_JA` by no instruction: the verifier takes it out.
-const NOTHING: [u8; INSTRUCTION] = [0x05, 0, 0, 0, 0, 0, 0, 0];
-
-/// Puts each value where a program has the number that stands in for it, and the functions where one calls them.
-fn fill(object: &mut [u8], values: &[u32], calls: Option<Calls>) -> Result<(), ProbeError> {
+/// Puts each value where a program has the number that stands in for it, and the function that casts where one calls it.
+fn fill(object: &mut [u8], values: &[u32], cast: Option<u32>) -> Result<(), ProbeError> {
     let missing = |what: &str| ProbeError::Object(format!("it asks for {what}, which nobody gives"));
     for section in code(object)? {
         let mut rest = object.get_mut(section).unwrap_or_default();
         while let Some((first, behind)) = rest.split_first_chunk_mut::<INSTRUCTION>() {
-            if let [CALL, 0, ..] = first
-                && let Some(instead) = calls.and_then(|calls| calls.instead(*first))
-            {
-                *first = instead;
-            }
-            let [code, _, _, _, a, b, c, d] = first;
+            let [code, registers, _, _, a, b, c, d] = first;
             let low = [*a, *b, *c, *d];
+            if *code == CALL && low == constants::CAST.to_le_bytes() {
+                *registers = OF_FUNCTION;
+                [*a, *b, *c, *d] = cast.ok_or_else(|| missing("a function"))?.to_le_bytes();
+            }
             if *code != LOAD {
                 rest = behind;
                 continue;
@@ -180,10 +151,10 @@ mod tests {
     fn every_program_gets_the_values_that_it_asks_for() {
         let count = constants::OFFSETS + size_of::<sensor_common::Knobs>() / 4;
         let values: Vec<u32> = (0..count as u32).map(|place| 0x00ab_0000 | place).collect();
-        let casts = |steady| Reads::Casts(Calls { cast: 4711, steady });
-        for reads in [casts(None), casts(Some([4712, 4713])), Reads::Direct, Reads::Probes] {
+        for reads in [Reads::Casts(4711), Reads::Direct, Reads::Probes] {
             let (built, filled) = (unpacked(reads.packed()).unwrap(), object(reads, &values).unwrap());
-            assert_calls(&built, &filled, reads);
+            assert_eq!(casts(&filled), 0);
+            assert_eq!(casts(&built) > 100, matches!(reads, Reads::Casts(_)));
             let (marks, filled) = (loads(&built), loads(&filled));
             let places: Vec<_> = marks.iter().filter_map(|number| constants::place(*number)).collect();
             assert!(places.len() > 1000, "{} places", places.len());
@@ -196,27 +167,13 @@ mod tests {
         }
     }
 
-    /// Every call of a function is one of the kernel's, or none.
-    fn assert_calls(built: &[u8], filled: &[u8], reads: Reads) {
-        let count = |object: &[u8], wanted: [u8; INSTRUCTION]| {
-            let instructions =
-                code(object).unwrap().into_iter().flat_map(|range| object[range].chunks_exact(8));
-            instructions.filter(|bytes| *bytes == wanted).count()
-        };
-        let call = |kind: u8, id: i32| {
-            let [a, b, c, d] = id.to_le_bytes();
-            [CALL, kind, 0, 0, a, b, c, d]
-        };
-        let marks = [constants::CAST, constants::STEADY, constants::STEADY_END];
-        let asked = marks.map(|mark| count(built, call(0, mark)));
-        assert_eq!(marks.map(|mark| count(filled, call(0, mark))), [0; 3]);
-        let Reads::Casts(Calls { steady, .. }) = reads else { return assert_eq!(asked, [0; 3]) };
-        assert!(asked.iter().all(|asked| *asked > 50), "{asked:?}");
-        let given = [4711, 4712, 4713].map(|id| count(filled, call(OF_FUNCTION, id)));
-        let left_out = count(filled, NOTHING) - count(built, NOTHING);
-        let steady = if steady.is_some() { asked[1] + asked[2] } else { 0 };
-        assert_eq!((given[0], given[1] + given[2]), (asked[0], steady));
-        assert_eq!(left_out, asked[1] + asked[2] - steady);
+    /// How often the function that casts is called by the number that stands in for it.
+    fn casts(object: &[u8]) -> usize {
+        let mut call = [0; INSTRUCTION];
+        call[0] = CALL;
+        call[4..].copy_from_slice(&constants::CAST.to_le_bytes());
+        let instructions = code(object).unwrap().into_iter().flat_map(|range| object[range].chunks_exact(8));
+        instructions.filter(|bytes| *bytes == call).count()
     }
 
     /// All numbers of 64 bits that programs load.

@@ -13,8 +13,7 @@ use super::{
     btf::Btf,
     machine::{self, HERE},
     namespace,
-    object::{Calls, Reads},
-    preemption,
+    object::Reads,
 };
 
 /// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
@@ -39,11 +38,8 @@ pub(super) fn offsets(btf: &Btf, report: &mut Report) -> Result<Vec<u32>, ProbeE
 /// else with those that lead from what `bpf_get_current_task_btf` returns (since 5.11).
 pub(super) fn reads(btf: &Btf) -> Reads {
     let compiles = fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").is_ok_and(|set| set.trim() != "0");
-    match btf.callable("bpf_rdonly_cast") {
-        Some(cast) if compiles && cast_types(btf).is_some() => {
-            let steady = || Some([btf.callable("bpf_preempt_disable")?, btf.callable("bpf_preempt_enable")?]);
-            Reads::Casts(Calls { cast, steady: if preemption::everywhere() { steady() } else { None } })
-        }
+    match btf.cast() {
+        Some(cast) if compiles && cast_types(btf).is_some() => Reads::Casts(cast),
         _ if btf.enumerator("BPF_FUNC_get_current_task_btf").is_some() => Reads::Direct,
         _ => Reads::Probes,
     }

@@ -49,14 +49,9 @@ impl Texts {
         self.version.strip_prefix("Linux version ")?.split_once('.')?.0.parse().ok()
     }
 
-    /// Whether tracepoints do not switch it off.
-    fn everywhere(&self) -> bool {
-        self.major().is_some_and(|major| major >= NO_BETTER)
-    }
-
     /// Why programs at the ends of functions would miss calls that those at tracepoints would not; `None`: they would not.
     fn why(&self) -> Option<String> {
-        if self.everywhere() {
+        if self.major().is_some_and(|major| major >= NO_BETTER) {
             return None;
         }
         let says = |what: &str| Some(format!("this kernel preempts itself ({what})"));
@@ -107,19 +102,10 @@ fn is_patient(model: &str) -> bool {
 }
 
 /// Why programs at the ends of functions would miss calls on this kernel that those at tracepoints would not.
+/// It is asked once: later the sensor may no longer do what takes to find out.
 pub(super) fn why() -> Option<String> {
-    texts().why()
-}
-
-/// Whether programs at tracepoints can be interrupted on this kernel, too.
-pub(super) fn everywhere() -> bool {
-    texts().everywhere()
-}
-
-/// They are read once: later the sensor may no longer do what takes to find out.
-fn texts() -> &'static Texts {
-    static TEXTS: OnceLock<Texts> = OnceLock::new();
-    TEXTS.get_or_init(Texts::read)
+    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
+    ANSWER.get_or_init(|| Texts::read().why()).clone()
 }
 
 #[cfg(test)]
