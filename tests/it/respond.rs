@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use sensor_tests::{act, alerts::Watcher, daemon, needs_kernel};
+use sensor_tests::{act, alerts::Watcher, cgroup, daemon, needs_kernel};
 use serde_json::{Value, json};
 
 /// A daemon with rules of the test's own, in a folder of its own.
@@ -294,7 +294,7 @@ fn respond_protected_list_holds_against_a_rule_that_matches_everything() {
 #[test]
 fn respond_process_that_cannot_die_yet_is_pending() {
     needs_kernel!();
-    let Some(freezer) = freezer() else {
+    let Some(freezer) = cgroup::controller("freezer") else {
         return sensor_tests::require::skip(
             sensor_tests::test_name!(),
             "no freezer of cgroup version 1 is mounted",
@@ -322,15 +322,6 @@ fn respond_process_that_cannot_die_yet_is_pending() {
     assert!(killed(&mut child));
     fs::remove_dir(&dir).unwrap();
     let _ = sensor.stop();
-}
-
-fn freezer() -> Option<std::path::PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        let is = fields[2] == "cgroup" && fields[3].split(',').any(|option| option == "freezer");
-        is.then(|| fields[1].into())
-    })
 }
 
 #[test]

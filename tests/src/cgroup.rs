@@ -23,8 +23,13 @@ pub fn unified() -> Option<PathBuf> {
 /// Where the v1 hierarchy is mounted that the sensor reads on this host, if it reads one.
 #[must_use]
 pub fn legacy() -> Option<PathBuf> {
-    let controller = sensor::probe::legacy_controller()?;
-    mount_point(|kind, options| kind == "cgroup" && options.split(',').any(|option| option == controller))
+    controller(&sensor::probe::legacy_controller()?)
+}
+
+/// Where the v1 hierarchy of a controller is mounted.
+#[must_use]
+pub fn controller(name: &str) -> Option<PathBuf> {
+    mount_point(|kind, options| kind == "cgroup" && options.split(',').any(|option| option == name))
 }
 
 fn mount_point(wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {

@@ -6,7 +6,7 @@ use std::{fs, io, time::Duration};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
-use super::{Done, Runtimes, group::Group, runtime};
+use super::{Done, Runtimes, freeze, group::Group, runtime};
 use crate::{
     event::Container,
     respond::outcome::{Mechanism, Reason, Result},
@@ -63,7 +63,14 @@ async fn by_kernel(group: &Group<'_>) -> Done {
     {
         return Done::with(Mechanism::CgroupKill, Result::Done);
     }
-    // Before 5.14, in version 1, and where a process is in another hierarchy only.
+    // Before 5.14, in version 1, and where a process is in another hierarchy only. Who stands still has no children while he is
+    // listed; a signal waits for him where the freezer of version 1 holds him, and is the first thing that he gets.
+    let still = freeze::still(group).await;
+    let first = signal_all(group);
+    drop(still);
+    if let Err(error) = first {
+        return Done::failed(Mechanism::CgroupSignals, &error);
+    }
     let end = Instant::now() + EMPTY;
     loop {
         match signal_all(group) {

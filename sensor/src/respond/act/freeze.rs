@@ -15,6 +15,9 @@ use crate::respond::outcome::{Mechanism, Reason, Result};
 /// How long a freeze is waited for until it is called pending: a process in uninterruptible sleep freezes when it wakes.
 const FROZEN: Duration = Duration::from_secs(1);
 
+/// How long those are waited for who are to be killed: what does not stand still by then is killed while it runs.
+const STILL: Duration = Duration::from_millis(100);
+
 /// A freezer, and the words that it speaks.
 struct Freezer {
     dir: PathBuf,
@@ -55,9 +58,9 @@ impl Freezer {
         }
     }
 
-    /// Waits until it is as it should be.
-    async fn wait(&self, frozen: bool) -> Result {
-        let end = Instant::now() + FROZEN;
+    /// Waits until it is as it should be, for a while.
+    async fn wait(&self, frozen: bool, longest: Duration) -> Result {
+        let end = Instant::now() + longest;
         let mut pause = Duration::from_micros(100);
         while self.is_frozen() != frozen {
             if Instant::now() > end {
@@ -83,8 +86,27 @@ pub(super) async fn pause(group: &Group<'_>) -> Done {
         return Done::with(freezer.mechanism, Result::Already);
     }
     match freezer.write(true) {
-        Ok(()) => Done::with(freezer.mechanism, freezer.wait(true).await),
+        Ok(()) => Done::with(freezer.mechanism, freezer.wait(true, FROZEN).await),
         Err(error) => Done::failed(freezer.mechanism, &error),
+    }
+}
+
+/// A group that stands still for as long as this lives.
+pub(super) struct Still(Freezer);
+
+/// Has it stand still, so that nobody in it has children; `None` where that cannot be had, or somebody else wants it anyway.
+pub(super) async fn still(group: &Group<'_>) -> Option<Still> {
+    let freezer = Freezer::of(group).filter(|freezer| !freezer.is_wanted())?;
+    freezer.write(true).ok()?;
+    let still = Still(freezer);
+    still.0.wait(true, STILL).await;
+    Some(still)
+}
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        // It is gone with its last process, and then nobody is left to thaw.
+        let _ = self.0.write(false);
     }
 }
 
@@ -95,7 +117,7 @@ pub(super) async fn resume(group: &Group<'_>) -> Done {
         return Done::with(freezer.mechanism, Result::Already);
     }
     match freezer.write(false) {
-        Ok(()) => Done::with(freezer.mechanism, freezer.wait(false).await),
+        Ok(()) => Done::with(freezer.mechanism, freezer.wait(false, FROZEN).await),
         Err(error) => Done::failed(freezer.mechanism, &error),
     }
 }

@@ -15,7 +15,10 @@ use containerd_client::{
 use http_body_util::Empty;
 use hyper::{body::Bytes, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use tokio::{net::UnixStream, time::timeout};
+use tokio::{
+    net::UnixStream,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
     enrich::runtime::Ask,
@@ -76,13 +79,18 @@ pub(super) async fn remove(container: &Container, runtimes: &Runtimes) -> io::Re
     let id = container.full_id.to_string();
     let mut last = Ok(());
     for socket in runtimes.containerd.iter().filter(|socket| socket.exists()) {
-        let request = DeleteTaskRequest { container_id: id.clone() };
+        let end = Instant::now() + ANSWER / 2;
         last = in_time(async {
             let client = connect(socket).await?;
-            match client.tasks().delete(within(&namespace, request)?).await {
-                // Whoever started it waited for its end and was faster.
-                Err(status) if status.code() == Code::NotFound => Ok(()),
-                other => answer(other).map(drop),
+            loop {
+                let request = DeleteTaskRequest { container_id: id.clone() };
+                match client.tasks().delete(within(&namespace, request)?).await {
+                    // Whoever started it waited for its end and was faster.
+                    Err(status) if status.code() == Code::NotFound => return Ok(()),
+                    // The kernel knows before the shim that nobody is left.
+                    Err(_) if Instant::now() < end => sleep(Duration::from_millis(5)).await,
+                    other => return answer(other).map(drop),
+                }
             }
         })
         .await;
