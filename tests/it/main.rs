@@ -43,6 +43,7 @@ mod reload;
 mod replay;
 mod respond;
 mod respond_container;
+mod respond_engine;
 mod respond_isolate;
 mod runtime;
 mod shield;

@@ -1,6 +1,7 @@
 //! podman and dockerd of the tests' own, with private state, and the same image as containerd's.
 
 use std::{
+    cell::RefCell,
     fs,
     os::unix::net::UnixStream,
     path::PathBuf,
@@ -20,6 +21,8 @@ pub struct Engine {
     flags: Vec<String>,
     run: Vec<String>,
     daemon: Option<Child>,
+    /// Containers that are taken away at the end.
+    started: RefCell<Vec<String>>,
 }
 
 /// What is missing on this machine for a program that makes images and another that runs them.
@@ -56,7 +59,8 @@ impl Engine {
             "runc",
         ]);
         let run = strings(&["--network=none", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"]);
-        Self { dir, program: "podman", flags, run, daemon: None }.with_image()
+        let started = RefCell::default();
+        Self { dir, program: "podman", flags, run, daemon: None, started }.with_image()
     }
 
     /// dockerd, with a containerd that it starts for itself.
@@ -76,8 +80,8 @@ impl Engine {
             .spawn()
             .map_err(|error| error.to_string())?;
         let flags = vec!["-H".to_owned(), format!("unix://{socket}")];
-        let mut engine =
-            Self { dir, program: "docker", flags, run: strings(&["--net=none"]), daemon: Some(daemon) };
+        let (run, started) = (strings(&["--net=none"]), RefCell::default());
+        let mut engine = Self { dir, program: "docker", flags, run, daemon: Some(daemon), started };
         let end = Instant::now() + deadline();
         while UnixStream::connect(&socket).is_err() {
             let ended = engine.daemon.as_mut().is_some_and(|daemon| matches!(daemon.try_wait(), Ok(Some(_))));
@@ -122,15 +126,50 @@ impl Engine {
         )
     }
 
+    /// Starts a shell script in a new container of this name, and goes on. `flags`: further ones of `run`.
+    ///
+    /// # Errors
+    /// What it says where the container does not start.
+    pub fn start(&self, name: &str, flags: &[&str], script: &str) -> Result<(), String> {
+        let run: Vec<&str> = self.run.iter().map(String::as_str).collect();
+        self.started.borrow_mut().push(name.to_owned());
+        let program = [crate::container::IMAGE, "/bin/sh", "-c", script];
+        let output = self.command(&[&["run", "-d", "--name", name], &run[..], flags, &program].concat());
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+
+    /// What it says of a container, by a template of its `inspect`.
+    ///
+    /// # Panics
+    /// Where it does not know the container.
+    #[must_use]
+    pub fn inspect(&self, name: &str, template: &str) -> String {
+        let output = self.command(&["container", "inspect", "--format", template, name]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Sends its daemon a signal, where it has one.
+    pub fn signal(&self, signal: i32) {
+        if let Some(daemon) = &self.daemon {
+            // SAFETY: a child that is not waited for yet.
+            unsafe { libc::kill(daemon.id().cast_signed(), signal) };
+        }
+    }
+
     /// A path of its own.
     #[must_use]
     pub fn at(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// A sensor that knows where it keeps its state.
+    /// Where a sensor finds its state and its socket, and nobody else's.
     #[must_use]
-    pub fn sensor(&self) -> Sensor {
+    pub fn sets(&self) -> [String; 4] {
         let at = |name: &str| self.at(name).display().to_string();
         let bundles = format!(
             "identity.bundles=[\"{0}/overlay-containers/{{id}}/userdata\", \"{0}/vfs-containers/{{id}}/userdata\", \
@@ -139,10 +178,20 @@ impl Engine {
             at("exec"),
         );
         let storage = format!("identity.storage=[\"{}\", \"{}\"]", at("root"), at("runroot"));
-        let (containerd, docker) =
-            (format!("containerd.socket={}/none", at("")), format!("docker.socket={}", at("socket")));
-        let sensor =
-            Sensor::start(&["--set", &bundles, "--set", &storage, "--set", &containerd, "--set", &docker]);
+        [
+            bundles,
+            storage,
+            format!("containerd.socket={}/none", at("")),
+            format!("docker.socket={}", at("socket")),
+        ]
+    }
+
+    /// A sensor that knows where it keeps its state.
+    #[must_use]
+    pub fn sensor(&self) -> Sensor {
+        let sets = self.sets();
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let sensor = Sensor::start(&sets);
         if let Some(daemon) = &self.daemon {
             sensor.follow(daemon.id());
             children(daemon.id()).into_iter().for_each(|pid| sensor.follow(pid));
@@ -163,6 +212,11 @@ fn children(pid: u32) -> Vec<u32> {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        // A test that failed may have stopped it.
+        self.signal(libc::SIGCONT);
+        for name in self.started.take() {
+            let _ = self.command(&["rm", "-f", &name]);
+        }
         let Some(daemon) = &mut self.daemon else { return };
         // SAFETY: a child that is not waited for yet.
         unsafe { libc::kill(daemon.id().cast_signed(), libc::SIGTERM) };
