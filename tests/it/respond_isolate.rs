@@ -77,3 +77,36 @@ fn respond_isolate_ends_with_a_sensor_that_does_not_keep_it() {
     assert!(status.status.success() && !said.contains("isolated"), "{said}");
     let _ = again.stop();
 }
+
+/// No assertion: how fast it is, a machine's speed decides. `cargo xtask test` shows the line.
+#[test]
+fn respond_isolate_says_how_long_a_container_had_its_network() {
+    const TRIES: usize = 20;
+    needs_kernel!();
+    let Some(unified) = unified() else { return skip(test_name!(), "no unified hierarchy is mounted") };
+    let mark = mark("latency");
+    let condition = rule("Cut off", &mark, "isolate");
+    let condition = condition.replacen("proc.args", "container.id != host and proc.args", 1);
+    let unlimited = ["--set", "respond.limit.per_workload_per_minute=0"];
+    let sensor = Responding::start(&condition, &unlimited);
+    for times in 1..=TRIES {
+        // Each is another one: nothing of it is known before.
+        let container = Container::new(&unified);
+        let program = container.program("client");
+        assert!(container.command(&program, &["exit", "0", "--", &mark]).status().is_ok());
+        let alert = sensor.watcher.alert("Cut off", times);
+        assert_eq!(alert["response"]["result"], "done", "{}", alert["response"]);
+        assert_eq!(connect(&container, &program, "127.0.0.1:9"), i64::from(-libc::EPERM), "it is cut off");
+    }
+    let (_, _, records) = sensor.stop();
+    let of_rule = records.iter().filter(|record| record["record"] == "response");
+    let mut took: Vec<f64> = of_rule.map(|record| record["latency_us"].as_f64().unwrap() / 1000.0).collect();
+    assert_eq!(took.len(), TRIES, "{records:?}");
+    took.sort_by(f64::total_cmp);
+    println!(
+        "measured: event to isolated, {TRIES} containers: min {:.2} ms, median {:.2} ms, max {:.2} ms",
+        took[0],
+        f64::midpoint(took[TRIES / 2 - 1], took[TRIES / 2]),
+        took[TRIES - 1]
+    );
+}

@@ -8,6 +8,9 @@ use super::table::{Row, Skip};
 /// such a test as passed; a test prints the line once and then returns.
 const SKIPPED: &str = "skipped: ";
 
+/// The start of a line by which a test says how long something took: shown of tests that pass, too.
+const MEASURED: &str = "measured: ";
+
 /// Reads the output of one suite, line by line.
 pub(super) struct Reader {
     libtest: bool,
@@ -94,7 +97,7 @@ impl Reader {
                 self.skips.push(Skip { name: name.to_owned(), why: why.to_owned() });
             }
         }
-        !self.in_successes
+        !self.in_successes || line.starts_with(MEASURED)
     }
 
     /// The row of this suite. A test that skipped itself is taken out of those that passed.
@@ -173,6 +176,14 @@ mod tests {
         let (row, _) = read(Reader::libtest(), text);
         assert_eq!((row.passed, row.skipped), (0, 1));
         assert_eq!(row.skips.first().unwrap().why, "the kernel has no LSM ... yet");
+    }
+
+    #[test]
+    fn what_a_test_measured_is_shown_though_it_passed() {
+        let text = "test a ... ok\n\nsuccesses:\n\n---- a stdout ----\nmeasured: it took 3 ms\nmore\n\n\
+                    test result: ok. 1 passed; 0 failed;\n";
+        let (_, shown) = read(Reader::libtest(), text);
+        assert!(shown.contains("it took 3 ms") && !shown.contains("more"), "{shown}");
     }
 
     #[test]
