@@ -255,10 +255,10 @@ fn fanotify_that_does_not_answer_in_time_lets_everybody_go() {
             std::thread::spawn(move || Command::new(program).status())
         })
         .collect();
+    let why: LetGo = told.recv_timeout(deadline()).unwrap();
     for child in children.drain(..) {
         assert!(child.join().unwrap().unwrap().success(), "it went on");
     }
-    let why: LetGo = told.recv_timeout(deadline()).unwrap();
     assert!(why.waiting >= 1 && why.why.contains("50 ms"), "{why:?}");
     assert!(answering.gate().is_none(), "nothing is asked any more");
     assert!(Command::new(&program).status().unwrap().success());
