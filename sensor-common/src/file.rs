@@ -40,11 +40,11 @@ pub const CALLER_DIR: i32 = -100;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FileOpen {
-    /// The opened file; all zero where the call failed.
+    /// The opened file; all zero where the call failed, unless it was refused.
     pub file: FileId,
     /// Flags as the caller gave them (`O_*` of `x86_64`).
     pub open_flags: u32,
-    /// `struct file`'s mode bits (`FMODE_*`), 0 where the call failed.
+    /// `struct file`'s mode bits (`FMODE_*`); 0 as above.
     pub f_mode: u32,
     /// Mode argument.
     pub mode: u32,
@@ -52,7 +52,7 @@ pub struct FileOpen {
     pub dirfd: i32,
     /// `openat2`'s resolve flags.
     pub resolve: u64,
-    /// What was opened, as the kernel's dentries say; empty where the call failed.
+    /// What was opened, as the kernel's dentries say; empty as above.
     pub path: Text,
     /// What the caller asked for; present where the call failed, or where it was asked for.
     pub name: Text,

@@ -116,6 +116,9 @@ offsets! {
     cgroup_root: "cgroup.root" Optional;
     cgroup_hierarchy: "cgroup_root.hierarchy_id" Optional;
     kn_id: "kernfs_node.id" Optional;
+    kn_parent: "kernfs_node.parent|kernfs_node.__parent" Optional;
+    kn_name: "kernfs_node.name" Optional;
+    kn_private: "kernfs_node.priv" Optional;
     bprm_file: "linux_binprm.file" Always;
     bprm_filename: "linux_binprm.filename" Always;
     bprm_interp: "linux_binprm.interp" Optional;

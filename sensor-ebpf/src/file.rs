@@ -6,12 +6,12 @@ mod uring;
 
 use sensor_common::{FileOpen, Kind, Settings, Text, flags, verdict::OPEN};
 
-use self::request::{Request, portable, request};
+use self::request::{Request, request};
 use crate::{
     filter::{Case, Wanted, was_refused},
     kernel::{File, Task, append_path, append_relative_dir, fd_file},
     record::{Ending, Record, emit_if, failed, filtered, wanted},
-    syscall::{Call, on_end},
+    syscall::{Call, on_end, portable},
 };
 
 const PATH: u32 = 4096;

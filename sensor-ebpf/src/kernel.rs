@@ -21,6 +21,7 @@ use sensor_common::offsets::MISSING;
 
 pub(crate) use self::{
     file::{File, fd_file, ring_file},
+    group::GroupFile,
     name::{WORDS, copy_name, file_name, path_comm},
     number::{call_at, call_index},
     path::{Path, append_cwd, append_path, append_relative_dir},

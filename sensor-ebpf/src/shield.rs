@@ -5,6 +5,7 @@
 //! a container could do that was given too much, and what ends the sensor without its having a say.
 
 mod folder;
+mod group;
 mod object;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};

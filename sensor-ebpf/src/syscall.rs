@@ -15,6 +15,7 @@
 mod address;
 mod call;
 mod name;
+mod open;
 
 use aya_ebpf::{
     EbpfContext,
@@ -28,6 +29,7 @@ pub(crate) use self::{
     address::UserAddr,
     call::Call,
     name::{Name, PATH, write_removed, write_renamed},
+    open::{opening, portable},
 };
 use crate::kernel::{PROBES, Ptr, Task, call_index, knob, offset};
 

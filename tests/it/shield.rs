@@ -37,6 +37,9 @@ macro_rules! shielded {
     }};
 }
 
+// Here, as the macro is known from its place on.
+mod group;
+
 struct Shielded {
     watcher: Watcher,
     _group: Group,
@@ -66,6 +69,19 @@ impl Shielded {
         let output = self.container.command(&sensor_tests::act::program(), steps).output().unwrap();
         let line: Value = serde_json::from_slice(&output.stdout).unwrap();
         line["result"].as_i64().unwrap()
+    }
+
+    /// What comes of a system call there.
+    fn calls(&self, call: impl Fn() -> i64 + Send + Sync + 'static) -> i64 {
+        let mut child = self.container.command(Path::new("/bin/true"), &[]);
+        // SAFETY: a system call.
+        unsafe {
+            child.pre_exec(move || match call() {
+                result if result < 0 => Err(io::Error::from_raw_os_error(-result as i32)),
+                _ => Ok(()),
+            });
+        }
+        child.status().err().and_then(|error| error.raw_os_error()).map_or(0, |error| -i64::from(error))
     }
 
     /// Tries it until it is refused: that a group is the host's, or a container's, is known a moment after it was made.
@@ -160,7 +176,11 @@ fn bpf(command: i64, first: u32, flags: u32) -> i64 {
     let mut attr = [0_u32; 32];
     (attr[0], attr[2]) = (first, flags);
     // SAFETY: the kernel reads as many bytes as it is told.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_ptr(), size_of_val(&attr)) };
+    errno(unsafe { libc::syscall(libc::SYS_bpf, command, attr.as_ptr(), size_of_val(&attr)) })
+}
+
+/// A result, or the negative errno.
+fn errno(result: i64) -> i64 {
     if result < 0 { -i64::from(io::Error::last_os_error().raw_os_error().unwrap()) } else { result }
 }
 
@@ -187,18 +207,7 @@ fn shield_keeps_others_from_its_kernel_objects() {
     for (command, number, flags) in
         [(MAP_BY_ID, map, READ_ONLY), (PROG_BY_ID, program, 0), (LINK_BY_ID, link, 0)]
     {
-        let call = || {
-            let mut child = sensor.container.command(Path::new("/bin/true"), &[]);
-            // SAFETY: a system call.
-            unsafe {
-                child.pre_exec(move || match bpf(command, number, flags) {
-                    result if result < 0 => Err(io::Error::from_raw_os_error(-result as i32)),
-                    _ => Ok(()),
-                });
-            }
-            child.status().err().and_then(|error| error.raw_os_error()).map_or(0, |error| -i64::from(error))
-        };
-        sensor.until_refused(call);
+        sensor.until_refused(|| sensor.calls(move || bpf(command, number, flags)));
     }
     assert!(sensor.stop() >= 5);
     // All that is left of the sensor is let alone.

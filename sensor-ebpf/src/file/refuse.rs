@@ -1,13 +1,14 @@
 //! Files that must not be opened: refused before the caller gets a descriptor.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use sensor_common::{CALLER_DIR, FileOpen, Kind, flags, syscalls, verdict::OPEN};
+use sensor_common::{CALLER_DIR, FileOpen, Kind, flags, verdict::OPEN};
 
 use super::Request;
 use crate::{
     filter::Case,
     kernel::{File, Ptr, Task, append_path, offset},
     record::{Str, emit, peek},
+    syscall::opening,
 };
 
 /// Of a file's flags: opened by the kernel, to run it. That is no open of anybody's.
@@ -70,18 +71,7 @@ fn tell(task: Task, request: Request, file: File) {
         let header = record.header();
         header.valid |= valid;
         header.flags |= flags::REFUSED;
-        header.syscall = match task.syscall() {
-            Some(number) if is_open(number) => number as u16,
-            _ => syscalls::OPENAT as u16,
-        };
+        header.syscall = opening(task);
         Some(())
     });
-}
-
-#[inline(always)]
-fn is_open(number: u32) -> bool {
-    matches!(
-        number,
-        syscalls::OPEN | syscalls::OPENAT | syscalls::OPENAT2 | syscalls::CREAT | syscalls::OPEN_BY_HANDLE_AT
-    )
 }

@@ -7,7 +7,7 @@ use sensor_common::{
 };
 
 use crate::{
-    kernel::{File, knob, read_user},
+    kernel::{File, read_user},
     record::Str,
     syscall::Call,
 };
@@ -99,14 +99,4 @@ pub(super) fn request(call: Call) -> Request {
             ..at
         },
     }
-}
-
-/// The flags with the bits of `x86_64`. `arm64` has what says what the name may lead to (`O_DIRECTORY`, `O_NOFOLLOW`) and how the
-/// file is read (`O_DIRECT`, `O_LARGEFILE`) in each other's place.
-#[inline(always)]
-pub(super) fn portable(flags: u32) -> u32 {
-    if knob!(arm64) == 0 {
-        return flags;
-    }
-    (flags & !0o740_000) | (flags & 0o140_000) << 2 | (flags & 0o600_000) >> 2
 }

@@ -110,8 +110,9 @@ fn file(id: &FileId, valid: u32) -> File {
 pub(super) fn open(header: &Header, body: &FileOpen, texts: &OpenTexts<'_>) -> Detail {
     let asked = body.name.len > 0 || texts.name.is_fault();
     Detail::Open(Open {
-        // Through `io_uring`, a file is not always at hand when the open is told of.
-        path: if header.result < 0 || texts.path.bytes.is_empty() && asked {
+        // One that failed has a file only where it was refused at the last moment; through `io_uring`, a file is not always at
+        // hand when the open is told of.
+        path: if texts.path.bytes.is_empty() && (header.result < 0 || asked) {
             path::absolute(&texts.name, &texts.dir)
         } else {
             texts.path.to_text()

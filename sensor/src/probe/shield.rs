@@ -3,14 +3,15 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData, MapError},
+    maps::{Array, HashMap, MapData, MapError},
     programs::Lsm,
 };
 use sensor_common::shield::{FOLDER, LINK, MAP, PROGRAM, Shielded};
@@ -22,7 +23,7 @@ pod! {
 }
 
 /// What is refused, and the programs that do it, each with its hook.
-const PARTS: [(&str, &[(&str, &str)]); 4] = [
+const PARTS: [(&str, &[(&str, &str)]); 5] = [
     ("signals", &[("shield_signal", "task_kill")]),
     ("debuggers", &[("shield_trace", "ptrace_access_check")]),
     ("access to its kernel objects", &[("shield_map", "bpf_map"), ("shield_bpf", "bpf")]),
@@ -34,6 +35,28 @@ const PARTS: [(&str, &[(&str, &str)]); 4] = [
             ("shield_rename", "inode_rename"),
         ],
     ),
+    (GROUPS, &[("shield_group", "file_open")]),
+];
+
+/// In place of the address of a task: there is none, and none is to be found any more.
+const NOWHERE: u64 = 1;
+
+const GROUPS: &str = "changes of its control groups by containers";
+
+/// Kernel fields without which it cannot be told whose control group a file is of.
+const GROUP_FIELDS: [&str; 12] = [
+    "kernfs_node.parent|kernfs_node.__parent",
+    "kernfs_node.name",
+    "kernfs_node.priv",
+    "inode.i_private",
+    "super_block.s_magic",
+    "task_struct.cgroups",
+    "css_set.dfl_cgrp",
+    "cgroup_subsys_state.cgroup",
+    "cgroup_subsys_state.parent",
+    "cgroup.self",
+    "cgroup.root",
+    "cgroup.level",
 ];
 
 /// What became of a part of the shield.
@@ -62,7 +85,7 @@ impl Probe {
     /// Has what turns against the sensor refused from now on, as far as this kernel can, and says what came of it.
     /// `folder`: in which it pins.
     pub fn shield(&mut self, folder: &Path) -> Vec<ShieldPart> {
-        let parts = self.shield.attach(&mut self.ebpf, folder);
+        let parts = self.shield.attach(&mut self.ebpf, &self.report.missing_fields, folder);
         self.shield.refresh();
         parts
     }
@@ -76,6 +99,8 @@ impl Probe {
 /// The table of what is ours.
 pub(super) struct Shield {
     map: HashMap<MapData, PodShielded, u32>,
+    /// Where the kernel has this process's first thread, once its programs know.
+    task: Array<MapData, u64>,
     known: BTreeSet<Shielded>,
     /// Descriptors of this process when they were last looked at: when there are as many, they are the same.
     descriptors: usize,
@@ -88,6 +113,7 @@ impl Shield {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         Ok(Self {
             map: take(ebpf, "SHIELDED")?,
+            task: take(ebpf, "SHIELD_TASK")?,
             known: BTreeSet::new(),
             descriptors: 0,
             folder: PathBuf::new(),
@@ -96,11 +122,12 @@ impl Shield {
         })
     }
 
-    /// Attaches what this kernel takes, and says what came of each part. `folder`: in which the sensor pins.
-    pub(super) fn attach(&mut self, ebpf: &mut Ebpf, folder: &Path) -> Vec<ShieldPart> {
+    /// Attaches what this kernel takes, and says what came of each part. `missing`: fields that this kernel does not have.
+    /// `folder`: in which the sensor pins.
+    pub(super) fn attach(&mut self, ebpf: &mut Ebpf, missing: &[&str], folder: &Path) -> Vec<ShieldPart> {
         folder.clone_into(&mut self.folder);
         let able = can_shield().and_then(|()| Types::of_kernel().map_err(|error| chain(&error)));
-        let links = &mut self.links;
+        let (links, task) = (&mut self.links, &self.task);
         let mut attach = |programs: &[(&str, &str)]| {
             let types = able.as_ref().map_err(Clone::clone)?;
             programs.iter().try_for_each(|(name, hook)| {
@@ -108,11 +135,22 @@ impl Shield {
                 let program: &mut Lsm =
                     program.try_into().map_err(|error: aya::programs::ProgramError| chain(&error))?;
                 program.load(hook, &types.aya).map_err(|error| chain(&error))?;
+                let instructions = program.info().ok().and_then(|info| info.verified_instruction_count());
+                tracing::debug!(program = name, instructions, "verified");
                 let link = program.attach().and_then(|id| program.take_link(id));
                 links.keep(name, link.map_err(|error| chain(&error))?.into())
             })
         };
-        let parts = PARTS.map(|(what, programs)| ShieldPart { what, missing: attach(programs).err() });
+        let lacks = GROUP_FIELDS.into_iter().find(|field| missing.contains(field));
+        let parts = PARTS.map(|(what, programs)| {
+            let known = match lacks {
+                Some(field) if what == GROUPS => Err(format!("this kernel has no field {field}")),
+                _ => Ok(()),
+            };
+            let attached = known.and_then(|()| attach(programs));
+            let shown = attached.and_then(|()| if what == GROUPS { show_task(task) } else { Ok(()) });
+            ShieldPart { what, missing: shown.err() }
+        });
         self.attached = parts.iter().any(|part| part.missing.is_none());
         parts.to_vec()
     }
@@ -121,6 +159,9 @@ impl Shield {
     pub(super) fn detach(&mut self) {
         self.attached = false;
         self.links.end_all();
+        if let Err(error) = self.task.set(0, NOWHERE, 0) {
+            tracing::debug!(%error, "the control groups are shielded until the kernel half is gone");
+        }
         for known in std::mem::take(&mut self.known) {
             if let Err(error) = self.map.remove(&PodShielded(known)) {
                 tracing::debug!(%error, "an object is shielded until the kernel half is gone");
@@ -156,6 +197,17 @@ impl Shield {
         }
         (self.known, self.descriptors) = (found, descriptors);
         Ok(())
+    }
+}
+
+/// Opens something to write, by which the kernel half comes to know where this process is.
+fn show_task(task: &Array<MapData, u64>) -> Result<(), String> {
+    let words = |error: io::Error| format!("/dev/null: {error}");
+    File::options().write(true).open("/dev/null").map_err(words)?;
+    match task.get(&0, 0) {
+        Ok(0) => Err("the kernel half was not asked about an open of the sensor's own".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
