@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What can be decided.
-pub const CLASSES: u32 = 5;
+pub const CLASSES: u32 = 6;
 /// A new image.
 pub const EXEC: u32 = 0;
 /// A file that is opened.
@@ -24,6 +24,8 @@ pub const CONNECT: u32 = 2;
 pub const BIND: u32 = 3;
 /// A datagram with a destination of its own.
 pub const SEND: u32 = 4;
+/// A name that is removed.
+pub const REMOVE: u32 = 5;
 
 /// Bits of the number under which [`crate::filter::KindFilter::facts`] has the terms of a class; those of
 /// [`OPEN`] are [`crate::filter::facts`].
@@ -40,6 +42,8 @@ pub mod facts {
     pub const UDP: u32 = 1 << 1;
     /// The same: an address of version 6.
     pub const V6: u32 = 1 << 2;
+    /// [`super::REMOVE`]: by `rmdir`, which rules name apart from the calls that remove whatever a name leads to.
+    pub const RMDIR: u32 = 1;
 }
 
 /// The row of a class in a set of tables.

@@ -4,6 +4,7 @@
 //! record has the caller's string (another thread may have changed it meanwhile) and, for a relative one, the directory at
 //! which it starts, from the kernel's dentries. Symlinks stay unresolved.
 
+mod refuse;
 mod uring;
 
 use sensor_common::{CALLER_DIR, FileChange, Kind, syscalls};
@@ -128,10 +129,16 @@ on_end!(sx_file_owner, fx_file_owner, file_owner);
 #[inline(always)]
 fn change(ending: impl Into<Ending>, kind: Kind, fill: impl FnOnce(&mut Record) -> Option<()>) {
     emit_call::<FileChange>(kind, ending, |record| {
-        record.body::<FileChange>().dirfd = CALLER_DIR;
-        record.body::<FileChange>().new_dirfd = CALLER_DIR;
+        by_caller(record);
         fill(record)
     });
+}
+
+/// Relative names start where the caller is, until one says otherwise.
+#[inline(always)]
+fn by_caller(record: &mut Record) {
+    record.body::<FileChange>().dirfd = CALLER_DIR;
+    record.body::<FileChange>().new_dirfd = CALLER_DIR;
 }
 
 /// A call on a descriptor: its file, whose path is the kernel's own. One that is not open leaves its number.

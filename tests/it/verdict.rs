@@ -24,6 +24,7 @@ fn tries() -> usize {
 
 const EXEC: u32 = 0;
 const OPEN: u32 = 1;
+const REMOVE: u32 = 5;
 
 /// A control group that looks like a container's, and a folder for its files.
 pub(crate) struct Container {
@@ -118,6 +119,7 @@ macro_rules! container {
 
 mod kept;
 mod net;
+mod remove;
 
 /// The exit code, the signal below zero, or a thousand and the error of the exec.
 fn creates(command: &mut Command) -> Option<i32> {

@@ -8,9 +8,10 @@
 
 use core::{arch::asm, mem::MaybeUninit};
 
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel;
 use sensor_common::constants;
 
-use super::knob;
+use super::{Ptr, knob};
 
 /// Before 5.11.
 pub(crate) const PROBES: bool = cfg!(feature = "probes");
@@ -56,4 +57,18 @@ pub(super) fn cast(address: *const u8, kind: u32) -> *const u8 {
         );
     }
     to as *const u8
+}
+
+impl Ptr {
+    /// The address as a plain number. A function that the verifier looks at by itself takes no pointer that it knows something
+    /// of ("R5 is not a scalar"), and forgets that only of what a helper has read.
+    #[inline(always)]
+    pub(crate) fn number(self) -> Option<u64> {
+        let (address, mut number) = (self.0, MaybeUninit::<u64>::uninit());
+        // SAFETY: both are on the stack, and as long as the length.
+        let failed =
+            unsafe { bpf_probe_read_kernel(number.as_mut_ptr().cast(), 8, (&raw const address).cast()) };
+        // SAFETY: the helper filled it.
+        if failed == 0 { Some(unsafe { number.assume_init() }) } else { None }
+    }
 }

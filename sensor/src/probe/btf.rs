@@ -19,6 +19,8 @@ const KIND_FUNC: u32 = 12;
 
 /// What is in the name of the function of every system call.
 const SYSCALL: &[u8] = b"_sys_";
+/// What the functions are called by which security modules are asked, ahead of the hook's name.
+const SECURITY_HOOK: &str = "bpf_lsm_";
 
 /// The function that makes a typed pointer out of an address.
 const CAST: &[u8] = b"bpf_rdonly_cast";
@@ -119,7 +121,8 @@ impl Btf {
             KIND_FUNC => {
                 let name = self.string(name)?;
                 let cast = name == CAST;
-                if name.starts_with(b"__") && memchr::memmem::find(name, SYSCALL).is_some() {
+                let is_call = name.starts_with(b"__") && memchr::memmem::find(name, SYSCALL).is_some();
+                if is_call || name.starts_with(SECURITY_HOOK.as_bytes()) {
                     let (name, prototype) = (name.into(), self.u32(at + 8)?);
                     // Some kernels declare a function twice. aya attaches to the first.
                     self.functions.entry(name).or_insert(prototype);
@@ -150,6 +153,12 @@ impl Btf {
     #[must_use]
     pub fn syscall(&self, function: &str) -> Option<u32> {
         self.functions.get(function.as_bytes()).copied()
+    }
+
+    /// Whether programs can attach to this hook for security modules.
+    #[must_use]
+    pub fn has_security_hook(&self, hook: &str) -> bool {
+        self.functions.contains_key(format!("{SECURITY_HOOK}{hook}").as_bytes())
     }
 
     /// The id of `bpf_rdonly_cast`, which programs can call.

@@ -16,13 +16,15 @@ use aya::{
 };
 use sensor_common::{
     filter::KindFilter,
-    verdict::{BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, SEND, Verdict, slot},
+    verdict::{
+        BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, REMOVE, SEND, Verdict, slot,
+    },
 };
 
 use self::kept::{Kept, tell};
 pub use self::kept::{end_kept_refusals, kept_refusals};
 use super::{
-    Probe, ProbeError, cgroup, chain,
+    Probe, ProbeError, Types, cgroup, chain,
     filter::take,
     links::Links,
     load::take_map,
@@ -269,6 +271,7 @@ const fn programs(class: u32) -> &'static [&'static str] {
         OPEN => &["lsm_file_open"],
         BIND => &["cg_bind4", "cg_bind6"],
         SEND => &["cg_send4", "cg_send6"],
+        REMOVE => &["lsm_path_unlink", "lsm_path_rmdir"],
         _ => &["cg_connect4", "cg_connect6"],
     }
 }
@@ -276,7 +279,12 @@ const fn programs(class: u32) -> &'static [&'static str] {
 fn attach(program: &mut Program, name: &str, btf: &aya::Btf) -> Result<FdLink, String> {
     let attached = match program {
         Program::Lsm(program) => {
-            let hook = if name == "lsm_proc_exec" { "bprm_check_security" } else { "file_open" };
+            let hook = match name {
+                "lsm_proc_exec" => "bprm_check_security",
+                "lsm_path_unlink" => "path_unlink",
+                "lsm_path_rmdir" => "path_rmdir",
+                _ => "file_open",
+            };
             program.load(hook, btf).map_err(|error| chain(&error))?;
             program.attach().and_then(|id| program.take_link(id)).map(FdLink::from)
         }
@@ -309,7 +317,20 @@ pub(super) fn detach(program: &mut Program) -> Option<Result<(), ProgramError>> 
 /// # Errors
 /// Why not.
 pub fn can_refuse(class: u32) -> Result<(), String> {
-    if matches!(class, CONNECT | BIND | SEND) { cgroup::root().map(drop) } else { has_lsm() }
+    match class {
+        CONNECT | BIND | SEND => cgroup::root().map(drop),
+        REMOVE => has_lsm().and_then(|()| goes_by_paths()),
+        _ => has_lsm(),
+    }
+}
+
+/// Whether this kernel asks its security modules by paths.
+fn goes_by_paths() -> Result<(), String> {
+    let types = Types::of_kernel().map_err(|error| chain(&error))?;
+    if types.own.has_security_hook("path_unlink") && types.own.has_security_hook("path_rmdir") {
+        return Ok(());
+    }
+    Err("this kernel was built without `CONFIG_SECURITY_PATH`".to_owned())
 }
 
 /// Whether this kernel lets programs be security modules.

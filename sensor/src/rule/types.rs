@@ -35,6 +35,7 @@ impl TypeSet {
         EventType::Creat,
         EventType::OpenByHandleAt,
     ]);
+    pub(crate) const REMOVE: Self = of(&[EventType::Unlink, EventType::Unlinkat, EventType::Rmdir]);
     pub(crate) const SOCKET: Self = of(&[
         EventType::Connect,
         EventType::Accept,

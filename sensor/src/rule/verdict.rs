@@ -36,11 +36,13 @@ pub enum Act {
     Bind,
     /// A datagram with a destination of its own.
     Send,
+    /// A name that is removed.
+    Remove,
 }
 
 impl Act {
     /// Every act, in the order of [`sensor_common::verdict`]'s numbers.
-    pub const ALL: [Self; 5] = [Self::Exec, Self::Open, Self::Connect, Self::Bind, Self::Send];
+    pub const ALL: [Self; 6] = [Self::Exec, Self::Open, Self::Connect, Self::Bind, Self::Send, Self::Remove];
 
     /// What it is called in sentences.
     #[must_use]
@@ -51,6 +53,7 @@ impl Act {
             Self::Connect => "a connect",
             Self::Bind => "a bind",
             Self::Send => "a datagram",
+            Self::Remove => "a removal",
         }
     }
 
@@ -63,6 +66,7 @@ impl Act {
             Self::Connect => EventType::Connect,
             Self::Bind => EventType::Bind,
             Self::Send => EventType::Sendto,
+            Self::Remove => EventType::Unlinkat,
         }
     }
 
@@ -73,6 +77,7 @@ impl Act {
             EventType::Bind => Some(Self::Bind),
             EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => Some(Self::Send),
             _ if TypeSet::OPEN.contains(event_type) => Some(Self::Open),
+            _ if TypeSet::REMOVE.contains(event_type) => Some(Self::Remove),
             _ => None,
         }
     }
@@ -230,7 +235,13 @@ fn alternatives(
     if let Some((other, _)) = nodes.iter().find(|(_, special)| special != node) {
         return Err(format!("it asks other things of `{}` than of `{}`", other.name(), act.usual().name()));
     }
-    builder.alternatives(*node, act)
+    let any = builder.alternatives(*node, act)?;
+    // Whoever leaves out `rmdir` does not mean it; `unlinkat` removes directories, too.
+    if act == Act::Remove && !nodes.iter().any(|(event_type, _)| *event_type == EventType::Rmdir) {
+        let apart = ask::not_by_rmdir();
+        return Ok(any.iter().filter_map(|one| one.and(&apart)).collect());
+    }
+    Ok(any)
 }
 
 #[cfg(test)]

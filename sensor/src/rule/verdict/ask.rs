@@ -32,7 +32,9 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
             let comm = words(check, positive, |word| word.len() <= COMM)?;
             Some(Some(Alternative { comm, ..Alternative::default() }))
         }
-        ("proc.exepath", Act::Exec) | ("fd.name" | "fs.path.name", Act::Open) => {
+        ("proc.exepath", Act::Exec)
+        | ("fd.name" | "fs.path.name", Act::Open)
+        | ("fs.path.name", Act::Remove) => {
             paths(check, positive).map(|path| Some(Alternative { path, ..Alternative::default() }))
         }
         ("fd.filename", Act::Open) => {
@@ -43,7 +45,7 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         ("proc.is_exe_lower_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::LOWER != 0),
         ("evt.is_open_read", Act::Open) => fact(check, positive, |bits| bits & file_facts::READ != 0),
         ("evt.is_open_write", Act::Open) => fact(check, positive, |bits| bits & file_facts::WRITE != 0),
-        ("user.uid", Act::Open | Act::Connect | Act::Bind | Act::Send) => user(check, positive),
+        ("user.uid", Act::Open | Act::Connect | Act::Bind | Act::Send | Act::Remove) => user(check, positive),
         ("fd.num" | "evt.rawres", _) => always(check, positive),
         ("evt.res", _) => known(check.holds_of(Value::Bytes(b"SUCCESS"))? == positive),
         ("fd.sip" | "fd.snet", Act::Connect | Act::Bind | Act::Send)
@@ -84,6 +86,13 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         }
         _ => None,
     }
+}
+
+/// What is not asked by `rmdir`.
+pub(super) fn not_by_rmdir() -> Alternative {
+    let not_facts =
+        (0..FACTS as u32).filter(|bits| bits & facts::RMDIR != 0).fold(0, |set, bits| set | 1 << bits);
+    Alternative { not_facts, ..Alternative::default() }
 }
 
 fn known(holds: bool) -> Option<Option<Alternative>> {

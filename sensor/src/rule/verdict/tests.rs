@@ -87,6 +87,21 @@ fn datagrams_are_decided_as_connections_are() {
 }
 
 #[test]
+fn removals_are_decided_by_path_and_by_rmdir_only_where_it_is_named() {
+    let of = |types| {
+        let removed =
+            decided(&format!("evt.type in ({types}) and fs.path.name startswith /data/ and user.uid = 0"));
+        let [(Act::Remove, any)] = removed.as_slice() else { panic!("{removed:?}") };
+        let [one] = any.as_slice() else { panic!("{any:?}") };
+        assert_eq!(one.path, Sets::new([Path::Prefix(b"/data/"[..].into())].into(), true));
+        assert_eq!(one.root, Some(true));
+        one.not_facts
+    };
+    assert_eq!(of("unlink, unlinkat, rmdir"), 0);
+    assert_eq!(of("unlink, unlinkat"), 0b1010_1010_1010_1010);
+}
+
+#[test]
 fn what_never_is_gives_no_order() {
     assert_eq!(decided("evt.type = connect and fd.sport = 22 and fd.sport = 23"), []);
     assert_eq!(decided("evt.type = execve and container.id = c and not container.id = c"), []);
@@ -108,7 +123,9 @@ fn what_it_cannot_tell_is_left_with_the_reason() {
         ("evt.type = connect and fd.ip = 1.2.3.4", Some(Act::Connect), "fd.ip"),
         ("evt.type = bind and fd.rport = 22", Some(Act::Bind), "fd.rport"),
         ("evt.type = connect and fd.l4proto != tcp", Some(Act::Connect), "fd.l4proto"),
-        ("evt.type = unlinkat and fs.path.name = /x", None, "decides unlinkat"),
+        ("evt.type = unlink and fs.path.name = /x", Some(Act::Remove), "leaves out `unlinkat`"),
+        ("evt.type = unlinkat and evt.arg.name = /x", Some(Act::Remove), "evt.arg.name"),
+        ("evt.type = mkdirat and fs.path.name = /x", None, "decides mkdirat"),
     ] {
         let Verdicts { orders, left } = verdicts(condition);
         assert_eq!(orders, [], "{condition}");
