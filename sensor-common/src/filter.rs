@@ -48,6 +48,26 @@ pub mod facts {
     pub const WRITE: u32 = 1 << 1;
     /// A new file was made that may be executed.
     pub const EXECUTABLE: u32 = 1 << 2;
+    /// A socket speaks TCP.
+    pub const TCP: u32 = 1;
+    /// A socket speaks UDP.
+    pub const UDP: u32 = 1 << 1;
+    /// The two bits that say what a socket speaks to: 0 stands for addresses of version 4.
+    pub const FAMILY: u32 = 3 << 2;
+    /// [`FAMILY`]: addresses of version 6.
+    pub const V6: u32 = 1 << 2;
+    /// [`FAMILY`]: unix sockets.
+    pub const UNIX: u32 = 2 << 2;
+    /// [`FAMILY`]: neither.
+    pub const OTHER: u32 = 3 << 2;
+}
+
+/// Which end of a socket is looked up, by kind of records: bits, all of which unset stand for the other end.
+pub mod ends {
+    /// This end's port.
+    pub const OWN_PORT: u32 = 1;
+    /// This end's address.
+    pub const OWN_NET: u32 = 1 << 1;
 }
 
 /// In place of [`facts`]: they are not known, or say nothing of such an event.
@@ -109,6 +129,10 @@ pub struct KindFilter {
     pub name: Words,
     /// Paths.
     pub path: Property,
+    /// Ports: of the other end, or as [`ends`] says.
+    pub port: Property,
+    /// Addresses, likewise.
+    pub net: Property,
     /// The terms of an effective user that is root.
     pub root: u64,
     /// The terms of any other user.
@@ -149,4 +173,24 @@ pub struct PathKey {
     pub slot: u32,
     /// Its beginning.
     pub path: [u8; PATH_LEN],
+}
+
+/// Key of the trie of addresses, behind the length in bits. Those of version 4 stand as `::ffff:a.b.c.d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NetKey {
+    /// See [`slot`].
+    pub slot: u32,
+    /// Network byte order.
+    pub addr: [u8; 16],
+}
+
+/// Key of the table of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PortKey {
+    /// See [`slot`].
+    pub slot: u32,
+    /// Host byte order.
+    pub port: u32,
 }

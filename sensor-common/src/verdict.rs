@@ -7,10 +7,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{
-    KINDS,
-    filter::{Property, ROWS},
-};
+use crate::{KINDS, filter::ROWS};
 
 /// What can be decided.
 pub const CLASSES: u32 = 6;
@@ -28,7 +25,7 @@ pub const SEND: u32 = 4;
 pub const REMOVE: u32 = 5;
 
 /// Bits of the number under which [`crate::filter::KindFilter::facts`] has the terms of a class; those of
-/// [`OPEN`] are [`crate::filter::facts`].
+/// [`OPEN`], [`CONNECT`], [`BIND`] and [`SEND`] are [`crate::filter::facts`].
 pub mod facts {
     /// [`super::EXEC`]: the file lies in the upper layer of an overlay.
     pub const UPPER: u32 = 1;
@@ -36,12 +33,6 @@ pub mod facts {
     pub const LOWER: u32 = 1 << 1;
     /// [`super::OPEN`], beside [`crate::filter::facts`]: it is a directory.
     pub const DIRECTORY: u32 = 1 << 3;
-    /// [`super::CONNECT`], [`super::BIND`], [`super::SEND`].
-    pub const TCP: u32 = 1;
-    /// The same.
-    pub const UDP: u32 = 1 << 1;
-    /// The same: an address of version 6.
-    pub const V6: u32 = 1 << 2;
     /// [`super::REMOVE`]: by `rmdir`, which rules name apart from the calls that remove whatever a name leads to.
     pub const RMDIR: u32 = 1;
 }
@@ -60,10 +51,6 @@ pub struct Verdict {
     pub refuse: u64,
     /// The terms that kill.
     pub kill: u64,
-    /// Addresses: of the other end; of [`BIND`] the own one.
-    pub net: Property,
-    /// Their ports.
-    pub port: Property,
 }
 
 /// Key of a control group.
@@ -88,24 +75,4 @@ pub struct Group {
     /// Inode numbers of mount namespaces: of who made the group, and of the host. Whoever is still in one of them is the
     /// runtime, and no workload.
     pub outside: [u32; 2],
-}
-
-/// Key of the trie of addresses, behind the length in bits. Those of version 4 stand as `::ffff:a.b.c.d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct NetKey {
-    /// See [`slot`].
-    pub slot: u32,
-    /// Network byte order.
-    pub addr: [u8; 16],
-}
-
-/// Key of the table of ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct PortKey {
-    /// See [`slot`].
-    pub slot: u32,
-    /// Host byte order.
-    pub port: u32,
 }

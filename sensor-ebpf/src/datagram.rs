@@ -5,7 +5,7 @@ use sensor_common::{Kind, Net, syscalls};
 use crate::{
     filter::{forget_refusal, was_refused},
     kernel::{fd_sock, read_user},
-    record::{emit_call, filtered},
+    record::{emit_filled, filtered},
     syscall::{Call, UserAddr, on_end},
 };
 
@@ -54,14 +54,14 @@ fn datagram(call: Call, kind: Kind, end: UserAddr, size: u32) {
         filtered(kind);
         return;
     }
-    emit_call::<Net>(kind, call, |record| {
+    emit_filled::<Net>(kind, call, |record, wanted| {
         let fd = call.arg(0) as i32;
         record.body::<Net>().fd = fd;
         // What is no socket still leaves a record with the result.
-        let Some(sock) = fd_sock(call.task, fd) else { return Some(()) };
+        let Some(sock) = fd_sock(call.task, fd) else { return Some(wanted) };
         sock.describe(record);
         end.remote(record, sock);
         record.body::<Net>().arg = size;
-        Some(())
+        Some(wanted.of_socket(record, 0))
     });
 }

@@ -2,6 +2,7 @@
 //! property after the other, the cheap ones first. It knows no rule, and where it cannot tell it lets the record pass.
 
 mod file;
+mod socket;
 mod task;
 mod verdict;
 
@@ -19,10 +20,14 @@ use sensor_common::{
     text,
 };
 
-pub(crate) use self::verdict::{Case, forget_refusal, note_refusal, was_refused};
 use self::{
     file::{filter_file, filter_path, filter_request},
+    socket::filter_socket,
     task::{comm_terms, filter_task},
+};
+pub(crate) use self::{
+    socket::{MAPPED, spoken},
+    verdict::{Case, forget_refusal, note_refusal, was_refused},
 };
 use crate::{
     kernel::Path,
@@ -127,6 +132,15 @@ impl Wanted {
         let at = size_of::<Header>() + size_of::<B>() - 8;
         let terms = filter_path(self.slot, self.terms, record.slot(), at as u32, u32::from(path.len));
         Self { terms, ..self }
+    }
+
+    /// What the socket leaves that a record tells of. `looked`: bits of [`sensor_common::filter::ends`].
+    #[inline(always)]
+    pub(crate) fn of_socket(self, record: &mut Record, looked: u32) -> Self {
+        if self.slot == 0 {
+            return self;
+        }
+        Self { terms: filter_socket(self.slot, self.terms, record.slot(), looked), ..self }
     }
 }
 

@@ -3,12 +3,12 @@
 mod refuse;
 mod uring;
 
-use sensor_common::{Kind, Net, syscalls, valid};
+use sensor_common::{Kind, Net, filter::ends, syscalls, valid};
 
 use crate::{
     filter::was_refused,
     kernel::{Sock, fd_sock},
-    record::{Ending, Record, emit_call, filtered},
+    record::{Ending, Record, emit_call, emit_filled, filtered},
     syscall::{Call, UserAddr, on_end},
 };
 
@@ -111,12 +111,22 @@ fn record(
     sock: impl FnOnce() -> Option<Sock>,
     more: impl FnOnce(&mut Record, Sock) -> Option<u32>,
 ) {
-    emit_call::<Net>(kind, ending, |record| {
+    emit_filled::<Net>(kind, ending, |record, wanted| {
         record.body::<Net>().fd = fd;
-        let Some(sock) = sock() else { return Some(()) };
+        let Some(sock) = sock() else { return Some(wanted) };
         sock.describe(record);
         let arg = more(record, sock)?;
         record.body::<Net>().arg = arg;
-        Some(())
+        Some(wanted.of_socket(record, looked(kind)))
     });
+}
+
+/// Which end of a socket rules are asked about: where a connection goes to or comes from, and what waits for it.
+#[inline(always)]
+pub(crate) const fn looked(kind: Kind) -> u32 {
+    match kind {
+        Kind::NetBind | Kind::NetListen => ends::OWN_PORT | ends::OWN_NET,
+        Kind::NetAccept => ends::OWN_PORT,
+        _ => 0,
+    }
 }

@@ -18,7 +18,7 @@ use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings, f
 
 pub(crate) use self::{
     append::{Str, append_with},
-    emit::{Ending, emit, emit_call, emit_if, failed, filtered, peek},
+    emit::{Ending, emit, emit_call, emit_filled, emit_if, failed, filtered, peek},
     in_place::{emit_in_place, filtered_in_place},
     slots::add,
 };

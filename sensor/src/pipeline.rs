@@ -14,6 +14,7 @@ mod live;
 mod prefilter;
 pub mod reload;
 mod replay;
+mod row;
 mod stats;
 mod verdict;
 

@@ -45,7 +45,7 @@ use sensor_common::{
 pub use self::{
     cgroup::Way,
     error::ProbeError,
-    filter::KindTables,
+    filter::{KindTables, Row},
     hooks::{HOOKS, Hook, Mode, Variant, Via},
     load::{Limit, Options, Wanted, load},
     machine::HERE,
@@ -265,7 +265,7 @@ impl Probe {
         self.verdicts.clear(bank)?;
         let written = self.write_bank(bank, kinds, acts);
         // Also where it went wrong: what was written until then stays there.
-        for (map, entries) in self.filters.entries().into_iter().chain(self.verdicts.entries()) {
+        for (map, entries) in self.filters.entries().into_iter().chain([self.verdicts.entries()]) {
             self.fills.set(map, entries);
         }
         written.map(|()| bank)
@@ -276,8 +276,7 @@ impl Probe {
             self.filters.write(bank, kind)?;
         }
         for act in acts {
-            let row = (act.comms.as_slice(), act.names.as_slice(), act.paths.as_slice());
-            self.filters.write_row(slot(bank, act.class), &act.whole, row)?;
+            self.filters.write_row(slot(bank, act.class), &act.row)?;
             self.verdicts.write(bank, act)?;
         }
         Ok(())

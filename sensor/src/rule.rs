@@ -11,6 +11,7 @@ mod check;
 mod compile;
 pub mod correlate;
 mod cost;
+mod covers;
 mod diagnostic;
 mod dispatch;
 mod document;
@@ -37,13 +38,14 @@ pub(crate) use self::diagnostic::Diagnostics;
 pub use self::{
     correlate::{CorrelationCounts, Finding, OverTime, Summary},
     cost::Cost,
+    covers::{Covers, Net, Path, Sets, Word},
     diagnostic::{Diagnostic, Related, Severity, Source},
     document::{Priority, Reaction, Response},
     engine::{Engine, Filter, Match},
     files::{Content, Files, FilesError},
     hosts::Hosts,
-    prefilter::{Gate, Outcome, Path, Paths, Prefilter, Term, Words},
+    prefilter::{Gate, Outcome, Prefilter, Term},
     set::{Blind, Choice, Options, RuleInfo, RuleSet, Toggle, fits},
     types::TypeSet,
-    verdict::{Act, Alternative, Covers, Left, Net, Order, Sets, Verdicts, Word},
+    verdict::{Act, Alternative, Left, Order, Verdicts},
 };

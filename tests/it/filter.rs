@@ -4,12 +4,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, OpenOptions, Permissions},
+    io,
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::{
         fs::{OpenOptionsExt, PermissionsExt, symlink},
+        net::{UnixListener, UnixStream},
         process::CommandExt,
     },
     path::Path,
     process::Command,
+    thread,
 };
 
 use sensor_tests::{Act, alerts::Watcher, needs_kernel};
@@ -167,6 +171,135 @@ fn filter_on_and_off_alert_alike() {
             .sum();
         assert_eq!(opens(stats, "seen"), sum, "{stats}");
     }
+}
+
+/// What listens and who calls: bound before there are rules about their ports.
+struct Sockets {
+    tcp: TcpListener,
+    tcp6: TcpListener,
+    udp: UdpSocket,
+    caller: UdpSocket,
+    /// Where nobody listens.
+    closed: u16,
+    /// Of a socket that is yet to be bound.
+    late: u16,
+}
+
+impl Sockets {
+    fn bind() -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let udp = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self {
+            tcp: TcpListener::bind("127.0.0.1:0").unwrap(),
+            tcp6: TcpListener::bind("[::1]:0").unwrap(),
+            udp: udp(),
+            caller: udp(),
+            closed: free(),
+            late: free(),
+        }
+    }
+
+    /// Rules that ask for every property of a socket that the kernel can tell.
+    fn rules(&self, dir: &Path) -> String {
+        let port = |at: io::Result<SocketAddr>| at.unwrap().port();
+        let (tcp, tcp6) = (port(self.tcp.local_addr()), port(self.tcp6.local_addr()));
+        let (udp, caller) = (port(self.udp.local_addr()), port(self.caller.local_addr()));
+        let (closed, late) = (self.closed, self.late);
+        let own = "filter::filter_";
+        let conditions = [
+            ("port", format!("evt.type = connect and fd.sport = {tcp}")),
+            ("ports", format!("evt.type = connect and fd.rport in ({tcp}, {tcp6}) and proc.name = {own}")),
+            ("net", format!("evt.type = connect and fd.snet = 127.0.0.0/8 and fd.sport = {tcp}")),
+            ("address", format!("evt.type = connect and fd.rip = \"::1\" and fd.sport = {tcp6}")),
+            (
+                "not",
+                format!(
+                    "evt.type = connect and not fd.snet = 10.0.0.0/8 and fd.sport != {closed} and proc.name = {own}"
+                ),
+            ),
+            ("v6", format!("evt.type = connect and fd.typechar = 6 and fd.sport = {tcp6}")),
+            (
+                "v4",
+                format!("evt.type = connect and fd.type = ipv4 and fd.l4proto = tcp and fd.sport = {tcp}"),
+            ),
+            (
+                "outside",
+                format!(
+                    "evt.type = connect and proc.name = {own} and fd.typechar in (4, 6) and \
+                     not fd.snet in (127.0.0.0/8, \"::1/128\")"
+                ),
+            ),
+            ("datagram", format!("evt.type = connect and fd.l4proto = udp and fd.sport = {udp}")),
+            ("unix", format!("evt.type = connect and fd.typechar = u and fd.name = {}/s", dir.display())),
+            ("refused", format!("evt.type = connect and evt.failed = true and fd.sport = {closed}")),
+            (
+                "accepted",
+                format!("evt.type in (accept, accept4) and fd.sport = {tcp} and fd.cip = 127.0.0.1"),
+            ),
+            ("bound", format!("evt.type = bind and fd.sport = {late} and fd.lnet = 127.0.0.0/8")),
+            ("listens", format!("evt.type = listen and fd.lport = {late} and fd.sip = 127.0.0.1")),
+            ("sent", format!("evt.type = sendto and fd.rport = {udp} and fd.l4proto = udp")),
+            ("received", format!("evt.type = recvfrom and fd.rport = {caller} and fd.rip = 127.0.0.1")),
+            ("elsewhere", format!("evt.type = connect and fd.sport = {tcp} and fd.snet = 10.0.0.0/8")),
+            ("done", format!("evt.type = execve and proc.cmdline endswith {}/done", dir.display())),
+        ];
+        yaml(&conditions)
+    }
+
+    fn work(&self, dir: &Path) {
+        let tcp = self.tcp.local_addr().unwrap();
+        let of_tcp = TcpStream::connect(tcp).unwrap();
+        self.tcp.accept().unwrap();
+        drop(of_tcp);
+        // A socket of version 6 that speaks to an address of version 4.
+        drop(TcpStream::connect(("::ffff:127.0.0.1", tcp.port())).unwrap());
+        self.tcp.accept().unwrap();
+        drop(TcpStream::connect(self.tcp6.local_addr().unwrap()).unwrap());
+        TcpStream::connect(("127.0.0.1", self.closed)).unwrap_err();
+        drop(TcpListener::bind(("127.0.0.1", self.late)).unwrap());
+        let listener = UnixListener::bind(dir.join("s")).unwrap();
+        drop(UnixStream::connect(dir.join("s")).unwrap());
+        drop(listener);
+        let udp = self.udp.local_addr().unwrap();
+        self.caller.send_to(b"x", udp).unwrap();
+        self.udp.recv_from(&mut [0; 8]).unwrap();
+        let other = || UdpSocket::bind("0.0.0.0:0").unwrap();
+        other().connect(udp).unwrap();
+        // Wherever that leads, nothing is sent.
+        let _ = other().connect("203.0.113.9:9");
+        // By another name: that of this thread is a rule's business.
+        let noise = thread::Builder::new().name("noise".to_owned());
+        let noise = noise.spawn(|| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            (0..NOISE).for_each(|_| socket.connect("127.0.0.1:9").unwrap());
+        });
+        noise.unwrap().join().unwrap();
+        assert!(Command::new("/bin/echo").arg(dir.join("done")).status().unwrap().success());
+    }
+}
+
+#[test]
+fn filter_of_sockets_on_and_off_alert_alike() {
+    needs_kernel!();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("rules.yaml");
+    let sockets = Sockets::bind();
+    fs::write(&file, sockets.rules(dir.path())).unwrap();
+    let on = Watcher::start(&file, &[]);
+    let off = Watcher::start(&file, &["--set", "kernel.filters=false"]);
+    sockets.work(dir.path());
+    for watcher in [&on, &off] {
+        let _ = watcher.alert("done", 1);
+    }
+    let ((on, on_stats), (off, off_stats)) = (on.stop(), off.stop());
+    let (on, off) = (by_rule(&on), by_rule(&off));
+    assert_eq!(on, off);
+    let alerted: BTreeSet<_> = on.keys().map(|(rule, _)| rule.as_str()).collect();
+    let rules = sockets.rules(dir.path());
+    assert_eq!(alerted.len(), rules.matches("- rule:").count() - 1, "{alerted:?}");
+    let connects = |stats: &Value, what: &str| stats["kinds"]["net_connect"][what].as_u64().unwrap();
+    assert!(connects(&on_stats, "filtered") >= NOISE, "{on_stats}");
+    assert!(connects(&off_stats, "submitted") >= NOISE, "{off_stats}");
 }
 
 #[test]

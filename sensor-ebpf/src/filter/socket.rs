@@ -1,4 +1,4 @@
-//! Terms of a verdict by the address that a socket is to use.
+//! Terms by a socket: what it speaks, to which kind of address, the port and the address of one of its ends.
 
 use core::mem::MaybeUninit;
 
@@ -8,48 +8,168 @@ use aya_ebpf::{
     macros::map,
     maps::{HashMap, LpmTrie, lpm_trie},
 };
-use sensor_common::verdict::{NetKey, PortKey};
+use sensor_common::{
+    Header, Net, NetAddr,
+    filter::{KindFilter, NetKey, PortKey, ends, facts},
+    valid,
+};
 
-use super::VERDICTS;
-use crate::filter::{FILTER_KINDS, fact_terms};
+use super::{FILTER_KINDS, fact_terms};
+use crate::kernel::{AF_INET, AF_INET6, AF_UNIX};
+
+const TCP: u32 = 6;
+const UDP: u32 = 17;
+const STREAM: u16 = 1;
+const DATAGRAM: u16 = 2;
+/// The third word of an address of version 4 as one of version 6 (`::ffff:0:0/96`), in network byte order.
+pub(crate) const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
 #[map]
-static VERDICT_NETS: LpmTrie<NetKey, u64> = LpmTrie::with_max_entries(8192, BPF_F_NO_PREALLOC);
+static FILTER_NETS: LpmTrie<NetKey, u64> = LpmTrie::with_max_entries(16384, BPF_F_NO_PREALLOC);
 #[map]
-static VERDICT_PORTS: HashMap<PortKey, u64> = HashMap::with_max_entries(8192, BPF_F_NO_PREALLOC);
+static FILTER_PORTS: HashMap<PortKey, u64> = HashMap::with_max_entries(16384, BPF_F_NO_PREALLOC);
 
-/// Terms by address: `what` is the facts and, in its lower half, the port.
+/// Terms of a record that begins with a [`Net`], as it stands in the scratch memory. `looked`: bits of [`ends`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(super) extern "C" fn verdict_address(slot: u32, terms: u64, what: u32, high: u64, low: u64) -> u64 {
-    let (Some(kind), Some(verdict)) = (FILTER_KINDS.get(slot), VERDICTS.get(slot)) else { return 0 };
-    let mut terms = fact_terms(kind, terms, what >> 16);
-    if terms & verdict.port.asked != 0 {
-        let key = PortKey { slot, port: what & 0xffff };
-        // SAFETY: the daemon writes an entry once, before its set of tables is at work.
-        terms &= unsafe { VERDICT_PORTS.get(key) }.copied().unwrap_or(verdict.port.other);
+pub(super) extern "C" fn filter_socket(slot: u32, terms: u64, scratch: u32, looked: u32) -> u64 {
+    let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
+    let Some(base) = crate::record::scratch(scratch) else { return terms };
+    // SAFETY: the scratch memory is aligned and larger than both; nobody else writes to it.
+    let (header, body) = unsafe { (&*base.cast::<Header>(), &*base.add(size_of::<Header>()).cast::<Net>()) };
+    let (local, remote) =
+        (End::of(header, valid::LOCAL, &body.local), End::of(header, valid::REMOTE, &body.remote));
+    let mut terms = terms;
+    if header.valid & valid::SOCKET != 0 {
+        let own = match u32::from(body.family) {
+            AF_INET => V4,
+            AF_INET6 => facts::V6,
+            AF_UNIX => facts::UNIX,
+            _ => facts::OTHER,
+        };
+        let spoken_to = if remote.family == NONE { local.family } else { remote.family };
+        let family = if spoken_to == NONE { own } else { spoken_to };
+        // What a caller gave in vain to a socket of another kind says nothing.
+        if spoken_to == NONE || own == V4 || own == facts::V6 {
+            terms = fact_terms(kind, terms, family | spoken(u32::from(body.protocol), body.sock_type));
+        }
     }
-    if terms & verdict.net.asked != 0 {
-        let mut key = MaybeUninit::<lpm_trie::Key<NetKey>>::uninit();
-        let words = key.as_mut_ptr().cast::<u32>();
-        // SAFETY: the key is six words, all of which are written.
-        let entry = unsafe {
-            words.write(8 * size_of::<NetKey>() as u32);
-            words.add(1).write(slot);
-            words.add(2).write(high as u32);
-            words.add(3).write((high >> 32) as u32);
-            words.add(4).write(low as u32);
-            words.add(5).write((low >> 32) as u32);
-            bpf_map_lookup_elem((&raw const VERDICT_NETS).cast_mut().cast(), key.as_ptr().cast())
-        };
-        terms &= if entry.is_null() {
-            verdict.net.other
-        } else {
-            // SAFETY: a value of the map.
-            unsafe { entry.cast::<u64>().read_volatile() }
-        };
+    // An end that is not there decides nothing.
+    let end = if looked & ends::OWN_PORT == 0 { remote } else { local };
+    if end.family != NONE {
+        terms = port_terms(kind, slot, terms, end.port());
+    }
+    let end = if looked & ends::OWN_NET == 0 { remote } else { local };
+    if end.family != NONE {
+        terms = net_terms(kind, slot, terms, end.addr());
     }
     terms
+}
+
+/// Terms by what is asked for before there is a record: `what` is the facts and, in its lower half, the port.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(super) extern "C" fn filter_address(slot: u32, terms: u64, what: u32, high: u64, low: u64) -> u64 {
+    let Some(kind) = FILTER_KINDS.get(slot) else { return 0 };
+    let terms = fact_terms(kind, terms, what >> 16);
+    let terms = port_terms(kind, slot, terms, what & 0xffff);
+    net_terms(kind, slot, terms, [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32])
+}
+
+/// What a socket speaks, as bits of [`facts`].
+#[inline(always)]
+pub(crate) fn spoken(protocol: u32, sock_type: u16) -> u32 {
+    match (protocol, sock_type & 0xf) {
+        (TCP, _) | (0, STREAM) => facts::TCP,
+        (UDP, _) | (0, DATAGRAM) => facts::UDP,
+        _ => 0,
+    }
+}
+
+/// [`facts::FAMILY`]: addresses of version 4.
+const V4: u32 = 0;
+/// In place of [`facts::FAMILY`]: there is no address.
+const NONE: u32 = u32::MAX;
+
+/// An end of a socket, as it stands in a record: nothing of it is kept, since the verifier of 6.1 loses sight of what is there
+/// only where something else is.
+#[derive(Clone, Copy)]
+struct End<'r> {
+    at: &'r NetAddr,
+    /// Bits of [`facts::FAMILY`], or [`NONE`].
+    family: u32,
+}
+
+impl<'r> End<'r> {
+    #[inline(always)]
+    fn of(header: &Header, bit: u32, at: &'r NetAddr) -> Self {
+        let mut end = Self { at, family: NONE };
+        if header.valid & bit != 0 {
+            if at.family == AF_INET {
+                end.family = V4;
+            } else if at.family == AF_INET6 {
+                let [a, b, c, _] = end.words();
+                end.family = if a == 0 && b == 0 && c == MAPPED { V4 } else { facts::V6 };
+            }
+        }
+        end
+    }
+
+    #[inline(always)]
+    fn words(self) -> [u32; 4] {
+        let words = (&raw const self.at.addr).cast::<u32>();
+        // SAFETY: an address is four words, and lies at a multiple of four.
+        unsafe {
+            [
+                words.read_volatile(),
+                words.add(1).read_volatile(),
+                words.add(2).read_volatile(),
+                words.add(3).read_volatile(),
+            ]
+        }
+    }
+
+    /// As one of version 6, in network byte order.
+    #[inline(always)]
+    fn addr(self) -> [u32; 4] {
+        let [a, b, c, d] = self.words();
+        if self.at.family == AF_INET { [0, 0, MAPPED, a] } else { [a, b, c, d] }
+    }
+
+    #[inline(always)]
+    fn port(self) -> u32 {
+        self.at.port & 0xffff
+    }
+}
+
+#[inline(always)]
+fn port_terms(kind: &KindFilter, slot: u32, terms: u64, port: u32) -> u64 {
+    if terms & kind.port.asked == 0 {
+        return terms;
+    }
+    // SAFETY: the daemon writes an entry once, before its set of tables is at work.
+    terms & unsafe { FILTER_PORTS.get(PortKey { slot, port }) }.copied().unwrap_or(kind.port.other)
+}
+
+#[inline(always)]
+fn net_terms(kind: &KindFilter, slot: u32, terms: u64, addr: [u32; 4]) -> u64 {
+    if terms & kind.net.asked == 0 {
+        return terms;
+    }
+    let [a, b, c, d] = addr;
+    let mut key = MaybeUninit::<lpm_trie::Key<NetKey>>::uninit();
+    let words = key.as_mut_ptr().cast::<u32>();
+    // SAFETY: the key is six words, all of which are written; an entry is a value of the map.
+    unsafe {
+        words.write(8 * size_of::<NetKey>() as u32);
+        words.add(1).write(slot);
+        words.add(2).write(a);
+        words.add(3).write(b);
+        words.add(4).write(c);
+        words.add(5).write(d);
+        let entry = bpf_map_lookup_elem((&raw const FILTER_NETS).cast_mut().cast(), key.as_ptr().cast());
+        terms & if entry.is_null() { kind.net.other } else { entry.cast::<u64>().read_volatile() }
+    }
 }
 
 const _: () = assert!(size_of::<lpm_trie::Key<NetKey>>() == 6 * 4);

@@ -1,7 +1,6 @@
 //! Decides whether something is refused, or its process killed: the tables of [`sensor_common::verdict`]. Where it cannot
 //! tell something that a term asks for, that term does not hold: what is in doubt is left to the daemon.
 
-mod address;
 mod noted;
 
 use aya_ebpf::{
@@ -17,11 +16,11 @@ use sensor_common::{
     verdict::{Group, GroupKey, ROOM, Verdict, slot},
 };
 
-use self::address::verdict_address;
 pub(crate) use self::noted::{forget_refusal, note_refusal, was_refused};
 use super::{
     FILTER_KINDS, comm_terms,
     file::{filter_path, verdict_file},
+    socket::filter_address,
 };
 use crate::{
     kernel::{Path, Task, knob, offset},
@@ -95,7 +94,7 @@ impl Case {
         let [a, b, c, d] = addr;
         let high = u64::from(a) | u64::from(b) << 32;
         let low = u64::from(c) | u64::from(d) << 32;
-        Self { terms: verdict_address(self.slot, self.terms, facts << 16 | port & 0xffff, high, low), ..self }
+        Self { terms: filter_address(self.slot, self.terms, facts << 16 | port & 0xffff, high, low), ..self }
     }
 
     /// Whether it is refused. The call's own end then tells nothing.

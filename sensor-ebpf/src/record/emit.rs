@@ -75,26 +75,33 @@ pub(crate) fn emit_if<B: Copy>(
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
     let kind = u32::from(kind.number());
+    let Some(record) = &mut begin::<B>(kind) else { return };
+    let outcome = match ask(record) {
+        Some(wanted) if wanted.is_none() => UNWANTED,
+        Some(wanted) if record_head(record.slot) == 0 && fill(record).is_some() => filled(wanted),
+        _ => BROKEN,
+    };
+    record_end(kind, record.slot, outcome);
+}
+
+/// The memory of a record, which is then to be ended.
+#[inline(always)]
+fn begin<B: Copy>(kind: u32) -> Option<Record> {
     let slot = record_begin(kind, size_of::<B>() as u32);
     if slot < 0 {
-        return;
+        return None;
     }
     let slot = slot as u32;
-    let outcome =
-        match scratch(slot) {
-            Some(base) => {
-                let record = &mut Record { base, slot };
-                match ask(record) {
-                    Some(wanted) if wanted.is_none() => UNWANTED,
-                    Some(wanted) if record_head(slot) == 0 && fill(record).is_some() => {
-                        if wanted.is_urgent() { URGENT } else { FILLED }
-                    }
-                    _ => BROKEN,
-                }
-            }
-            None => BROKEN,
-        };
-    record_end(kind, slot, outcome);
+    let Some(base) = scratch(slot) else {
+        record_end(kind, slot, BROKEN);
+        return None;
+    };
+    Some(Record { base, slot })
+}
+
+#[inline(always)]
+fn filled(wanted: Wanted) -> u32 {
+    if wanted.is_urgent() { URGENT } else { FILLED }
 }
 
 /// [`emit`] for something that just ended: where no rule can want it, it is counted as filtered. What says what a process is
@@ -105,20 +112,34 @@ pub(crate) fn emit_call<B: Copy>(
     ending: impl Into<Ending>,
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
+    emit_filled::<B>(kind, ending, |record, wanted| fill(record).map(|()| wanted));
+}
+
+/// [`emit_call`] of a record that is wanted only if what it tells of says so: `fill` gives back who can still want it.
+#[inline(always)]
+pub(crate) fn emit_filled<B: Copy>(
+    kind: Kind,
+    ending: impl Into<Ending>,
+    fill: impl FnOnce(&mut Record, Wanted) -> Option<Wanted>,
+) {
     let ending = ending.into();
     let wanted = if kind.is_lifecycle() { Wanted::ALL } else { ending.wanted(kind, NO_FACTS) };
     if wanted.is_none() {
         filtered(kind);
         return;
     }
-    emit_if::<B>(
-        kind,
-        |_| Some(wanted),
-        |record| {
-            ending.head(record);
-            fill(record)
-        },
-    );
+    let kind = u32::from(kind.number());
+    let Some(record) = &mut begin::<B>(kind) else { return };
+    let mut outcome = BROKEN;
+    if record_head(record.slot) == 0 {
+        ending.head(record);
+        outcome = match fill(record, wanted) {
+            Some(wanted) if wanted.is_none() => UNWANTED,
+            Some(wanted) => filled(wanted),
+            None => BROKEN,
+        };
+    }
+    record_end(kind, record.slot, outcome);
 }
 
 /// Counts something that a program saw and could not put together.

@@ -6,8 +6,8 @@ mod asked;
 use std::{collections::BTreeSet, sync::Arc};
 
 use sensor_common::{
-    filter::{self, FACTS, KindFilter, PATH_LEN, Property},
-    verdict::{Group, ROOM, SEND, Verdict, facts},
+    filter::{FACTS, KindFilter, PATH_LEN, facts},
+    verdict::{Group, ROOM, SEND, Verdict},
 };
 use serde::Serialize;
 
@@ -16,10 +16,10 @@ pub(super) use self::asked::{Asked, AskedIn};
 use crate::{
     enrich::Made,
     event::Container,
-    pipeline::prefilter::{mark, padded, pattern},
-    probe::ActTables,
+    pipeline::row,
+    probe::{ActTables, Row},
     respond::Policy,
-    rule::{Act, Alternative, Covers, Net, Order, Path, Response, RuleSet, Sets, Word},
+    rule::{Act, Alternative, Order, Path, Response, RuleSet},
 };
 
 /// Terms of one class of acts.
@@ -255,78 +255,40 @@ fn otherwise(order: &Order, why: String) -> How {
 }
 
 fn tables(class: u32, verdict: Verdict, terms: &[&Alternative]) -> ActTables {
-    let bits = |holds: &dyn Fn(&Alternative) -> bool| {
-        terms.iter().enumerate().filter(|(_, term)| holds(term)).fold(0, |set, (bit, _)| set | 1_u64 << bit)
-    };
     let mut facts = [0; FACTS];
     for (number, set) in facts.iter_mut().enumerate() {
-        *set = bits(&|term| term.not_facts & 1 << number == 0);
+        *set = row::bits(terms, |term| term.not_facts & 1 << number == 0);
     }
-    let (comm, comms) = words(terms, |term| &term.comm);
-    let (name, names) = words(terms, |term| &term.name);
-    let (path, paths) = entries(terms, |term| &term.path);
-    let (port, ports) = entries(terms, |term| &term.port);
-    let (net, nets) = entries(terms, |term| &term.net);
+    let (comm, comms) = row::words(terms, |term| &term.comm);
+    let (name, names) = row::words(terms, |term| &term.name);
+    let (path, paths) = row::entries(terms, |term| &term.path);
+    let (port, ports) = row::entries(terms, |term| &term.port);
+    let (net, nets) = row::entries(terms, |term| &term.net);
     let whole = KindFilter {
         comm,
         name,
         path,
-        root: bits(&|term| term.root != Some(false)),
-        user: bits(&|term| term.root != Some(true)),
+        port,
+        net,
+        root: row::bits(terms, |term| term.root != Some(false)),
+        user: row::bits(terms, |term| term.root != Some(true)),
         host: 0,
         facts,
         urgent: 0,
     };
-    ActTables {
-        class,
-        whole,
-        verdict: Verdict { net, port, ..verdict },
-        comms,
-        names,
-        paths: paths.into_iter().map(|(path, terms)| (bytes(&path), terms)).collect(),
-        ports,
-        nets: nets
-            .into_iter()
-            .map(|(net, terms): (Net, u64)| (net.first.to_be_bytes(), net.bits, terms))
-            .collect(),
-    }
+    let paths = paths.into_iter().map(|(path, terms)| (bytes(&path), terms)).collect();
+    let nets = nets.into_iter().map(|(net, terms)| (net.first.to_be_bytes(), net.bits, terms)).collect();
+    ActTables { class, row: Row { whole, comms, names, paths, ports, nets }, verdict }
 }
 
 /// What the kernel is told of a path is never cut: one that is too long is left to the daemon.
 fn bytes(path: &Path) -> Vec<u8> {
-    let (bytes, whole) = pattern(path);
+    let (bytes, whole) = row::pattern(path);
     debug_assert!(
         whole && bytes.len() <= PATH_LEN,
         "a pattern that is cut stands for more than the rule says"
     );
     bytes
-}
-
-/// For each value that is named, the terms that hold there and in no narrower one; and those of all others.
-fn entries<T: Covers>(
-    terms: &[&Alternative],
-    of: impl Fn(&Alternative) -> &Sets<T>,
-) -> (Property, Vec<(T, u64)>) {
-    let bits = |holds: &dyn Fn(&Sets<T>) -> bool| {
-        let set = terms.iter().enumerate().filter(|(_, term)| holds(of(term)));
-        set.fold(0, |set, (bit, _)| set | 1_u64 << bit)
-    };
-    let property = Property { asked: bits(&|sets| !sets.is_any()), other: bits(&Sets::fits_others) };
-    let all: BTreeSet<&T> = terms.iter().flat_map(|term| of(term).values()).collect();
-    (property, all.into_iter().map(|value| (value.clone(), bits(&|sets| sets.fits(value)))).collect())
-}
-
-fn words<const WORDS: usize>(
-    terms: &[&Alternative],
-    of: impl Fn(&Alternative) -> &Sets<Word>,
-) -> (filter::Words, Vec<([u64; WORDS], u64)>) {
-    let (property, entries) = entries(terms, of);
-    let mut table = filter::Words { property, ..filter::Words::default() };
-    let entries: Vec<_> = entries.into_iter().map(|(word, terms)| (padded(&word), terms)).collect();
-    for (word, _) in &entries {
-        mark(&mut table, word);
-    }
-    (table, entries)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use aya::{
 use sensor_common::{
     Kind,
     filter::{
-        BANKS, CommKey, KindFilter, NAME_LEN, NameKey, OUTCOMES, PATH_LEN, PathKey, ROWS, call_index, slot,
+        BANKS, CommKey, KindFilter, NAME_LEN, NameKey, NetKey, OUTCOMES, PATH_LEN, PathKey, PortKey, ROWS,
+        call_index, slot,
     },
 };
 
@@ -18,32 +19,44 @@ use super::{
     usage::{Fills, NEW, stands_already},
 };
 
-/// The tables of one kind. A kind that has none is wanted by nobody.
+/// Bits of a trie's key before what is looked up: the row.
+const BEFORE: u32 = u32::BITS;
+
+/// A row of a set of tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KindTables {
-    /// Of these records.
-    pub kind: Kind,
-    /// What holds for all of them.
+pub struct Row {
+    /// What holds for all of it.
     pub whole: KindFilter,
-    /// By number of the system call: the terms of its outcomes.
-    pub calls: Vec<(u32, [u64; OUTCOMES as usize])>,
     /// By thread name.
     pub comms: Vec<([u64; 2], u64)>,
     /// By file name, of which the last bytes count.
     pub names: Vec<([u64; NAME_LEN / 8], u64)>,
     /// By beginning of the path; a whole path ends with a NUL.
     pub paths: Vec<(Vec<u8>, u64)>,
+    /// By port.
+    pub ports: Vec<(u16, u64)>,
+    /// By first address of a network, and the bits that count.
+    pub nets: Vec<([u8; 16], u8, u64)>,
 }
 
-/// By thread name, by file name, by beginning of the path.
-pub(super) type RowEntries<'a> =
-    (&'a [([u64; 2], u64)], &'a [([u64; NAME_LEN / 8], u64)], &'a [(Vec<u8>, u64)]);
+/// The tables of one kind. A kind that has none is wanted by nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindTables {
+    /// Of these records.
+    pub kind: Kind,
+    /// What they are asked.
+    pub row: Row,
+    /// By number of the system call: the terms of its outcomes.
+    pub calls: Vec<(u32, [u64; OUTCOMES as usize])>,
+}
 
 pod! {
     PodKind(KindFilter);
     PodComm(CommKey);
     PodName(NameKey);
     PodPath(PathKey);
+    PodPort(PortKey);
+    PodNet(NetKey);
 }
 
 /// The maps, and which of the sets of tables is at work.
@@ -53,6 +66,8 @@ pub(super) struct Filters {
     comms: HashMap<MapData, PodComm, u64>,
     names: HashMap<MapData, PodName, u64>,
     paths: LpmTrie<MapData, PodPath, u64>,
+    ports: HashMap<MapData, PodPort, u64>,
+    nets: LpmTrie<MapData, PodNet, u64>,
     hosts: HashMap<MapData, u64, u32>,
     bank: u32,
     /// The entries of `calls` that are not 0, by set: nearly all are, and each takes a system call of its own.
@@ -67,6 +82,8 @@ impl Filters {
             comms: take(ebpf, "FILTER_COMMS")?,
             names: take(ebpf, "FILTER_NAMES")?,
             paths: take(ebpf, "FILTER_PATHS")?,
+            ports: take(ebpf, "FILTER_PORTS")?,
+            nets: take(ebpf, "FILTER_NETS")?,
             hosts: take(ebpf, "HOST_GROUPS")?,
             bank: 0,
             written: Default::default(),
@@ -91,8 +108,7 @@ impl Filters {
                 }
             }
         }
-        let slot = slot(bank, u32::from(table.kind.number()));
-        self.write_row(slot, &table.whole, (&table.comms, &table.names, &table.paths))
+        self.write_row(slot(bank, u32::from(table.kind.number())), &table.row)
     }
 
     fn clear(&mut self, bank: u32) -> Result<(), MapError> {
@@ -123,40 +139,54 @@ impl Filters {
                 self.paths.remove(&key)?;
             }
         }
+        for key in self.ports.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(u64::from(key.0.slot)) {
+                self.ports.remove(&key)?;
+            }
+        }
+        for key in self.nets.keys().collect::<Result<Vec<_>, _>>()? {
+            if ours(u64::from(key.data().0.slot)) {
+                self.nets.remove(&key)?;
+            }
+        }
         Ok(())
     }
 
     /// Writes a row.
-    pub(super) fn write_row(
-        &mut self,
-        slot: u32,
-        whole: &KindFilter,
-        (comms, names, paths): RowEntries<'_>,
-    ) -> Result<(), MapError> {
-        for (comm, terms) in comms {
+    pub(super) fn write_row(&mut self, slot: u32, row: &Row) -> Result<(), MapError> {
+        for (comm, terms) in &row.comms {
             let key = CommKey { slot: slot.into(), comm: *comm };
             self.comms.insert(PodComm(key), terms, 0)?;
         }
-        for (name, terms) in names {
+        for (name, terms) in &row.names {
             self.names.insert(PodName(NameKey { slot: slot.into(), name: *name }), terms, 0)?;
         }
-        for (path, terms) in paths {
+        for (path, terms) in &row.paths {
             let mut key = PathKey { slot, path: [0; PATH_LEN] };
             for (to, from) in key.path.iter_mut().zip(path) {
                 *to = *from;
             }
-            let bits = 8 * (size_of::<u32>() + path.len().min(PATH_LEN)) as u32;
+            let bits = BEFORE + 8 * path.len().min(PATH_LEN) as u32;
             self.paths.insert(&Key::new(bits, PodPath(key)), terms, 0)?;
         }
-        self.kinds.set(slot, PodKind(*whole), 0)
+        for (port, terms) in &row.ports {
+            self.ports.insert(PodPort(PortKey { slot, port: (*port).into() }), terms, 0)?;
+        }
+        for (addr, bits, terms) in &row.nets {
+            let key = NetKey { slot, addr: *addr };
+            self.nets.insert(&Key::new(BEFORE + u32::from(*bits), PodNet(key)), terms, 0)?;
+        }
+        self.kinds.set(slot, PodKind(row.whole), 0)
     }
 
     /// Entries of the maps that are written with a set of tables.
-    pub(super) fn entries(&self) -> [(&'static str, usize); 3] {
+    pub(super) fn entries(&self) -> [(&'static str, usize); 5] {
         [
             ("FILTER_COMMS", self.comms.keys().count()),
             ("FILTER_NAMES", self.names.keys().count()),
+            ("FILTER_NETS", self.nets.keys().count()),
             ("FILTER_PATHS", self.paths.keys().count()),
+            ("FILTER_PORTS", self.ports.keys().count()),
         ]
     }
 

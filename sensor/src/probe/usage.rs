@@ -26,12 +26,12 @@ pub(super) const OLD: u64 = 2;
 const MAPS: [&str; 8] = [
     "FILTER_COMMS",
     "FILTER_NAMES",
+    "FILTER_NETS",
     "FILTER_PATHS",
+    "FILTER_PORTS",
     "HOST_GROUPS",
     "LIMITED",
     "VERDICT_GROUPS",
-    "VERDICT_NETS",
-    "VERDICT_PORTS",
 ];
 
 /// Those of them that get an entry now and then, and not all of them with a set of rules.

@@ -10,22 +10,19 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, LpmTrie, Map, MapData, MapError, lpm_trie::Key},
+    maps::{Array, HashMap, Map, MapData, MapError},
     programs::{CgroupAttachMode, CgroupSockAddr, Lsm, Program, ProgramError, ProgramType, links::FdLink},
     sys::is_program_supported,
 };
-use sensor_common::{
-    filter::KindFilter,
-    verdict::{
-        BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, NetKey, OPEN, PortKey, REMOVE, SEND, Verdict, slot,
-    },
+use sensor_common::verdict::{
+    BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, OPEN, REMOVE, SEND, Verdict, slot,
 };
 
 use self::kept::{Kept, tell};
 pub use self::kept::{end_kept_refusals, kept_refusals};
 use super::{
     Probe, ProbeError, Types, cgroup, chain,
-    filter::take,
+    filter::{Row, take},
     links::Links,
     load::take_map,
     pod::pod,
@@ -37,36 +34,22 @@ use super::{
 pub struct ActTables {
     /// One of [`sensor_common::verdict`]'s.
     pub class: u32,
-    /// What holds for all of them; it has no terms by call, and none by the host.
-    pub whole: KindFilter,
+    /// What they are asked; there are no terms by call, and none by the host.
+    pub row: Row,
     /// What to do.
     pub verdict: Verdict,
-    /// By thread name.
-    pub comms: Vec<([u64; 2], u64)>,
-    /// By file name.
-    pub names: Vec<([u64; 4], u64)>,
-    /// By beginning of the path; a whole path ends with a NUL.
-    pub paths: Vec<(Vec<u8>, u64)>,
-    /// By port.
-    pub ports: Vec<(u16, u64)>,
-    /// By first address of a network, and the bits that count.
-    pub nets: Vec<([u8; 16], u8, u64)>,
 }
 
 pod! {
     PodVerdict(Verdict);
     PodGroupKey(GroupKey);
     PodGroup(Group);
-    PodPort(PortKey);
-    PodNet(NetKey);
 }
 
 /// The maps.
 pub(super) struct Verdicts {
     verdicts: Array<MapData, PodVerdict>,
     groups: HashMap<MapData, PodGroupKey, PodGroup>,
-    ports: HashMap<MapData, PodPort, u64>,
-    nets: LpmTrie<MapData, PodNet, u64>,
     /// The acts whose refusing programs are attached.
     attached: [bool; CLASSES as usize],
     /// What attaches them, by program; `None`: it is among `slow`.
@@ -83,8 +66,6 @@ impl Verdicts {
         Ok(Self {
             verdicts: take(ebpf, "VERDICTS")?,
             groups: take(ebpf, "VERDICT_GROUPS")?,
-            ports: take(ebpf, "VERDICT_PORTS")?,
-            nets: take(ebpf, "VERDICT_NETS")?,
             attached: [false; CLASSES as usize],
             links: Vec::new(),
             slow: Links::new(),
@@ -98,20 +79,9 @@ impl Verdicts {
         for class in 0..CLASSES {
             self.verdicts.set(slot(bank, class), PodVerdict(Verdict::default()), 0)?;
         }
-        let ours = |of: u32| (0..CLASSES).any(|class| slot(bank, class) == of);
         for key in self.groups.keys().collect::<Result<Vec<_>, _>>()? {
             if key.0.bank == u64::from(bank) {
                 self.groups.remove(&key)?;
-            }
-        }
-        for key in self.ports.keys().collect::<Result<Vec<_>, _>>()? {
-            if ours(key.0.slot) {
-                self.ports.remove(&key)?;
-            }
-        }
-        for key in self.nets.keys().collect::<Result<Vec<_>, _>>()? {
-            if ours(key.data().0.slot) {
-                self.nets.remove(&key)?;
             }
         }
         Ok(())
@@ -119,15 +89,7 @@ impl Verdicts {
 
     /// Writes what [`super::filter::Filters`] does not.
     pub(super) fn write(&mut self, bank: u32, tables: &ActTables) -> Result<(), MapError> {
-        let slot = slot(bank, tables.class);
-        for (port, terms) in &tables.ports {
-            self.ports.insert(PodPort(PortKey { slot, port: (*port).into() }), terms, 0)?;
-        }
-        for (addr, bits, terms) in &tables.nets {
-            let bits = 8 * size_of::<u32>() as u32 + u32::from(*bits);
-            self.nets.insert(&Key::new(bits, PodNet(NetKey { slot, addr: *addr })), terms, 0)?;
-        }
-        self.verdicts.set(slot, PodVerdict(tables.verdict), 0)
+        self.verdicts.set(slot(bank, tables.class), PodVerdict(tables.verdict), 0)
     }
 
     /// Says what holds in a control group, or that it is no more.
@@ -157,13 +119,9 @@ impl Verdicts {
         }
     }
 
-    /// Entries of the maps that are written with a set of tables.
-    pub(super) fn entries(&self) -> [(&'static str, usize); 3] {
-        [
-            ("VERDICT_GROUPS", self.groups.keys().count()),
-            ("VERDICT_NETS", self.nets.keys().count()),
-            ("VERDICT_PORTS", self.ports.keys().count()),
-        ]
+    /// Entries of the map that is written with a set of tables.
+    pub(super) fn entries(&self) -> (&'static str, usize) {
+        ("VERDICT_GROUPS", self.groups.keys().count())
     }
 
     /// Attaches the programs that refuse acts of a class, once.

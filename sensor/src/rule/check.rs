@@ -2,12 +2,14 @@
 //! table.
 
 mod computed;
+mod ends;
 mod estimate;
 mod pattern;
 mod test;
 
 pub(crate) use self::{
     computed::Computed,
+    ends::{nets, ports},
     estimate::reading_cost,
     test::{Number, Test, TestError},
 };

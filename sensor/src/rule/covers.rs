@@ -4,8 +4,6 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 
-use crate::rule::Path;
-
 /// A word.
 pub type Word = Box<[u8]>;
 
@@ -13,11 +11,20 @@ pub type Word = Box<[u8]>;
 pub trait Covers: Ord + Clone {
     /// Whether all that the other stands for lies in this one.
     fn covers(&self, other: &Self) -> bool;
+
+    /// Whether it lies in one of these.
+    fn is_within(&self, values: &BTreeSet<Self>) -> bool {
+        values.iter().any(|value| value.covers(self))
+    }
 }
 
 impl Covers for Word {
     fn covers(&self, other: &Self) -> bool {
         self == other
+    }
+
+    fn is_within(&self, values: &BTreeSet<Self>) -> bool {
+        values.contains(self)
     }
 }
 
@@ -25,11 +32,28 @@ impl Covers for u16 {
     fn covers(&self, other: &Self) -> bool {
         self == other
     }
+
+    fn is_within(&self, values: &BTreeSet<Self>) -> bool {
+        values.contains(self)
+    }
+}
+
+/// A set of paths that can be told by their beginning.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Path {
+    /// This one.
+    Exact(Box<[u8]>),
+    /// All that begin so.
+    Prefix(Box<[u8]>),
 }
 
 impl Covers for Path {
     fn covers(&self, other: &Self) -> bool {
-        Self::covers(self, other)
+        match (self, other) {
+            (Self::Exact(ours), Self::Exact(theirs)) => ours == theirs,
+            (Self::Exact(_), Self::Prefix(_)) => false,
+            (Self::Prefix(ours), Self::Exact(theirs) | Self::Prefix(theirs)) => theirs.starts_with(ours),
+        }
     }
 }
 
@@ -76,13 +100,21 @@ pub struct Sets<T: Ord> {
 
 impl<T: Ord> Default for Sets<T> {
     fn default() -> Self {
+        Self::any()
+    }
+}
+
+impl<T: Ord> Sets<T> {
+    /// Whatever it is.
+    #[must_use]
+    pub const fn any() -> Self {
         Self { only: None, except: BTreeSet::new() }
     }
 }
 
 impl<T: Covers> Sets<T> {
     /// One of these, or (where `demanded` is not set) none of them.
-    pub(super) fn new(values: BTreeSet<T>, demanded: bool) -> Self {
+    pub(crate) fn new(values: BTreeSet<T>, demanded: bool) -> Self {
         if demanded {
             Self { only: Some(values), except: BTreeSet::new() }
         } else {
@@ -104,8 +136,7 @@ impl<T: Covers> Sets<T> {
     /// Whether what lies in `value`, and in no narrower one that is named, fits.
     #[must_use]
     pub fn fits(&self, value: &T) -> bool {
-        let within = |values: &BTreeSet<T>| values.iter().any(|named| named.covers(value));
-        self.only.as_ref().is_none_or(within) && !within(&self.except)
+        self.only.as_ref().is_none_or(|only| value.is_within(only)) && !value.is_within(&self.except)
     }
 
     /// Whether what lies in none that is named fits.
@@ -120,15 +151,71 @@ impl<T: Covers> Sets<T> {
             (None, only) | (only, None) => only.clone(),
             (Some(ours), Some(theirs)) => {
                 let inside = |these: &BTreeSet<T>, those: &BTreeSet<T>| -> BTreeSet<T> {
-                    these.iter().filter(|value| those.iter().any(|set| set.covers(value))).cloned().collect()
+                    these.iter().filter(|value| value.is_within(those)).cloned().collect()
                 };
                 Some(&inside(ours, theirs) | &inside(theirs, ours))
             }
         };
         let except = &self.except | &other.except;
         let left = only.map(|only| -> BTreeSet<T> {
-            only.into_iter().filter(|value| !except.iter().any(|set| set.covers(value))).collect()
+            only.into_iter().filter(|value| !value.is_within(&except)).collect()
         });
         left.as_ref().is_none_or(|only| !only.is_empty()).then_some(Self { only: left, except })
+    }
+
+    /// What either lets in, and perhaps more.
+    pub(super) fn or(&self, other: &Self) -> Self {
+        let only = self.only.as_ref().zip(other.only.as_ref()).map(|(ours, theirs)| ours | theirs);
+        // Excepted is what neither lets in.
+        let inside = |these: &Self, those: &Self| -> BTreeSet<T> {
+            these.except.iter().filter(|value| value.is_within(&those.except)).cloned().collect()
+        };
+        Self { only, except: &inside(self, other) | &inside(other, self) }
+    }
+
+    /// Whether [`Sets::or`] is exactly what one of both lets in.
+    pub(super) fn joins(&self, other: &Self) -> bool {
+        self.except == other.except
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(only: &[&str], except: &[&str]) -> Sets<Path> {
+        let set = |texts: &[&str]| -> BTreeSet<Path> {
+            texts
+                .iter()
+                .map(|text| match text.strip_suffix('*') {
+                    Some(prefix) => Path::Prefix(prefix.as_bytes().into()),
+                    None => Path::Exact(text.as_bytes().into()),
+                })
+                .collect()
+        };
+        Sets { only: (!only.is_empty()).then(|| set(only)), except: set(except) }
+    }
+
+    #[test]
+    fn what_is_in_both_sets_is_that_of_the_narrower_one() {
+        let both = |left: &Sets<Path>, right: &Sets<Path>| left.and(right);
+        assert_eq!(
+            both(&paths(&["/etc*", "/x"], &[]), &paths(&["/etc/passwd", "/x*", "/y"], &[])),
+            Some(paths(&["/etc/passwd", "/x"], &[]))
+        );
+        assert_eq!(both(&paths(&["/etc/a"], &[]), &paths(&["/etc/b"], &[])), None);
+        assert_eq!(both(&paths(&["/etc/a"], &[]), &paths(&[], &["/etc*"])), None);
+        assert_eq!(
+            both(&paths(&["/etc*"], &[]), &paths(&[], &["/etc/a"])),
+            Some(paths(&["/etc*"], &["/etc/a"]))
+        );
+    }
+
+    #[test]
+    fn what_either_lets_in_is_let_in() {
+        let either = |left: &Sets<Path>, right: &Sets<Path>| left.or(right);
+        assert_eq!(either(&paths(&["/a"], &[]), &paths(&["/b*"], &[])), paths(&["/a", "/b*"], &[]));
+        assert!(either(&paths(&["/a"], &[]), &paths(&[], &[])).is_any());
+        assert_eq!(either(&paths(&[], &["/a*"]), &paths(&[], &["/a/b", "/c"])), paths(&[], &["/a/b"]));
     }
 }

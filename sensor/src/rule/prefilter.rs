@@ -2,7 +2,7 @@
 //! knows. A term never refuses what a rule would match; what the kernel cannot tell, a term leaves out.
 
 mod demand;
-mod set;
+mod socket;
 mod term;
 
 use std::collections::HashMap;
@@ -10,11 +10,13 @@ use std::collections::HashMap;
 use rustc_hash::FxHashMap;
 use sensor_common::{Kind, filter::TERMS};
 
-pub(crate) use self::demand::{Demand, Situation, on_host};
 pub use self::{
     demand::Outcome,
-    set::{Path, Paths, Words},
     term::{Gate, Term},
+};
+pub(crate) use self::{
+    demand::{Demand, Situation, on_host},
+    socket::Role,
 };
 use super::{
     graph::{Builder, FALSE},
@@ -50,7 +52,7 @@ impl Drafts {
         let Some(kind) = class.event_type.kind().filter(|kind| !kind.is_lifecycle()) else { return };
         for (entry, node) in rules.iter().filter(|(_, node)| *node != FALSE) {
             for outcome in Outcome::of(class.failed).iter().copied() {
-                let situation = Situation { opens: kind == Kind::FileOpen, outcome };
+                let situation = Situation { opens: kind == Kind::FileOpen, socket: Role::of(kind), outcome };
                 let known = self.known.entry((*node, situation));
                 let terms = known.or_insert_with(|| builder.terms(*node, situation)).clone();
                 let gates = self.gates.entry(*entry).or_default();

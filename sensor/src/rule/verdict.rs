@@ -4,16 +4,14 @@
 //! The terms of [`super::prefilter`] let through what they cannot tell; what is here must not.
 
 mod ask;
-mod sets;
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
 pub(crate) use self::ask::ask;
-pub use self::sets::{Covers, Net, Sets, Word};
 use super::{
-    Path,
+    Net, Path, Sets, Word,
     document::{Reaction, Response},
     graph::{Builder, FALSE},
     index::Candidate,

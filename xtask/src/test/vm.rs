@@ -1,6 +1,6 @@
 //! `cargo xtask test --vm LIST`: the real-kernel tests on other kernels, each in a machine of its own.
 //!
-//! It wires the parts: rows of the matrix, kernels, one root file system, a machine for each processor at a time. A
+//! It wires the parts: rows of the matrix, kernels, one root file system, two machines for each processor at a time. A
 //! machine that cannot be had, dies or says nothing is a failure of its row, never a row that is left out.
 
 mod cpio;

@@ -1,18 +1,13 @@
 //! The address that a caller gives: what rules say of it, and the record that it is refused with.
 
 use aya_ebpf::bindings::bpf_sock_addr;
-use sensor_common::{Kind, Net, NetAddr, flags, valid, verdict::facts};
+use sensor_common::{Kind, Net, NetAddr, filter::facts, flags, valid};
 
 use crate::{
-    filter::Case,
+    filter::{Case, MAPPED, spoken},
     kernel::{AF_INET, AF_INET6, Task},
     record::{Record, emit},
 };
-
-const TCP: u32 = 6;
-const UDP: u32 = 17;
-/// The third word of an address of version 4 as one of version 6 (`::ffff:0:0/96`), in network byte order.
-const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
 /// Which end of the socket an address is.
 #[derive(Clone, Copy)]
@@ -82,13 +77,9 @@ impl Asked {
         if case.is_none() {
             return case;
         }
-        let by_protocol = match self.protocol {
-            TCP => facts::TCP,
-            UDP => facts::UDP,
-            _ => 0,
-        };
         let by_family = if self.family == AF_INET6 { facts::V6 } else { 0 };
-        case.of_comm(Task::current().comm()).of_address(by_protocol | by_family, self.addr, self.port)
+        let facts = by_family | spoken(self.protocol, self.sock_type);
+        case.of_comm(Task::current().comm()).of_address(facts, self.addr, self.port)
     }
 
     /// The record of what would have been.

@@ -1,12 +1,16 @@
 //! What the tables refuse, no rule matches: random rules on recorded streams. The tables are asked here as the kernel
 //! programs ask them, as plainly as can be.
 
+mod conditions;
+
 use std::{collections::HashMap, sync::Arc};
 
-use proptest::{prelude::*, sample::select};
-use sensor_common::{Header, filter::facts};
+use proptest::prelude::*;
+use sensor_common::{Header, Net, NetAddr, filter::facts, valid};
 
+use self::conditions::{condition, words};
 use super::*;
+use crate::pipeline::row::padded;
 use crate::{
     config::Config,
     decode::{RawBody, decode},
@@ -19,7 +23,14 @@ use crate::{
 const BUSY: &[u8] = include_bytes!("../../../../tests/fixtures/busy_host.rec");
 const OPENS: &[u8] = include_bytes!("../../../../tests/fixtures/file_open.rec");
 const CHANGES: &[u8] = include_bytes!("../../../../tests/fixtures/file_make.rec");
-const SENDS: &[u8] = include_bytes!("../../../../tests/fixtures/net_send.rec");
+const SOCKETS: [&[u8]; 6] = [
+    include_bytes!("../../../../tests/fixtures/net_accept.rec"),
+    include_bytes!("../../../../tests/fixtures/net_bind.rec"),
+    include_bytes!("../../../../tests/fixtures/net_connect.rec"),
+    include_bytes!("../../../../tests/fixtures/net_listen.rec"),
+    include_bytes!("../../../../tests/fixtures/net_receive.rec"),
+    include_bytes!("../../../../tests/fixtures/net_send.rec"),
+];
 
 /// A record and the event that it became.
 type Pair = (Vec<u8>, Event);
@@ -48,7 +59,7 @@ impl Consumer for Pairs {
 
 fn pairs() -> Vec<Pair> {
     let mut pairs = Pairs::default();
-    for recording in [BUSY, OPENS, CHANGES, SENDS] {
+    for recording in [BUSY, OPENS, CHANGES].into_iter().chain(SOCKETS) {
         replay(Reader::new(recording).unwrap(), &Config::default(), &mut pairs).unwrap();
     }
     pairs.pairs
@@ -71,16 +82,16 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
             2 => facts::READ | facts::WRITE,
             _ => 0,
         };
-        terms &= kind.whole.facts[(number | if made { facts::EXECUTABLE } else { 0 }) as usize];
+        terms &= kind.row.whole.facts[(number | if made { facts::EXECUTABLE } else { 0 }) as usize];
         let name = texts.path.bytes.rsplit(|byte| *byte == b'/').next().unwrap();
         if texts.path.flags & sensor_common::text::DETACHED == 0 {
-            terms &= look_up(&kind.whole.name, &kind.names, padded(name));
+            terms &= look_up(&kind.row.whole.name, &kind.row.names, padded(name));
         }
         let path = [texts.path.bytes, b"\0"].concat();
-        let fits = kind.paths.iter().filter(|(key, _)| path.starts_with(key));
+        let fits = kind.row.paths.iter().filter(|(key, _)| path.starts_with(key));
         let entry = fits.max_by_key(|(key, _)| key.len());
         if !texts.path.is_truncated() {
-            terms &= look(kind.whole.path, entry.map(|(_, terms)| *terms));
+            terms &= look(kind.row.whole.path, entry.map(|(_, terms)| *terms));
         }
     }
     if let RawBody::Open(_, texts) = &raw.body
@@ -90,10 +101,64 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
     {
         let name = texts.name.bytes.rsplit(|byte| *byte == b'/').next().unwrap();
         if !name.is_empty() && name != b"." && name != b".." {
-            terms &= look_up(&kind.whole.name, &kind.names, padded(name));
+            terms &= look_up(&kind.row.whole.name, &kind.row.names, padded(name));
         }
     }
+    if let RawBody::Net(number, body, _) = &raw.body
+        && *number != Kind::NetSocket
+    {
+        terms &= by_socket(kind, &raw.header, body);
+    }
     terms != 0
+}
+
+/// What a socket leaves: its family and what it speaks, then the port and the address of the end that is looked at.
+fn by_socket(kind: &KindTables, header: &Header, body: &Net) -> u64 {
+    let end = |bit: u32, end: &NetAddr| {
+        let addr = match end.family {
+            2 => [&[0; 10][..], &[0xff, 0xff], &end.addr[..4]].concat(),
+            10 => end.addr.to_vec(),
+            _ => return None,
+        };
+        (header.valid & bit != 0).then(|| (u128::from_be_bytes(addr.try_into().unwrap()), end.port as u16))
+    };
+    let (local, remote) = (end(valid::LOCAL, &body.local), end(valid::REMOTE, &body.remote));
+    let mut terms = u64::MAX;
+    let family = match (remote.or(local), body.family) {
+        (Some((addr, _)), 2 | 10) => Some(if addr >> 32 == 0xffff { 0 } else { facts::V6 }),
+        (Some(_), _) => None,
+        (None, 2) => Some(0),
+        (None, 10) => Some(facts::V6),
+        (None, 1) => Some(facts::UNIX),
+        _ => Some(facts::OTHER),
+    };
+    let speaks = match (body.protocol, body.sock_type & 0xf) {
+        (6, _) | (0, 1) => facts::TCP,
+        (17, _) | (0, 2) => facts::UDP,
+        _ => 0,
+    };
+    if let Some(family) = family.filter(|_| header.valid & valid::SOCKET != 0) {
+        terms &= kind.row.whole.facts[(family | speaks) as usize];
+    }
+    let (own_port, own_net) = match kind.kind {
+        Kind::NetBind | Kind::NetListen => (true, true),
+        Kind::NetAccept => (true, false),
+        _ => (false, false),
+    };
+    if let Some((_, port)) = if own_port { local } else { remote } {
+        let entry = kind.row.ports.iter().find(|(known, _)| *known == port);
+        terms &= look(kind.row.whole.port, entry.map(|(_, terms)| *terms));
+    }
+    if let Some((addr, _)) = if own_net { local } else { remote } {
+        let within = |first: &[u8; 16], bits: u8| {
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+            addr & mask == u128::from_be_bytes(*first)
+        };
+        let fits = kind.row.nets.iter().filter(|(first, bits, _)| within(first, *bits));
+        let entry = fits.max_by_key(|(_, bits, _)| *bits);
+        terms &= look(kind.row.whole.net, entry.map(|(_, _, terms)| *terms));
+    }
+    terms
 }
 
 fn by_call(kind: &KindTables, header: &Header, host: bool) -> u64 {
@@ -104,11 +169,11 @@ fn by_call(kind: &KindTables, header: &Header, host: bool) -> u64 {
     };
     let call = kind.calls.iter().find(|(number, _)| *number == u32::from(header.syscall));
     let mut terms = call.map_or(0, |(_, outcomes)| outcomes[outcome]);
-    terms &= if header.euid == 0 { kind.whole.root } else { kind.whole.user };
+    terms &= if header.euid == 0 { kind.row.whole.root } else { kind.row.whole.user };
     if host {
-        terms &= kind.whole.host;
+        terms &= kind.row.whole.host;
     }
-    terms & look_up(&kind.whole.comm, &kind.comms, padded(text_of(&header.comm)))
+    terms & look_up(&kind.row.whole.comm, &kind.row.comms, padded(text_of(&header.comm)))
 }
 
 /// As the kernel does it: an entry counts only where its mark is set.
@@ -130,79 +195,6 @@ fn text_of(bytes: &[u8]) -> &[u8] {
 
 fn look(property: Property, entry: Option<u64>) -> u64 {
     if property.asked == 0 { u64::MAX } else { entry.unwrap_or(property.other) }
-}
-
-/// Words that make some checks hold: what the streams are about, whole and in part.
-fn words() -> Vec<String> {
-    let mut words = vec!["/etc".to_owned(), "/".into(), "/tmp/".into(), "passwd".into(), "/usr/lib".into()];
-    for (_, event) in pairs() {
-        words.push(String::from_utf8_lossy(event.task.comm.as_bytes()).into_owned());
-        let Detail::Open(open) = &event.detail else { continue };
-        let path = open.path.to_string();
-        words.extend(path.rsplit('/').next().map(str::to_owned));
-        let parents = path.match_indices('/').filter_map(|(at, _)| path.get(..at)).map(str::to_owned);
-        words.extend(parents);
-        words.extend(path.get(path.len() / 2..).map(str::to_owned));
-        words.push(path);
-    }
-    words.retain(|word| !word.is_empty() && !word.contains(['\'', '"', '\\', '\n']));
-    words.sort();
-    words.dedup();
-    words
-}
-
-fn check(words: &[String]) -> impl Strategy<Value = String> + use<> {
-    let texts = select(&["fd.name", "fs.path.name", "fd.filename", "fd.directory", "proc.name"][..]);
-    let ops = select(&["=", "!=", "startswith", "endswith", "contains"][..]);
-    let sets = select(&["in", "pmatch"][..]);
-    let some = proptest::collection::vec(select(words.to_vec()), 1..6);
-    let fixed = select(
-        &[
-            "evt.type in (open, openat, openat2)",
-            "evt.type = openat",
-            "evt.type in (connect, sendto, mkdir, mkdirat)",
-            "evt.is_open_read = true",
-            "evt.is_open_write = true",
-            "evt.is_open_write != true",
-            "evt.is_open_exec = true",
-            "fd.typechar = f",
-            "fd.num >= 0",
-            "fd.num < 0",
-            "evt.rawres = -2",
-            "evt.rawres != -2",
-            "evt.res = ENOENT",
-            "evt.res in (EACCES, EPERM)",
-            "evt.res != ENOENT",
-            "evt.failed = true",
-            "user.uid = 0",
-            "user.uid != 0",
-            "user.uid > 0",
-            "user.uid in (0, 1000)",
-            "container.id = host",
-            "container.id != host",
-            "container.name = x",
-            "k8s.ns.name != x",
-            "k8s.pod.name exists",
-        ][..],
-    );
-    prop_oneof![
-        3 => fixed.prop_map(str::to_owned),
-        4 => (texts.clone(), ops, select(words.to_vec())).prop_map(|(field, op, word)| format!("{field} {op} \"{word}\"")),
-        3 => (texts, sets, some).prop_map(|(field, op, words)| {
-            let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-            format!("{field} {op} ({})", words.join(", "))
-        }),
-    ]
-}
-
-fn condition(words: &[String]) -> impl Strategy<Value = String> + use<> {
-    check(words).prop_recursive(4, 20, 4, |inner| {
-        prop_oneof![
-            3 => proptest::collection::vec(inner.clone(), 2..5).prop_map(|parts| format!("({})", parts.join(" and "))),
-            2 => proptest::collection::vec(inner.clone(), 2..4).prop_map(|parts| format!("({})", parts.join(" or "))),
-            1 => inner.prop_map(|inner| format!("not {inner}")),
-        ]
-    })
 }
 
 fn compiled(conditions: &[String]) -> Arc<RuleSet> {

@@ -1,7 +1,7 @@
 //! What becomes of responses, and that the tables say of every act what the rules say: asked here as the kernel programs
 //! ask them, as plainly as can be.
 
-use sensor_common::verdict::CONNECT;
+use sensor_common::{filter::Property, verdict::CONNECT};
 
 use super::*;
 use crate::{
@@ -220,12 +220,13 @@ fn the_narrowest_entry_answers_for_all_rules() {
     let decide = |ip: &str, port: u16| {
         let ip: std::net::Ipv4Addr = ip.parse().unwrap();
         let address = ip.to_ipv6_mapped().to_bits();
-        let nets: Vec<_> = act.nets.iter().map(|(first, bits, terms)| ((*first, *bits), *terms)).collect();
-        let net = look(verdict.net, &nets, |(first, bits)| {
+        let nets: Vec<_> =
+            act.row.nets.iter().map(|(first, bits, terms)| ((*first, *bits), *terms)).collect();
+        let net = look(act.row.whole.net, &nets, |(first, bits)| {
             let mask = u128::MAX << (128 - u32::from(*bits));
             (address & mask == u128::from_be_bytes(*first)).then_some(usize::from(*bits))
         });
-        let port = look(verdict.port, &act.ports, |of| (*of == port).then_some(0));
+        let port = look(act.row.whole.port, &act.row.ports, |of| (*of == port).then_some(0));
         net & port & verdict.refuse
     };
     assert_eq!(decide("10.2.0.1", 80), 0b001);

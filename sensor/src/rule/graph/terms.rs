@@ -25,7 +25,7 @@ impl Builder {
                 Some(check) => match Demand::of(check, positive, situation) {
                     Demand::Unknown => vec![Term::any()],
                     Demand::Never => Vec::new(),
-                    Demand::Term(term) => vec![term],
+                    Demand::Term(term) => vec![*term],
                 },
                 None => vec![Term::any()],
             },

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sensor_common::filter::{FACTS, facts};
 
-use super::{Path, Paths, Term, Words};
+use super::{Role, Term};
 use crate::{
     event::{Detail, Event, EventType, Loss, Task},
     rule::{
+        Path, Sets, Word,
         check::{Against, Check, Number, Source, Test},
         syntax::Op,
         value::{Slots, Value},
@@ -40,6 +41,8 @@ impl Outcome {
 pub(crate) struct Situation {
     /// A file is opened.
     pub(crate) opens: bool,
+    /// What the socket is for, where it is about one of which the kernel looks at an end.
+    pub(crate) socket: Option<Role>,
     pub(crate) outcome: Outcome,
 }
 
@@ -51,7 +54,13 @@ pub(crate) enum Demand {
     /// It cannot be true.
     Never,
     /// This.
-    Term(Term),
+    Term(Box<Term>),
+}
+
+impl From<Term> for Demand {
+    fn from(term: Term) -> Self {
+        Self::Term(Box::new(term))
+    }
 }
 
 impl Demand {
@@ -81,22 +90,25 @@ impl Demand {
             "evt.is_open_exec" if opened => Self::fact(check, positive, facts::EXECUTABLE),
             "proc.name" => Self::words(check, positive, |words| {
                 let fit = words.into_iter().filter(|word| word.len() <= COMM_LEN);
-                Term { comm: Words(Some(fit.collect())), ..Term::any() }
+                Term { comm: Sets::new(fit.collect(), true), ..Term::any() }
             }),
             "fd.filename" if situation.opens => Self::words(check, positive, |words| Term {
-                name: Words(Some(words.into_iter().collect())),
+                name: Sets::new(words.into_iter().collect(), true),
                 ..Term::any()
             }),
             "fd.name" | "fs.path.name" if situation.opens => {
                 let demand = Self::path(check, positive);
                 // The kernel has no path of what could not be opened, but the name that was asked for.
                 match demand {
-                    Self::Term(term) if !opened => Self::Term(Term { path: Paths::default(), ..term }),
+                    Self::Term(term) if !opened => Self::from(Term { path: Sets::any(), ..*term }),
                     demand => demand,
                 }
             }
             "fd.directory" if opened => Self::directory(check, positive),
-            _ => Self::Unknown,
+            _ => match situation.socket {
+                Some(role) => Self::socket(check, positive, name, role),
+                None => Self::Unknown,
+            },
         }
     }
 
@@ -109,7 +121,7 @@ impl Demand {
         if check.holds(&on_host(), &mut slots) == positive {
             return Self::Unknown;
         }
-        Self::Term(Term { host: false, ..Term::any() })
+        Self::from(Term { host: false, ..Term::any() })
     }
 
     /// Of a check whose answer is the same for all events.
@@ -140,24 +152,28 @@ impl Demand {
     }
 
     fn fact(check: &Check, positive: bool, fact: u32) -> Self {
-        let can = |facts: u32| check.holds_of(Value::Bool(facts & fact != 0)) != Some(!positive);
+        Self::facts(|facts| check.holds_of(Value::Bool(facts & fact != 0)) != Some(!positive))
+    }
+
+    /// Of what these numbers of facts leave possible.
+    pub(super) fn facts(can: impl Fn(u32) -> bool) -> Self {
         let facts = (0..FACTS as u32).filter(|facts| can(*facts)).fold(0, |set, facts| set | 1_u16 << facts);
         Self::of_term(Term { facts, ..Term::any() })
     }
 
     fn of_term(term: Term) -> Self {
-        if term.facts == 0 || !(term.root || term.user) { Self::Never } else { Self::Term(term) }
+        if term.facts == 0 || !(term.root || term.user) { Self::Never } else { Self::from(term) }
     }
 
     /// Of a check that compares with words, where it demands one of them.
-    fn words(check: &Check, positive: bool, term: impl FnOnce(Vec<Box<[u8]>>) -> Term) -> Self {
+    fn words(check: &Check, positive: bool, term: impl FnOnce(Vec<Word>) -> Term) -> Self {
         let Against::Test(test) = &check.against else { return Self::Unknown };
         if positive == check.negated {
             return Self::Unknown;
         }
         match test {
-            Test::Equal(word) => Self::Term(term(vec![word.clone()])),
-            Test::Set(words) => Self::Term(term(words.iter().cloned().collect())),
+            Test::Equal(word) => Self::from(term(vec![word.clone()])),
+            Test::Set(words) => Self::from(term(words.iter().cloned().collect())),
             _ => Self::Unknown,
         }
     }
@@ -176,28 +192,24 @@ impl Demand {
                 // What follows the last slash is the file's whole name.
                 let name = end.iter().rposition(|byte| *byte == b'/').and_then(|at| end.get(at + 1..));
                 return match name.filter(|name| !name.is_empty()) {
-                    Some(name) => Self::Term(Term { name: Words(Some([name.into()].into())), ..Term::any() }),
+                    Some(name) => {
+                        Self::from(Term { name: Sets::new([name.into()].into(), true), ..Term::any() })
+                    }
                     None => Self::Unknown,
                 };
             }
             _ => return Self::Unknown,
         };
         if !demanded {
-            return Self::Term(Term {
-                path: Paths { only: None, except: paths.into_iter().collect() },
-                ..Term::any()
-            });
+            let path = Sets::new(paths.into_iter().collect(), false);
+            return Self::from(Term { path, ..Term::any() });
         }
         let whole = |path: &Path| match path {
             Path::Exact(path) => Some(crate::rule::field::file_name(path).into()),
             Path::Prefix(_) => None,
         };
-        let name = Words(paths.iter().map(whole).collect());
-        Self::Term(Term {
-            name,
-            path: Paths { only: Some(paths.into_iter().collect()), ..Paths::default() },
-            ..Term::any()
-        })
+        let name = Sets { only: paths.iter().map(whole).collect(), ..Sets::any() };
+        Self::from(Term { name, path: Sets::new(paths.into_iter().collect(), true), ..Term::any() })
     }
 
     /// Of a check on the directory: the path begins with it. Which paths are excluded is not told by that.
@@ -216,7 +228,7 @@ impl Demand {
             Test::Starts(path) => [Path::Prefix(path.clone())].into(),
             _ => return Self::Unknown,
         };
-        Self::Term(Term { path: Paths { only: Some(only), ..Paths::default() }, ..Term::any() })
+        Self::from(Term { path: Sets::new(only, true), ..Term::any() })
     }
 }
 

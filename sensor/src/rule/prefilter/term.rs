@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, fmt};
 
 use sensor_common::{Kind, filter::FACTS};
 
-use super::{
-    demand::Outcome,
-    set::{Paths, Words},
+use super::demand::Outcome;
+use crate::{
+    event::EventType,
+    rule::{Net, Path, Sets, Word},
 };
-use crate::event::EventType;
 
 /// What must hold of an event for a rule to want it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,11 +24,15 @@ pub struct Term {
     /// Bit n: [`sensor_common::filter::facts`] may be the number n.
     pub facts: u16,
     /// The thread's name.
-    pub comm: Words,
+    pub comm: Sets<Word>,
     /// The file's name.
-    pub name: Words,
+    pub name: Sets<Word>,
     /// The file's path.
-    pub path: Paths,
+    pub path: Sets<Path>,
+    /// The port that [`sensor_common::filter::ends`] names.
+    pub port: Sets<u16>,
+    /// The address of the end that it names.
+    pub net: Sets<Net>,
     /// Whether the daemon may act upon it, which should not wait.
     pub urgent: bool,
 }
@@ -65,9 +69,11 @@ impl Term {
             root: true,
             user: true,
             facts: u16::MAX,
-            comm: Words(None),
-            name: Words(None),
-            path: Paths { only: None, except: BTreeSet::new() },
+            comm: Sets::any(),
+            name: Sets::any(),
+            path: Sets::any(),
+            port: Sets::any(),
+            net: Sets::any(),
             urgent: false,
         }
     }
@@ -88,6 +94,8 @@ impl Term {
             comm: self.comm.and(&other.comm)?,
             name: self.name.and(&other.name)?,
             path: self.path.and(&other.path)?,
+            port: self.port.and(&other.port)?,
+            net: self.net.and(&other.net)?,
             urgent: self.urgent || other.urgent,
         })
     }
@@ -103,6 +111,8 @@ impl Term {
             comm: self.comm.or(&other.comm),
             name: self.name.or(&other.name),
             path: self.path.or(&other.path),
+            port: self.port.or(&other.port),
+            net: self.net.or(&other.net),
             urgent: self.urgent || other.urgent,
         }
     }
@@ -117,14 +127,25 @@ impl Term {
             self.comm != other.comm,
             self.name != other.name,
             self.path != other.path,
+            self.port != other.port,
+            self.net != other.net,
             self.urgent != other.urgent,
         ];
-        differ.into_iter().filter(|differs| *differs).count() <= 1 && self.path.joins(&other.path)
+        let exact = self.path.joins(&other.path)
+            && self.port.joins(&other.port)
+            && self.net.joins(&other.net)
+            && self.comm.joins(&other.comm)
+            && self.name.joins(&other.name);
+        exact && differ.into_iter().filter(|differs| *differs).count() <= 1
     }
 
     /// The flood that it lets through, if it does.
     pub(super) fn gate(&self, kind: Kind, outcome: Outcome) -> Option<Gate> {
-        let told = self.comm.0.is_some() || self.name.0.is_some() || self.path.only.is_some();
+        let told = self.comm.only.is_some()
+            || self.name.only.is_some()
+            || self.path.only.is_some()
+            || self.port.only.is_some()
+            || self.net.only.is_some();
         // What is opened for writing alone is a trickle beside what is read.
         let reads = (0..FACTS as u32).filter(|facts| facts & sensor_common::filter::facts::WRITE == 0);
         let floods = kind != Kind::FileOpen

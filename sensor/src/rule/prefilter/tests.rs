@@ -1,7 +1,7 @@
 //! Conditions as terms, and the floods that they let through.
 
 use super::*;
-use crate::rule::{Options, RuleSet, Source};
+use crate::rule::{Options, RuleSet, Sets, Source, Word};
 
 fn compiled(condition: &str) -> RuleSet {
     let text = format!("- rule: r\n  desc: d\n  condition: {condition}\n  output: o\n  priority: INFO\n");
@@ -14,8 +14,8 @@ fn terms(condition: &str) -> Vec<Term> {
     set.prefilter().iter().flat_map(|(_, terms)| terms.clone()).collect()
 }
 
-fn words(words: &[&str]) -> Words {
-    Words(Some(words.iter().map(|word| word.as_bytes().into()).collect()))
+fn words(words: &[&str]) -> Sets<Word> {
+    Sets::new(words.iter().map(|word| word.as_bytes().into()).collect(), true)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn what_the_kernel_cannot_tell_is_left_out() {
     let all = terms("evt.type = openat and proc.pname = sh and user.uid = 0 and container.id != host");
     let [term] = all.as_slice() else { panic!("{all:?}") };
     assert!(term.root && !term.user && !term.host);
-    assert_eq!((&term.comm, &term.name), (&Words(None), &Words(None)));
+    assert_eq!((&term.comm, &term.name), (&Sets::any(), &Sets::any()));
     assert!(term.path.is_any());
     assert_eq!(term.classes.len(), 3, "{term:?}");
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use sensor_common::{
-    filter::{FACTS, PATH_LEN, facts as file_facts},
+    filter::{FACTS, PATH_LEN, facts as seen},
     verdict::facts,
 };
 
-use super::{Act, Alternative, Net, Sets, Word};
+use super::{Act, Alternative, Sets, Word};
 use crate::rule::{
     Path,
-    check::{Against, Check, Number, Source, Test},
+    check::{Against, Check, Number, Source, Test, nets, ports},
     syntax::Op,
     value::Value,
 };
@@ -43,27 +43,26 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         }
         ("proc.is_exe_upper_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::UPPER != 0),
         ("proc.is_exe_lower_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::LOWER != 0),
-        ("evt.is_open_read", Act::Open) => fact(check, positive, |bits| bits & file_facts::READ != 0),
-        ("evt.is_open_write", Act::Open) => fact(check, positive, |bits| bits & file_facts::WRITE != 0),
+        ("evt.is_open_read", Act::Open) => fact(check, positive, |bits| bits & seen::READ != 0),
+        ("evt.is_open_write", Act::Open) => fact(check, positive, |bits| bits & seen::WRITE != 0),
         ("user.uid", Act::Open | Act::Connect | Act::Bind | Act::Send | Act::Remove) => user(check, positive),
         ("fd.num" | "evt.rawres", _) => always(check, positive),
         ("evt.res", _) => known(check.holds_of(Value::Bytes(b"SUCCESS"))? == positive),
         ("fd.sip" | "fd.snet", Act::Connect | Act::Bind | Act::Send)
         | ("fd.rip" | "fd.rnet", Act::Connect | Act::Send)
         | ("fd.ip" | "fd.net" | "fd.lip" | "fd.lnet", Act::Bind) => {
-            let Against::Test(Test::Nets(ranges)) = &check.against else { return None };
-            let nets: BTreeSet<Net> = ranges.nets().map(Net::from).collect();
-            let net = Sets::new(nets, positive != check.negated);
+            let net = Sets::new(nets(check)?, positive != check.negated);
             Some(Some(Alternative { net, ..Alternative::default() }))
         }
         ("fd.sport", Act::Connect | Act::Bind | Act::Send)
         | ("fd.rport", Act::Connect | Act::Send)
         | ("fd.port" | "fd.lport", Act::Bind) => {
-            ports(check, positive).map(|port| Some(Alternative { port, ..Alternative::default() }))
+            let port = Sets::new(ports(check)?, positive != check.negated);
+            Some(Some(Alternative { port, ..Alternative::default() }))
         }
         ("fd.l4proto", Act::Connect | Act::Bind | Act::Send) => texts(check, positive, |bits| match bits {
-            _ if bits & facts::TCP != 0 => Some("tcp"),
-            _ if bits & facts::UDP != 0 => Some("udp"),
+            _ if bits & seen::TCP != 0 => Some("tcp"),
+            _ if bits & seen::UDP != 0 => Some("udp"),
             _ => None,
         }),
         ("fd.typechar", Act::Open) => {
@@ -73,10 +72,10 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
             Some(if bits & facts::DIRECTORY != 0 { "directory" } else { "file" })
         }),
         ("fd.typechar", Act::Connect | Act::Bind | Act::Send) => {
-            texts(check, positive, |bits| Some(if bits & facts::V6 != 0 { "6" } else { "4" }))
+            texts(check, positive, |bits| Some(if bits & seen::V6 != 0 { "6" } else { "4" }))
         }
         ("fd.type", Act::Connect | Act::Bind | Act::Send) => {
-            texts(check, positive, |bits| Some(if bits & facts::V6 != 0 { "ipv6" } else { "ipv4" }))
+            texts(check, positive, |bits| Some(if bits & seen::V6 != 0 { "ipv6" } else { "ipv4" }))
         }
         ("fd.is_server", Act::Connect | Act::Bind | Act::Send) => {
             known(check.holds_of(Value::Bool(act == Act::Bind))? == positive)
@@ -201,18 +200,4 @@ fn paths(check: &Check, positive: bool) -> Option<Sets<Path>> {
         Path::Prefix(bytes) => bytes.len() <= PATH_LEN,
     };
     paths.iter().all(whole).then(|| Sets::new(paths, positive != check.negated))
-}
-
-fn ports(check: &Check, positive: bool) -> Option<Sets<u16>> {
-    let Against::Test(test) = &check.against else { return None };
-    let port = |number: &Number| match number {
-        Number::Whole(number) => u16::try_from(*number).ok(),
-        Number::Fraction(_) => None,
-    };
-    let ports = match test {
-        Test::Number(Op::Eq | Op::Ne, number) => [port(number)?].into(),
-        Test::Numbers(numbers) => numbers.iter().map(port).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    Some(Sets::new(ports, positive != check.negated))
 }

@@ -1,7 +1,7 @@
 //! What is decided in the kernel, what is not and why, and that what is decided is what the rule says.
 
 use super::*;
-use crate::rule::{Options, RuleSet, Source};
+use crate::rule::{Covers, Options, RuleSet, Source};
 
 fn compile(rules: &str) -> (Option<RuleSet>, Vec<String>) {
     let source = Source { name: "t.yaml".to_owned(), text: rules.to_owned() };
