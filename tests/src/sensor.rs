@@ -9,7 +9,7 @@ use std::{
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     thread,
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{Event, deadline, vedette};
@@ -44,6 +44,23 @@ struct State {
     watching: bool,
     /// Output streams that are at their end.
     closed: u8,
+}
+
+impl State {
+    /// What is known of a process of which more was expected.
+    fn of(&self, pid: u32) -> String {
+        let known = if self.family.contains(&pid) { "was" } else { "was not" };
+        let did: Vec<&str> = self.by_pid.get(&pid).into_iter().flatten().map(Event::kind).collect();
+        // A sensor that does not keep up is late, and has lost nothing.
+        let late = self.all.last().and_then(|event| {
+            let last = Duration::from_nanos(event["time"].as_u64()?);
+            SystemTime::UNIX_EPOCH.elapsed().ok()?.checked_sub(last)
+        });
+        format!(
+            "it {known} seen to begin, and did {did:?}; the last of {} events is {late:?} old; ",
+            self.all.len()
+        )
+    }
 }
 
 impl Sensor {
@@ -97,11 +114,7 @@ impl Sensor {
             let events = state.by_pid.get(&pid)?;
             events.iter().any(Event::is_exit).then(|| events.clone())
         };
-        self.wait_or(&format!("process {pid} exits"), exit, |state| {
-            let known = if state.family.contains(&pid) { "was" } else { "was not" };
-            let did: Vec<&str> = state.by_pid.get(&pid).into_iter().flatten().map(Event::kind).collect();
-            format!("it {known} seen to begin, and did {did:?}; ")
-        })
+        self.wait_or(&format!("process {pid} exits"), exit, |state| state.of(pid))
     }
 
     /// Everything that the process and all its descendants did, in the order of the stream.
@@ -126,7 +139,8 @@ impl Sensor {
     /// Waits for an event of a process.
     #[must_use]
     pub fn event_of(&self, pid: u32, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-        self.wait(what, |state| state.by_pid.get(&pid)?.iter().find(|event| wanted(event)).cloned())
+        let look = |state: &State| state.by_pid.get(&pid)?.iter().find(|event| wanted(event)).cloned();
+        self.wait_or(what, look, |state| state.of(pid))
     }
 
     /// Waits for an event of any process that descends from this test binary.
