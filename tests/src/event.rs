@@ -29,6 +29,12 @@ impl Event {
         self.0["task"]["pid"].as_u64().unwrap_or_default() as u32
     }
 
+    /// When it happened, in nanoseconds since the machine started.
+    #[must_use]
+    pub fn boot_time(&self) -> u64 {
+        self.0["boot_time"].as_u64().unwrap_or_default()
+    }
+
     /// The system call's result.
     #[must_use]
     pub fn result(&self) -> i64 {

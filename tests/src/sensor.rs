@@ -4,7 +4,7 @@
 //! Tests that make a storm have the machine's sensors for themselves, so that nobody else's events are pushed out.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io::{BufRead, BufReader},
     process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
@@ -33,8 +33,9 @@ struct Seen {
 
 #[derive(Default)]
 struct State {
-    /// Processes that descend from this test binary.
-    family: HashSet<u32>,
+    /// Processes that descend from this test binary, and when they began: events of another process of the same number may
+    /// come late, since those of a container wait for its name.
+    family: HashMap<u32, u64>,
     /// What they did, in order, and the same by process.
     all: Vec<Event>,
     by_pid: HashMap<u32, Vec<Event>>,
@@ -49,7 +50,7 @@ struct State {
 impl State {
     /// What is known of a process of which more was expected.
     fn of(&self, pid: u32) -> String {
-        let known = if self.family.contains(&pid) { "was" } else { "was not" };
+        let known = if self.family.contains_key(&pid) { "was" } else { "was not" };
         let did: Vec<&str> = self.by_pid.get(&pid).into_iter().flatten().map(Event::kind).collect();
         // A sensor that does not keep up is late, and has lost nothing.
         let late = self.all.last().and_then(|event| {
@@ -87,7 +88,7 @@ impl Sensor {
             .spawn()
             .expect("the sensor starts");
         let seen = Arc::new(Seen::default());
-        seen.lock().family.insert(std::process::id());
+        seen.lock().family.insert(std::process::id(), 0);
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (for_lines, for_words) = (Arc::clone(&seen), Arc::clone(&seen));
         thread::spawn(move || read_events(stdout, &for_lines));
@@ -164,7 +165,7 @@ impl Sensor {
     /// Looks also at a process that was there before the sensor.
     pub fn follow(&self, pid: u32) {
         self.seen.change(|state| {
-            state.family.insert(pid);
+            state.family.insert(pid, 0);
         });
     }
 
@@ -261,9 +262,9 @@ fn read_events(stdout: ChildStdout, seen: &Seen) {
         let mut state = seen.lock();
         if event["/detail/family"] == "loss" {
             state.own.push(event);
-        } else if state.family.contains(&event.pid()) {
+        } else if state.family.get(&event.pid()).is_some_and(|began| *began <= event.boot_time()) {
             if let Some(child) = event.child() {
-                state.family.insert(child);
+                state.family.insert(child, event.boot_time());
                 // What an older process with this number did is over.
                 state.by_pid.remove(&child);
             } else if event.pid() == std::process::id() {
@@ -273,7 +274,9 @@ fn read_events(stdout: ChildStdout, seen: &Seen) {
             state.all.push(event.clone());
             state.by_pid.entry(event.pid()).or_default().push(event);
         } else {
-            if let Some(child) = event.child() {
+            if let Some(child) = event.child()
+                && state.family.get(&child).is_some_and(|began| *began < event.boot_time())
+            {
                 state.family.remove(&child);
             }
             continue;
