@@ -129,7 +129,7 @@ fn cli_without_privileges() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = dir.path().join("vedette");
-    fs::copy(vedette(), &copy).unwrap();
+    sensor_tests::act::copy_program(vedette(), &copy);
     let lock = format!("lock={}", dir.path().join("lock").display());
     fs::write(dir.path().join("lock"), "").unwrap();
     fs::set_permissions(dir.path().join("lock"), fs::Permissions::from_mode(0o666)).unwrap();

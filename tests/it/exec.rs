@@ -8,7 +8,7 @@ use std::{
 
 use sensor_tests::{
     Act, Event,
-    act::program,
+    act::{copy_program, program},
     needs_32_bit_calls, needs_kernel,
     recorded::{play, record},
     shared,
@@ -148,7 +148,7 @@ fn proc_exec_file() {
     needs_kernel!();
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("copy");
-    fs::copy(program(), &copy).unwrap();
+    copy_program(program(), &copy);
     fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o4711)).unwrap();
     let meta = fs::metadata(&copy).unwrap();
     let list = steps(&["exec", &copy.display().to_string(), "copy", "exit", "0"]);
@@ -169,7 +169,7 @@ fn proc_exec_of_memory_and_of_deleted_files() {
     needs_kernel!();
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("gone").display().to_string();
-    fs::copy(program(), &copy).unwrap();
+    copy_program(program(), &copy);
     let (_, events) = Act::new(steps(&["memfd-exec", "ACT", "[kworker]", "exit", "3"])).seen_by(&shared());
     let exec = execs(&events)[1];
     assert_eq!(exec["/process/exe_file/memfd"], true);

@@ -247,7 +247,7 @@ fn respond_protected_list_holds_against_a_rule_that_matches_everything() {
     let (vital, other) = (dir.path().join("vital/sleep"), dir.path().join("other/sleep"));
     for copy in [&vital, &other] {
         fs::create_dir(copy.parent().unwrap()).unwrap();
-        fs::copy("/bin/sleep", copy).unwrap();
+        act::copy_program("/bin/sleep", copy);
     }
     // Everything on this machine is more than a test may kill: it is rehearsed, and the fuse would hide what follows.
     let everything = "- rule: Everything\n  desc: a test\n  condition: evt.num >= 0\n  output: seen %proc.exepath\n  \

@@ -10,6 +10,7 @@ use std::{
 };
 
 use sensor_tests::{
+    act,
     alerts::{Watcher, flags},
     cgroup::{Group, unified},
     deadline, needs_kernel,
@@ -51,7 +52,7 @@ impl Container {
 
     /// A copy of the helper under another name.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        fs::copy(sensor_tests::act::program(), self.path(name)).unwrap();
+        act::copy_program(act::program(), self.path(name));
         self.path(name)
     }
 

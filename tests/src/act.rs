@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Write},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
@@ -17,6 +17,16 @@ use crate::{Event, Sensor};
 pub fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
     test.ancestors().nth(2).unwrap_or(&test).join("act")
+}
+
+/// Copies a program, by a process of its own: a child that another thread makes meanwhile would keep the copy open for writing
+/// until its exec, and nobody could run it ("text file busy").
+///
+/// # Panics
+/// Where it cannot be copied.
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{} can be copied", from.as_ref().display());
 }
 
 /// A helper about to run. Steps are separated by an argument `--`.
