@@ -225,7 +225,7 @@ impl Sensor {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let own: String = state.own.iter().map(|event| format!("{}\n", event[""])).collect();
+                let own: String = state.own.iter().map(|event| format!("{}\n", event.text())).collect();
                 panic!("never seen: {what}; {}the sensor said: {}{own}", more(&state), state.stderr);
             }
             state = self.seen.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -258,9 +258,9 @@ fn read_events(stdout: ChildStdout, seen: &Seen) {
     for line in BufReader::new(stdout).split(b'\n') {
         let line =
             String::from_utf8(line.expect("the sensor's output can be read")).expect("lines are UTF-8");
-        let event = Event::parse(&line).unwrap_or_else(|error| panic!("no JSON ({error}): {line}"));
+        let event = Event::parse(&line).unwrap_or_else(|error| panic!("no event ({error}): {line}"));
         let mut state = seen.lock();
-        if event["/detail/family"] == "loss" {
+        if event.family() == "loss" {
             state.own.push(event);
         } else if state.family.get(&event.pid()).is_some_and(|began| *began <= event.boot_time()) {
             if let Some(child) = event.child() {

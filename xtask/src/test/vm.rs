@@ -108,7 +108,7 @@ pub(super) fn command(place: &Place, wanted: &Wanted<'_>) -> Result<()> {
     }
     let start = Instant::now();
     let rows = run_all(place, &entries, wanted)?;
-    println!("\nfrom the build to the last machine: {:.0} s", start.elapsed().as_secs_f64());
+    println!("\nfrom the first build to the last machine: {:.0} s", start.elapsed().as_secs_f64());
     print!("{}", table::render(&rows));
     if rows.iter().any(|row| row.failed > 0) { Err(Exit::silent(1).into()) } else { Ok(()) }
 }
@@ -166,7 +166,10 @@ fn run_all(place: &Place, entries: &[Entry], wanted: &Wanted<'_>) -> Result<Vec<
         roots.push((arch, root(place, arch, wanted.filter)?));
     }
     let whole = wanted.filter.is_none();
-    for (entry, done) in entries.iter().zip(side_by_side(place, entries, &roots, whole)) {
+    let start = Instant::now();
+    let done = side_by_side(place, entries, &roots, whole);
+    println!("\nthe machines: {:.0} s", start.elapsed().as_secs_f64());
+    for (entry, done) in entries.iter().zip(done) {
         let arch = entry.arch();
         let (mut row, fact) = done?;
         if let Some(fact) = fact {

@@ -15,6 +15,12 @@ mount -t tmpfs run /run
 mount -t securityfs security /sys/kernel/security
 mount -t tracefs tracing /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
+mount -t debugfs debug /sys/kernel/debug
+# All is slower here than on a real processor, but for the clock: a task is to get as far there before another one has its
+# turn. As they come, kernels that preempt themselves (7.x) interrupted programs at their work all the time.
+sched=/sys/kernel/debug/sched
+[ ! -e $sched/base_slice_ns ] || echo 100000000 > $sched/base_slice_ns
+[ ! -e $sched/features ] || echo NO_WAKEUP_PREEMPTION > $sched/features
 ln -s /proc/self/fd /dev/fd
 read -r options < /proc/cmdline
 case " $options " in
