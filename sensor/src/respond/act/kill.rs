@@ -83,6 +83,15 @@ impl Found {
         self.signal(Signal::KILL)?;
         Ok(self.pidfd)
     }
+
+    /// Kills one of a tree, all of which are stopped. It may have ended since then: a parent's death can leave an orphaned
+    /// process group, and what is stopped in one the kernel hangs up.
+    fn end(self) -> Option<OwnedFd> {
+        match self.signal(Signal::KILL) {
+            Err(done) if done.refused != Some(Reason::Gone) => None,
+            Ok(()) | Err(_) => Some(self.pidfd),
+        }
+    }
 }
 
 /// Waits for a death, for a while.
@@ -134,7 +143,7 @@ pub(super) fn tree(
         }
         latest = new;
     }
-    Ok(members.into_values().filter_map(|member| member.kill().ok()).collect())
+    Ok(members.into_values().filter_map(Found::end).collect())
 }
 
 /// The lines of a process's control groups.
