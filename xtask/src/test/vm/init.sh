@@ -16,11 +16,13 @@ mount -t securityfs security /sys/kernel/security
 mount -t tracefs tracing /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
 mount -t debugfs debug /sys/kernel/debug
-# All is slower here than on a real processor, but for the clock: a task is to get as far there before another one has its
-# turn. As they come, kernels that preempt themselves (7.x) interrupted programs at their work all the time.
+# All is slower here than on a real processor, but for the clock. As they come, kernels that preempt themselves (7.x) interrupted
+# programs at their work all the time: a task is to get as far there before another one has its turn.
 sched=/sys/kernel/debug/sched
-[ ! -e $sched/base_slice_ns ] || echo 100000000 > $sched/base_slice_ns
-[ ! -e $sched/features ] || echo NO_WAKEUP_PREEMPTION > $sched/features
+if grep -qs '(lazy)' $sched/preempt; then
+    echo 100000000 > $sched/base_slice_ns
+    echo NO_WAKEUP_PREEMPTION > $sched/features
+fi
 ln -s /proc/self/fd /dev/fd
 read -r options < /proc/cmdline
 case " $options " in
