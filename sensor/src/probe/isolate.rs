@@ -140,12 +140,11 @@ pub struct Isolation {
 }
 
 impl Isolation {
-    /// Loads the programs, which takes as long as the start of a sensor, and attaches them for a moment: a machine on which
-    /// that is not possible says so now, not in an emergency, and the first isolation is as quick as the others. What an
-    /// earlier sensor left isolated goes on where `keep` is set (groups that are no more are forgotten), and ends otherwise.
+    /// Loads the programs, which takes as long as the start of a sensor, and attaches none. What an earlier sensor left
+    /// isolated goes on where `keep` is set (groups that are no more are forgotten), and ends otherwise.
     ///
     /// # Errors
-    /// Where the kernel refuses, or there is nowhere to pin or to attach.
+    /// Where the kernel refuses, or there is nowhere to pin.
     pub fn load(options: &IsolationOptions) -> Result<Self, IsolationError> {
         let pins = if options.keep {
             Some(pins::open(&options.pins)?)
@@ -163,9 +162,6 @@ impl Isolation {
         others.iter().for_each(|name| drop(ebpf.take_map(name)));
         let mut isolation = Self { ebpf, groups, sockets, attached: None, pins };
         isolation.adopt()?;
-        if isolation.attached.is_none() {
-            drop(Attached::new(&mut isolation.ebpf, None)?);
-        }
         Ok(isolation)
     }
 
