@@ -77,8 +77,11 @@ impl Event {
     }
 
     fn whole(&self) -> &Value {
-        // Its head was parsed, and with it the whole was looked at.
-        self.0.whole.get_or_init(|| serde_json::from_str(&self.0.text).unwrap_or_default())
+        let parse = || serde_json::from_str(&self.0.text);
+        // What is left out of the head is not looked at in every detail: an escape may be wrong.
+        self.0
+            .whole
+            .get_or_init(|| parse().unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.0.text)))
     }
 
     /// `execve`, `openat`, …
