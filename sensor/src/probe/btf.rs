@@ -3,8 +3,9 @@
 //! aya keeps its own reader to itself; this one knows only what the offset paths of `sensor_common::offsets` need. The
 //! format is `include/uapi/linux/btf.h`.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 use thiserror::Error;
 
 /// Where the kernel shows its own BTF.
@@ -14,11 +15,14 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_ENUM: u32 = 6;
+const KIND_FORWARD: u32 = 7;
 const KIND_TYPEDEF: u32 = 8;
 const KIND_FUNC: u32 = 12;
 
 /// What is in the name of the function of every system call.
 const SYSCALL: &[u8] = b"_sys_";
+/// What the typedef of every tracepoint is called, ahead of its name.
+const TRACEPOINT: &str = "btf_trace_";
 /// What the functions are called by which security modules are asked, ahead of the hook's name.
 const SECURITY_HOOK: &str = "bpf_lsm_";
 
@@ -39,17 +43,85 @@ pub enum BtfError {
 /// An index over the raw BTF.
 #[derive(Debug)]
 pub struct Btf {
-    bytes: Vec<u8>,
-    strings: usize,
+    raw: Raw,
     /// Byte position of each type, by id - 1.
     types: Vec<u32>,
     /// Structs and unions with a name.
-    composites: HashMap<Box<[u8]>, u32>,
-    typedefs: HashMap<Box<[u8]>, u32>,
-    enumerators: HashMap<Box<[u8]>, u32>,
-    /// Functions that may be system calls, with the id of their prototype.
-    functions: HashMap<Box<[u8]>, u32>,
+    composites: Names,
+    typedefs: Names,
+    enumerators: Names,
+    /// Functions that may be system calls or are hooks for security modules, with the id of their prototype.
+    functions: Names,
+    /// Ids of those, and of the typedefs of tracepoints.
+    attachable: Vec<u32>,
     cast: Option<u32>,
+}
+
+/// The bytes of the file.
+#[derive(Debug)]
+struct Raw {
+    bytes: Vec<u8>,
+    /// Where the names begin.
+    strings: usize,
+}
+
+/// Names → numbers. A name is known by where it lies: the kernel has so many that copies of them take longer than all else.
+#[derive(Debug, Default)]
+struct Names {
+    table: HashTable<Named>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Debug)]
+struct Named {
+    hash: u64,
+    /// Offset of the name.
+    name: u32,
+    number: u32,
+}
+
+impl Names {
+    fn entry<'n>(&'n mut self, raw: &Raw, name: u32) -> Result<(Entry<'n, Named>, u64), BtfError> {
+        let text = raw.string(name)?;
+        let hash = self.hasher.hash_one(text);
+        let same =
+            |known: &Named| known.hash == hash && raw.string(known.name).is_ok_and(|known| known == text);
+        Ok((self.table.entry(hash, same, |known| known.hash), hash))
+    }
+
+    /// Whichever comes last has the name.
+    fn insert(&mut self, raw: &Raw, name: u32, number: u32) -> Result<(), BtfError> {
+        let (entry, hash) = self.entry(raw, name)?;
+        entry.insert(Named { hash, name, number });
+        Ok(())
+    }
+
+    /// Whichever comes first has the name.
+    fn insert_first(&mut self, raw: &Raw, name: u32, number: u32) -> Result<(), BtfError> {
+        let (entry, hash) = self.entry(raw, name)?;
+        entry.or_insert(Named { hash, name, number });
+        Ok(())
+    }
+
+    fn get(&self, raw: &Raw, name: &[u8]) -> Option<u32> {
+        let hash = self.hasher.hash_one(name);
+        let same =
+            |known: &Named| known.hash == hash && raw.string(known.name).is_ok_and(|known| known == name);
+        self.table.find(hash, same).map(|known| known.number)
+    }
+}
+
+impl Raw {
+    fn u32(&self, at: usize) -> Result<u32, BtfError> {
+        let bytes = self.bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(u32::from_le_bytes).ok_or(BtfError::Malformed(at))
+    }
+
+    fn string(&self, offset: u32) -> Result<&[u8], BtfError> {
+        let at = self.strings + offset as usize;
+        let tail = self.bytes.get(at..).ok_or(BtfError::Malformed(at))?;
+        tail.get(..memchr::memchr(0, tail).unwrap_or(tail.len())).ok_or(BtfError::Malformed(at))
+    }
 }
 
 impl Btf {
@@ -66,23 +138,24 @@ impl Btf {
     /// # Errors
     /// [`BtfError::Malformed`] with the position where it stops making sense.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, BtfError> {
-        let mut btf = Self {
-            bytes,
-            strings: 0,
-            types: Vec::new(),
-            composites: HashMap::new(),
-            typedefs: HashMap::new(),
-            enumerators: HashMap::new(),
-            functions: HashMap::new(),
-            cast: None,
-        };
-        if btf.u32(0)? & 0xffff != 0xeb9f {
+        let mut raw = Raw { bytes, strings: 0 };
+        if raw.u32(0)? & 0xffff != 0xeb9f {
             return Err(BtfError::Malformed(0));
         }
-        let header = btf.u32(4)? as usize;
-        let first = header + btf.u32(8)? as usize;
-        let end = first + btf.u32(12)? as usize;
-        btf.strings = header + btf.u32(16)? as usize;
+        let header = raw.u32(4)? as usize;
+        let first = header + raw.u32(8)? as usize;
+        let end = first + raw.u32(12)? as usize;
+        raw.strings = header + raw.u32(16)? as usize;
+        let mut btf = Self {
+            raw,
+            types: Vec::new(),
+            composites: Names::default(),
+            typedefs: Names::default(),
+            enumerators: Names::default(),
+            functions: Names::default(),
+            attachable: Vec::new(),
+            cast: None,
+        };
         let mut at = first;
         while at < end {
             at = btf.index_type(at)?;
@@ -90,14 +163,33 @@ impl Btf {
         Ok(btf)
     }
 
-    /// What it was parsed from.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The same with nothing but what programs attach to: what is in between is there and says nothing, so each has its id.
+    pub(super) fn attachable(&self) -> Result<Vec<u8>, BtfError> {
+        const TYPE: usize = 12;
+        let count = self.attachable.last().map_or(0, |id| *id as usize);
+        let mut types = [0, KIND_FORWARD << 24, 0].map(u32::to_ne_bytes).as_flattened().repeat(count);
+        let mut strings = vec![0];
+        for id in &self.attachable {
+            let at = self.position(*id).ok_or(BtfError::Malformed(0))?;
+            let name = u32::try_from(strings.len()).map_err(|_| BtfError::Malformed(at))?;
+            strings.extend_from_slice(self.raw.string(self.raw.u32(at)?)?);
+            strings.push(0);
+            let words = [name, self.raw.u32(at + 4)?, self.raw.u32(at + 8)?].map(u32::to_ne_bytes);
+            let to = (*id as usize - 1) * TYPE;
+            if let Some(place) = types.get_mut(to..to + TYPE) {
+                place.copy_from_slice(words.as_flattened());
+            }
+        }
+        let len = |part: &[u8]| u32::try_from(part.len()).map_err(|_| BtfError::Malformed(0));
+        // Magic number, version and flags; length of this header; where types and names begin, and how long they are.
+        let header = [0x1_eb9f, 24, 0, len(&types)?, len(&types)?, len(&strings)?].map(u32::to_ne_bytes);
+        Ok([header.as_flattened(), &types, &strings].concat())
     }
 
     /// Takes one type into the index and returns where the next begins.
     fn index_type(&mut self, at: usize) -> Result<usize, BtfError> {
-        let (name, info) = (self.u32(at)?, self.u32(at + 4)?);
+        let raw = &self.raw;
+        let (name, info) = (raw.u32(at)?, raw.u32(at + 4)?);
         let (kind, vlen) = ((info >> 24) & 0x1f, (info & 0xffff) as usize);
         self.types.push(u32::try_from(at).map_err(|_| BtfError::Malformed(at))?);
         let id = self.types.len() as u32;
@@ -106,36 +198,33 @@ impl Btf {
             KIND_ARRAY => 12,
             KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * vlen,
             KIND_ENUM | 13 => 8 * vlen,
-            2 | KIND_TYPEDEF..=12 | 16 | 18 | 7 => 0,
+            2 | KIND_FORWARD..=12 | 16 | 18 => 0,
             _ => return Err(BtfError::Malformed(at)),
         };
         match kind {
-            KIND_STRUCT | KIND_UNION if name != 0 => {
-                let name = self.string(name)?.into();
-                self.composites.insert(name, id);
-            }
+            KIND_STRUCT | KIND_UNION if name != 0 => self.composites.insert(raw, name, id)?,
             KIND_TYPEDEF => {
-                let name = self.string(name)?.into();
-                self.typedefs.insert(name, id);
+                if raw.string(name)?.starts_with(TRACEPOINT.as_bytes()) {
+                    self.attachable.push(id);
+                }
+                self.typedefs.insert(raw, name, id)?;
             }
             KIND_FUNC => {
-                let name = self.string(name)?;
-                let cast = name == CAST;
-                let is_call = name.starts_with(b"__") && memchr::memmem::find(name, SYSCALL).is_some();
-                if is_call || name.starts_with(SECURITY_HOOK.as_bytes()) {
-                    let (name, prototype) = (name.into(), self.u32(at + 8)?);
+                let text = raw.string(name)?;
+                let is_call = text.starts_with(b"__") && memchr::memmem::find(text, SYSCALL).is_some();
+                if is_call || text.starts_with(SECURITY_HOOK.as_bytes()) {
+                    self.attachable.push(id);
                     // Some kernels declare a function twice. aya attaches to the first.
-                    self.functions.entry(name).or_insert(prototype);
+                    self.functions.insert_first(raw, name, raw.u32(at + 8)?)?;
                 }
-                if cast {
+                if text == CAST {
                     self.cast = Some(id);
                 }
             }
             KIND_ENUM => {
                 for member in 0..vlen {
                     let entry = at + 12 + member * 8;
-                    let (name, value) = (self.string(self.u32(entry)?)?.into(), self.u32(entry + 4)?);
-                    self.enumerators.insert(name, value);
+                    self.enumerators.insert(raw, raw.u32(entry)?, raw.u32(entry + 4)?)?;
                 }
             }
             _ => {}
@@ -146,19 +235,19 @@ impl Btf {
     /// Whether the kernel has a tracepoint that BTF programs can attach to.
     #[must_use]
     pub fn has_tracepoint(&self, name: &str) -> bool {
-        self.typedefs.contains_key(format!("btf_trace_{name}").as_bytes())
+        self.typedefs.get(&self.raw, format!("{TRACEPOINT}{name}").as_bytes()).is_some()
     }
 
     /// The id of the prototype of a system call's function, if there is one that programs can attach to.
     #[must_use]
     pub fn syscall(&self, function: &str) -> Option<u32> {
-        self.functions.get(function.as_bytes()).copied()
+        self.functions.get(&self.raw, function.as_bytes())
     }
 
     /// Whether programs can attach to this hook for security modules.
     #[must_use]
     pub fn has_security_hook(&self, hook: &str) -> bool {
-        self.functions.contains_key(format!("{SECURITY_HOOK}{hook}").as_bytes())
+        self.functions.get(&self.raw, format!("{SECURITY_HOOK}{hook}").as_bytes()).is_some()
     }
 
     /// The id of `bpf_rdonly_cast`, which programs can call.
@@ -170,28 +259,28 @@ impl Btf {
     /// The id of a struct or union.
     #[must_use]
     pub fn composite_id(&self, name: &str) -> Option<u32> {
-        self.composites.get(name.as_bytes()).copied()
+        self.composites.get(&self.raw, name.as_bytes())
     }
 
     /// The value of an enumerator, whatever its enum.
     #[must_use]
     pub fn enumerator(&self, name: &str) -> Option<u32> {
-        self.enumerators.get(name.as_bytes()).copied()
+        self.enumerators.get(&self.raw, name.as_bytes())
     }
 
     /// Resolves an offset path; the notation is that of [`sensor_common::offsets`]. `None`: this kernel has no such field.
     #[must_use]
     pub fn resolve(&self, path: &str) -> Option<u32> {
         if let Some(name) = path.strip_prefix("sizeof ") {
-            let id = self.composites.get(name.as_bytes())?;
-            return self.u32(self.position(*id)? + 8).ok();
+            let id = self.composite_id(name)?;
+            return self.raw.u32(self.position(id)? + 8).ok();
         }
         path.split('|').find_map(|path| self.resolve_member(path))
     }
 
     fn resolve_member(&self, path: &str) -> Option<u32> {
         let mut names = path.split('.');
-        let mut id = *self.composites.get(names.next()?.as_bytes())?;
+        let mut id = self.composite_id(names.next()?)?;
         let mut bits = 0;
         for name in names {
             let (name, element) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
@@ -210,9 +299,9 @@ impl Btf {
     fn composite(&self, mut id: u32) -> Option<u32> {
         for _ in 0..16 {
             let at = self.position(id)?;
-            match (self.u32(at + 4).ok()? >> 24) & 0x1f {
+            match (self.raw.u32(at + 4).ok()? >> 24) & 0x1f {
                 KIND_STRUCT | KIND_UNION => return Some(id),
-                KIND_TYPEDEF..=11 | 18 => id = self.u32(at + 8).ok()?,
+                KIND_TYPEDEF..=11 | 18 => id = self.raw.u32(at + 8).ok()?,
                 _ => return None,
             }
         }
@@ -222,13 +311,13 @@ impl Btf {
     /// Bit offset and type of a member, also of one inside anonymous members.
     fn member(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
         let at = self.position(id)?;
-        let info = self.u32(at + 4).ok()?;
+        let info = self.raw.u32(at + 4).ok()?;
         let bitfields = info >> 31 != 0;
         for index in 0..(info & 0xffff) as usize {
             let entry = at + 12 + index * 12;
-            let (member, offset) = (self.u32(entry + 4).ok()?, self.u32(entry + 8).ok()?);
+            let (member, offset) = (self.raw.u32(entry + 4).ok()?, self.raw.u32(entry + 8).ok()?);
             let offset = if bitfields { offset & 0xff_ffff } else { offset };
-            let found = self.string(self.u32(entry).ok()?).ok()?;
+            let found = self.raw.string(self.raw.u32(entry).ok()?).ok()?;
             if found == name {
                 return Some((offset, member));
             }
@@ -245,17 +334,6 @@ impl Btf {
 
     fn position(&self, id: u32) -> Option<usize> {
         self.types.get((id as usize).checked_sub(1)?).map(|at| *at as usize)
-    }
-
-    fn u32(&self, at: usize) -> Result<u32, BtfError> {
-        let bytes = self.bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-        bytes.map(u32::from_le_bytes).ok_or(BtfError::Malformed(at))
-    }
-
-    fn string(&self, offset: u32) -> Result<&[u8], BtfError> {
-        let at = self.strings + offset as usize;
-        let tail = self.bytes.get(at..).ok_or(BtfError::Malformed(at))?;
-        tail.split(|byte| *byte == 0).next().ok_or(BtfError::Malformed(at))
     }
 }
 
@@ -287,5 +365,14 @@ mod tests {
         assert_eq!(btf.resolve("signal_struct.pids[2]"), Some(pids + 16));
         assert!(btf.has_tracepoint("sys_exit"));
         assert!(!btf.has_tracepoint("no_such_tracepoint"));
+        let attachable = Btf::parse(btf.attachable().unwrap()).unwrap();
+        assert_eq!(attachable.attachable, btf.attachable, "each has its id");
+        let call = ["__x64_sys_close", "__arm64_sys_close"].map(|function| btf.syscall(function));
+        assert!(call[0].or(call[1]).is_some());
+        for function in ["__x64_sys_close", "__arm64_sys_close", "bpf_lsm_file_open"] {
+            assert_eq!(attachable.syscall(function), btf.syscall(function));
+        }
+        assert!(attachable.has_tracepoint("sys_exit") && !attachable.has_tracepoint("no_such_tracepoint"));
+        assert_eq!(attachable.composite_id("path"), None);
     }
 }

@@ -15,7 +15,7 @@ static LAST: Mutex<Weak<Types>> = Mutex::new(Weak::new());
 pub struct Types {
     /// For what is said about this kernel.
     pub(super) own: Btf,
-    /// For what is loaded.
+    /// For what is loaded: what programs attach to.
     pub(super) aya: aya::Btf,
 }
 
@@ -30,7 +30,8 @@ impl Types {
             return Ok(types);
         }
         let own = Btf::of_kernel()?;
-        let aya = aya::Btf::parse(own.bytes(), Endianness::default())
+        // It takes most of a start to read it all.
+        let aya = aya::Btf::parse(&own.attachable()?, Endianness::default())
             .map_err(|error| ProbeError::Load(error.to_string()))?;
         let types = Arc::new(Self { own, aya });
         *last = Arc::downgrade(&types);
