@@ -50,6 +50,10 @@ pub struct Header {
     pub loginuid: u32,
     /// Inode number of the mount namespace.
     pub mnt_ns: u32,
+    /// Thread id in the thread's own pid namespace.
+    pub vtid: u32,
+    /// Threads of the process.
+    pub threads: u32,
     /// Thread name, NUL-padded.
     pub comm: [u8; 16],
 }
@@ -110,6 +114,10 @@ pub mod valid {
     /// `net_dns`: the header tells of the task that asked. Without it only kind, length, time, CPU and perhaps the
     /// control group hold a value. Other kinds always tell, and never set it.
     pub const TASK: u32 = 1 << 13;
+    /// [`super::Header::vtid`].
+    pub const VTID: u32 = 1 << 14;
+    /// [`super::Header::threads`].
+    pub const THREADS: u32 = 1 << 15;
 }
 
 /// A piece of text in a body: its bytes follow the body.

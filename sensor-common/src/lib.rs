@@ -38,4 +38,4 @@ pub use process::{
 pub use settings::{Knobs, Settings};
 
 /// Goes up with every change of a layout or of a kind's meaning; the loader refuses an object with another number.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

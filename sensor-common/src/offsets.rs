@@ -101,6 +101,7 @@ offsets! {
     signal_tgid: "signal_struct.pids[PIDTYPE_TGID]" Optional;
     signal_tty: "signal_struct.tty" Optional;
     signal_live: "signal_struct.live" Always;
+    signal_threads: "signal_struct.nr_threads" Optional;
     signal_exit_code: "signal_struct.group_exit_code" Always;
     tty_driver: "tty_struct.driver" Optional;
     tty_index: "tty_struct.index" Optional;

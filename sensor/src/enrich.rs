@@ -33,7 +33,7 @@ pub use self::{
 };
 use crate::{
     decode::{RawBody, RawEvent},
-    event::{Comm, Detail, Enforced, Event, EventType, Process, ProcessKey, Task},
+    event::{Comm, Detail, Enforced, Event, EventType, Process, ProcessKey, Task, User},
 };
 
 /// Argument pieces of execs whose record has not come yet; more than this many processes at once are a lost record each.
@@ -96,7 +96,8 @@ pub struct Enricher<L> {
     gone: Vec<u64>,
     /// The mount namespace of the machine's first process.
     host_mnt_ns: Option<u32>,
-    root: Arc<str>,
+    /// Root, as user and as group, where a container does not call it anything else.
+    root: (Arc<User>, Arc<str>),
     users: Users,
     askers: dns::Askers,
     names: names::Names,
@@ -125,7 +126,7 @@ impl<L: Lookup> Enricher<L> {
             asks: Vec::new(),
             gone: Vec::new(),
             host_mnt_ns: None,
-            root: "root".into(),
+            root: (Arc::new(User::named("root")), "root".into()),
             users,
             askers: dns::Askers::default(),
             names: names::Names::default(),
@@ -271,6 +272,8 @@ impl<L: Lookup> Enricher<L> {
         Task {
             pid: header.tgid,
             tid: header.tid,
+            vtid: (header.valid & valid::VTID != 0).then_some(header.vtid),
+            threads: (header.valid & valid::THREADS != 0).then_some(header.threads),
             ppid: header.ppid,
             comm: Comm::new(header.comm),
             uid: header.uid,

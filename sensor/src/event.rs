@@ -25,7 +25,7 @@ pub use self::{
     },
     dns::{Dns, HostNames},
     errno::errno_name,
-    facts::{Facts, Image, Labels, Lack, Mount, Names, Source},
+    facts::{Facts, Image, Labels, Lack, Mount, Names, Source, User},
     pod::{Owner, Pod},
     process::{Account, Args, ExeFile, Namespaces, Process, ProcessKey},
     text::{Comm, Text, printable},
@@ -97,6 +97,12 @@ pub struct Task {
     pub tid: u32,
     /// Parent's process id at the moment of the event.
     pub ppid: u32,
+    /// Thread id in the thread's own pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vtid: Option<u32>,
+    /// Threads of the process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
     /// Thread's name.
     pub comm: Comm,
     /// Real user id.
@@ -118,10 +124,12 @@ pub struct Task {
     /// The systemd unit that it belongs to, on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Arc<str>>,
-    /// Name of the effective user, in a container as its own files have it.
-    pub user: Option<Arc<str>>,
+    /// The effective user, in a container as its own files have it.
+    #[serde(serialize_with = "facts::name")]
+    pub user: Option<Arc<User>>,
     /// Name of the effective group.
     pub group: Option<Arc<str>>,
-    /// Name of the login user.
-    pub login_user: Option<Arc<str>>,
+    /// The login user.
+    #[serde(serialize_with = "facts::name")]
+    pub login_user: Option<Arc<User>>,
 }

@@ -9,6 +9,7 @@
 
 pub mod capability;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod decode;

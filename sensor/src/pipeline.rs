@@ -29,7 +29,7 @@ pub use self::{
     alerting::{Alerting, blind_rules, needs},
     identity::sources,
     isolation::KernelNetwork,
-    live::{Live, epoch},
+    live::Live,
     prefilter::tables,
     replay::replay,
     stats::{IdentityStats, Origin, Published, RuleStats, Snapshot, SourceStats, Stats},

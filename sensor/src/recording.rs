@@ -13,7 +13,7 @@ use sensor_common::{ABI_VERSION, Kind};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::event::{Facts, Source};
+use crate::event::{Facts, Source, User};
 
 /// Set in a frame's length where it is a note.
 const NOTE: u32 = 1 << 31;
@@ -58,9 +58,9 @@ pub struct Preamble {
     pub kernel: String,
     /// Nanoseconds between 1970 and the boot clock's zero.
     pub epoch: u64,
-    /// Names of users.
+    /// Users.
     #[serde(default)]
-    pub users: BTreeMap<u32, String>,
+    pub users: BTreeMap<u32, User>,
     /// Names of groups.
     #[serde(default)]
     pub groups: BTreeMap<u32, String>,

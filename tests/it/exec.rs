@@ -252,6 +252,7 @@ fn proc_exec_failed_says_what_was_tried() {
     assert_eq!(failed[0]["/detail/attempted_args"], json!(["name", "", "an arg"]));
     assert_eq!(failed[3]["/detail/attempted_args"], json!(["z", "1"]));
     assert_ne!(failed[4]["/task/tid"], done.pid, "a thread tried");
+    assert_eq!((&failed[3]["/task/threads"], &failed[4]["/task/threads"]), (&json!(1), &json!(2)));
     assert_eq!(failed[4]["/task/pid"], done.pid);
 }
 

@@ -170,6 +170,24 @@ fn proc_exec_in_namespaces_of_its_own() {
 }
 
 #[test]
+fn proc_exec_by_a_thread_in_a_pid_namespace() {
+    needs_kernel!();
+    let flags = libc::CLONE_NEWPID.to_string();
+    let list =
+        steps(&["unshare", &flags, "--", "fork-exec", "ACT", "inside", "thread-exec", "/nothing", "x"]);
+    let sensor = shared();
+    let done = Act::new(list).run();
+    let outer = sensor.until_exit(done.pid);
+    let fork = outer.iter().find(|event| event.is_fork()).unwrap();
+    let events = sensor.until_exit(fork.child().unwrap());
+    let execs = execs(&events);
+    let ids = |event: &Event| [event["/task/vtid"].clone(), event["/task/threads"].clone()];
+    assert_eq!((ids(execs[0]), ids(execs[1])), ([json!(1), json!(1)], [json!(2), json!(2)]));
+    assert_ne!(execs[0]["/task/tid"], execs[1]["/task/tid"]);
+    assert_eq!(execs[0]["/task/pid"], execs[1]["/task/pid"]);
+}
+
+#[test]
 fn proc_fork_into_a_pid_namespace() {
     needs_kernel!();
     let flags = libc::CLONE_NEWPID.to_string();

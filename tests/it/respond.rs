@@ -84,13 +84,14 @@ fn respond_kill_ends_the_process_and_says_so() {
     );
     assert_eq!(response["target"]["pid"], child.id());
     assert_eq!(response["target"]["exe"], act::program().display().to_string());
-    assert!(response["latency_us"].as_u64().is_some_and(|latency| latency > 0));
+    let time = |key: &str| response[key].as_u64().unwrap();
+    assert!(time("response_us") > 0 && time("response_us") < time("latency_us"), "{response}");
     let (_, stats, records) = sensor.stop();
     assert_eq!(stats["respond"]["decisions"]["act"], 1, "{}", stats["respond"]);
     let record = records.iter().find(|record| record["record"] == "response").unwrap();
     assert_eq!(record["asked_by"]["rule"]["name"], "Kill it");
     assert_eq!(record["evidence"]["alert"], alert["uuid"]);
-    for key in ["action", "decision", "mechanism", "target", "result", "latency_us"] {
+    for key in ["action", "decision", "mechanism", "target", "result", "latency_us", "response_us"] {
         assert_eq!(record[key], response[key], "{key}");
     }
 }

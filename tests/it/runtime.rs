@@ -214,7 +214,7 @@ fn runtime_names_are_in_a_recording() {
             (container.facts.name.as_deref(), &*container.image().unwrap().name),
             (Some(id.as_str()), IMAGE)
         );
-        assert_eq!(event.task.user.as_deref(), Some(ROOT));
+        assert_eq!(event.task.user.as_deref().map(|user| &*user.name), Some(ROOT));
     }
     // Other containers of this machine may be in it, too, of which this recorder was told nothing.
     assert!(stats.identity.complete >= played.len() as u64, "{:?}", stats.identity);

@@ -16,6 +16,18 @@ impl Task {
         self.0.probe_ptr(offset!(task_thread_pid))?.probe(offset!(pid_level))
     }
 
+    /// The thread's id in its own pid namespace.
+    #[inline(always)]
+    pub(crate) fn vtid(self) -> Option<u32> {
+        let pid = self.0.follow(offset!(task_thread_pid))?;
+        let level: u32 = pid.load(offset!(pid_level))?;
+        if level == 0 {
+            return self.tid();
+        }
+        // Namespaces nest at most 32 deep (MAX_PID_NS_LEVEL).
+        pid.probe(offset!(pid_numbers) + offset!(upid_size) * (level & 31) + offset!(upid_nr))
+    }
+
     /// The process's id in its own pid namespace, and that namespace's inode number.
     #[inline(always)]
     pub(crate) fn vpid(self) -> Option<(u32, u32)> {

@@ -42,6 +42,12 @@ impl Task {
         self.0.load(offset!(task_pid))
     }
 
+    /// Threads of the process.
+    #[inline(always)]
+    pub(crate) fn threads(self) -> Option<u32> {
+        self.0.follow(offset!(task_signal))?.load(offset!(signal_threads))
+    }
+
     #[inline(always)]
     pub(crate) fn leader(self) -> Option<Self> {
         self.0.follow(offset!(task_leader)).map(Self)

@@ -41,6 +41,14 @@ pub(super) fn write_header(header: &mut Header, task: Task) -> Option<()> {
         header.mnt_ns = mnt_ns;
         header.valid |= valid::MNT_NS;
     }
+    if let Some(vtid) = task.vtid() {
+        header.vtid = vtid;
+        header.valid |= valid::VTID;
+    }
+    if let Some(threads) = task.threads() {
+        header.threads = threads;
+        header.valid |= valid::THREADS;
+    }
     if let Some(caps) = cred.load(offset!(cred_cap_effective)) {
         header.cap_effective = caps;
         header.valid |= valid::CAPS;

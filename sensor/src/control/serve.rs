@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
@@ -184,8 +183,7 @@ impl<T: Send + 'static> Server<T> {
             Err(several) => return Some(Answer::refusal(several)),
         };
         let operator = Asker::Operator { uid, pid };
-        let now = (now(ClockId::Boottime), now(ClockId::Realtime));
-        let outcome = self.orders.operate(Request::of_operator(action, container, operator, now)).await?;
+        let outcome = self.orders.operate(Request::of_operator(action, container, operator)).await?;
         Some(Answer::of(&outcome))
     }
 
@@ -198,9 +196,4 @@ impl<T: Send + 'static> Server<T> {
             found => found,
         }
     }
-}
-
-fn now(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    now.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec.cast_unsigned())
 }

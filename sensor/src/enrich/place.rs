@@ -9,7 +9,7 @@ use super::{
     Containers, Enricher, Limits, Lookup, Made, Place,
     runtime::{Ask, Found},
 };
-use crate::event::{Container, Event, Process};
+use crate::event::{Container, Event, Process, User};
 
 impl<L: Lookup> Enricher<L> {
     /// The same stage with other limits for what is known of containers.
@@ -125,22 +125,25 @@ impl<L: Lookup> Enricher<L> {
         self.containers.get(header.cgroup).cloned()
     }
 
-    /// Names of a user and a group: in a container its own, which on the host may be somebody else's.
+    /// A user and the name of a group: in a container its own, which on the host may be somebody else's.
     pub(super) fn names(
         &self,
         uid: u32,
         gid: u32,
         place: Option<&Place>,
-    ) -> (Option<Arc<str>>, Option<Arc<str>>) {
+    ) -> (Option<Arc<User>>, Option<Arc<str>>) {
         let Some(Place::Container(container)) = place else {
             return (self.users.user(uid), self.users.group(gid));
         };
         let names = container.facts.users.as_deref();
         // The kernel's root is root everywhere, also where nobody wrote it down.
-        let root = |id: u32| (id == 0).then(|| Arc::clone(&self.root));
+        let (root, root_group) = &self.root;
         (
-            names.and_then(|names| names.users.get(&uid)).cloned().or_else(|| root(uid)),
-            names.and_then(|names| names.groups.get(&gid)).cloned().or_else(|| root(gid)),
+            names.and_then(|names| names.users.get(&uid)).or_else(|| (uid == 0).then_some(root)).cloned(),
+            names
+                .and_then(|names| names.groups.get(&gid))
+                .or_else(|| (gid == 0).then_some(root_group))
+                .cloned(),
         )
     }
 

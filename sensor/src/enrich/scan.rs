@@ -14,6 +14,7 @@ use sensor_common::{CALLER_DIR, CgroupDir, FileId, FileOpen, Header, ProcExec, f
 
 use super::{Lookup, process::TICK};
 use crate::{
+    clock::{self, nanoseconds},
     decode::{ExecTexts, OpenTexts, RawBody, RawEvent, RawText},
     event::Layer,
 };
@@ -155,8 +156,12 @@ impl Snapshot {
             egid: status.egid,
             loginuid: process.loginuid().unwrap_or(u32::MAX),
             mnt_ns: namespace("mnt"),
+            vtid: inner(status.nspid.as_ref()),
+            threads: u32::try_from(stat.num_threads).unwrap_or(0),
             comm,
             valid: valid::LOGINUID
+                | valid::VTID
+                | valid::THREADS
                 | valid::MNT_NS
                 | valid::TTY
                 | valid::NAMESPACES
@@ -214,11 +219,11 @@ pub fn refused_exec(tgid: u32, tid: u32, cgroup: u64, program: &RefusedFile<'_>)
     let name = program.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let header = Header {
         flags: flags::REFUSED | flags::BY_FANOTIFY,
-        ts: now(),
+        ts: clock::boot(),
         tid,
         syscall: sensor_common::syscalls::EXECVE as u16,
         comm: comm(name),
-        valid: header.valid | valid::TIMES | known,
+        valid: header.valid & !vtid_of_another(tgid, tid) | valid::TIMES | known,
         ..header
     };
     let body = ProcExec { file, ctime, mtime, args_len: 0, ..body };
@@ -241,19 +246,26 @@ pub fn refused_open(
     let name = fs::read(format!("/proc/{tid}/comm")).ok()?;
     let (file, _, _, known) = opened.identity();
     let (number, open_flags, mode) = how.unwrap_or((sensor_common::syscalls::OPENAT, 0, 0));
+    // The others tell of a program.
+    let of_caller =
+        valid::LOGINUID | valid::MNT_NS | valid::CGROUP | valid::CAPS | valid::VTID | valid::THREADS;
     let header = Header {
         flags: flags::REFUSED | flags::BY_FANOTIFY,
-        ts: now(),
+        ts: clock::boot(),
         tid,
         syscall: number as u16,
         comm: comm(name.strip_suffix(b"\n").unwrap_or(&name)),
-        // The others tell of a program.
-        valid: header.valid & (valid::LOGINUID | valid::MNT_NS | valid::CGROUP | valid::CAPS) | known,
+        valid: header.valid & of_caller & !vtid_of_another(tgid, tid) | known,
         ..header
     };
     let body = FileOpen { file, open_flags, mode, dirfd: CALLER_DIR, ..FileOpen::default() };
     let texts = OpenTexts { path: text(opened.path), ..OpenTexts::default() };
     Some(RawEvent { header, body: RawBody::Open(body, texts) }.encode())
+}
+
+/// What is only known of a process's first thread.
+const fn vtid_of_another(tgid: u32, tid: u32) -> u32 {
+    if tid == tgid { 0 } else { valid::VTID }
 }
 
 impl RefusedFile<'_> {
@@ -268,12 +280,6 @@ impl RefusedFile<'_> {
         };
         (FileId { layer, ..file }, ctime, mtime, valid::FILE | known)
     }
-}
-
-/// Nanoseconds of the boot clock.
-fn now() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    nanoseconds(now.tv_sec, now.tv_nsec)
 }
 
 /// A thread's name as records have it.
@@ -343,8 +349,4 @@ fn identity(metadata: &Metadata) -> (FileId, u64, u64) {
     };
     let ctime = nanoseconds(metadata.ctime(), metadata.ctime_nsec());
     (id, ctime, nanoseconds(metadata.mtime(), metadata.mtime_nsec()))
-}
-
-const fn nanoseconds(seconds: i64, rest: i64) -> u64 {
-    seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(rest.cast_unsigned())
 }

@@ -50,7 +50,7 @@ fn exec_record(header: Header, ppid: u32, parent_start: u64, exe: &str, args: &[
 
 impl Stream {
     fn new() -> Self {
-        let users = Users::from_names(&[(0, "root".to_owned())].into(), &[].into());
+        let users = Users::of_recording(&[(0, User::named("root"))].into(), &[].into());
         Self { enricher: Enricher::new(Machine::default(), users, 1_000_000, 1 << 24) }
     }
 
@@ -240,7 +240,7 @@ fn a_socket_record_gets_its_type_time_and_names() {
     let record = RawEvent { header, body: RawBody::Net(Kind::NetAccept, body, NetTexts::default()) };
     let event = stream.take(&record.encode()).unwrap();
     assert_eq!((event.event_type, event.time, event.failed()), (EventType::Accept4, 1_000_011, true));
-    assert_eq!(event.task.user.as_deref(), Some("root"));
+    assert_eq!(event.task.user.as_ref().map(|user| &*user.name), Some("root"));
     let Detail::Socket(socket) = event.detail else { panic!("not a socket") };
     assert_eq!(socket.remote, SocketAddr::Ip(Peer { ip: [10, 10, 10, 10].into(), port: 443 }));
     assert_eq!((socket.local, socket.server), (SocketAddr::None, true));
@@ -250,7 +250,7 @@ fn a_socket_record_gets_its_type_time_and_names() {
 fn users_are_those_of_the_container() {
     use crate::event::{Facts, Names};
     let mut stream = Stream::new();
-    let user = |event: &Event| event.task.user.as_deref().map(str::to_owned);
+    let user = |event: &Event| event.task.user.as_deref().map(|user| user.name.to_string());
     let within = Header { cgroup: 99, euid: 33, ..header(7, 10) };
     assert_eq!(user(&stream.open(header(7, 10), "/x")).as_deref(), Some("root"), "on the host");
     let mut before = stream.open(within, "/x");
@@ -263,7 +263,10 @@ fn users_are_those_of_the_container() {
     );
     let asked: Vec<_> = stream.enricher.asks().collect();
     assert_eq!((asked.len(), &*asked[0].id, asked[0].pid), (1, ID, Some(7)));
-    let names = Names { users: [(33, "web".into()), (0, "admin".into())].into(), ..Names::default() };
+    let names = Names {
+        users: [(33, "web"), (0, "admin")].map(|(uid, name)| (uid, Arc::new(User::named(name)))).into(),
+        ..Names::default()
+    };
     let facts = Facts { users: Some(Arc::new(names)), ..Facts::default() };
     let instance = asked[0].instance;
     stream.enricher.learn(runtime::Found { instance, source: runtime::Source::Users, facts });

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::pod::Pod;
 
@@ -151,13 +151,30 @@ pub struct Mount {
     pub propagation: Box<str>,
 }
 
-/// Numbers → names of a container's users and groups. The numbers are the kernel's, as the host sees them.
+/// A user, as `passwd` has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct User {
+    /// What it is called.
+    pub name: Box<str>,
+    /// Home directory; empty: unknown.
+    pub home: Box<str>,
+    /// Shell; empty: unknown.
+    pub shell: Box<str>,
+}
+
+/// A user in an event: by name.
+pub(super) fn name<S: Serializer>(user: &Option<Arc<User>>, serializer: S) -> Result<S::Ok, S::Error> {
+    user.as_deref().map(|user| &user.name).serialize(serializer)
+}
+
+/// Numbers → a container's users and groups. The numbers are the kernel's, as the host sees them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Names {
     /// Users.
-    pub users: HashMap<u32, Arc<str>>,
-    /// Groups.
+    pub users: HashMap<u32, Arc<User>>,
+    /// Names of groups.
     pub groups: HashMap<u32, Arc<str>>,
 }
 
@@ -217,9 +234,23 @@ impl Mount {
     }
 }
 
+impl User {
+    /// One of whom only the name is known.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        size_of::<Self>() + self.name.len() + self.home.len() + self.shell.len()
+    }
+}
+
 impl Names {
     fn bytes(&self) -> usize {
-        self.users.values().chain(self.groups.values()).map(|name| name.len() + ENTRY).sum()
+        let users = self.users.values().map(|user| user.heap_bytes() + ENTRY);
+        let groups = self.groups.values().map(|name| name.len() + ENTRY);
+        users.chain(groups).sum()
     }
 }
 

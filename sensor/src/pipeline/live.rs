@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use sensor_common::{ABI_VERSION, Kind};
 
 use self::enforcement::Keeping;
@@ -22,7 +21,7 @@ use super::{
     lifecycle_lost, tables,
 };
 use crate::{
-    capability,
+    capability, clock,
     config::Config,
     enrich::{Enricher, Resolver, Users, runtime::Sources, scan::Scanner},
     event::{Detail, EventType, Loss},
@@ -92,8 +91,9 @@ impl Live {
         let sources =
             sources.map_err(|error| PipelineError::Read { what: "what is known of containers", error })?;
         let scanner = Scanner::new(probe::legacy_controller().as_deref());
-        let enricher = Enricher::new(scanner, Users::read("/etc"), epoch(), config.processes.limit_bytes)
-            .with_container_limits(identity::limits(config));
+        let enricher =
+            Enricher::new(scanner, Users::read("/etc"), clock::epoch(), config.processes.limit_bytes)
+                .with_container_limits(identity::limits(config));
         let mut stage = Stage::new(enricher, HoldLimits::of(config), Some(sources));
         stage.stats.hooks.clone_from(&probe.report().hooks);
         let counted = probe.counts()?;
@@ -129,12 +129,12 @@ impl Live {
     #[must_use]
     pub fn preamble(&self) -> Preamble {
         let system = rustix::system::uname();
-        let (users, groups) = Users::read("/etc").names();
+        let (users, groups) = Users::read("/etc").all();
         Preamble {
             abi: ABI_VERSION,
             hostname: system.nodename().to_string_lossy().into_owned(),
             kernel: system.release().to_string_lossy().into_owned(),
-            epoch: epoch(),
+            epoch: clock::epoch(),
             users,
             groups,
         }
@@ -145,7 +145,7 @@ impl Live {
     /// # Errors
     /// Where the kernel half fails or the consumer cannot go on. The programs are detached then, too.
     pub fn run(mut self, consumer: &mut impl Consumer) -> Result<Stats, PipelineError> {
-        self.stage.pass_time(boot_time(), consumer)?;
+        self.stage.pass_time(clock::boot(), consumer)?;
         self.snapshot(consumer)?;
         self.look_up(consumer)?;
         let mut next_tick = Instant::now() + TICK;
@@ -154,8 +154,8 @@ impl Live {
         let mut spell = last_record;
         while !self.stop.load(Ordering::Relaxed) {
             let gaps = self.stage.stats.gaps;
-            let before = boot_time();
-            self.stage.pass_time(boot_time(), consumer)?;
+            let before = clock::boot();
+            self.stage.pass_time(clock::boot(), consumer)?;
             self.stage.learn(consumer)?;
             if let Some(found) = self.resolver.as_ref().and_then(Resolver::found) {
                 self.stage.enricher.resolve(found);
@@ -246,9 +246,9 @@ impl Live {
         let ring_waiting_bytes = self.stage.stats.kernel.ring_waiting_bytes;
         self.stage.stats.kernel =
             Usage { ring_bytes: self.ring.bytes().into(), ring_waiting_bytes, ..self.probe.usage() };
-        self.stage.enricher.refresh(epoch());
+        self.stage.enricher.refresh(clock::epoch());
         if !lost.is_empty() || !limited.is_empty() {
-            let note = Note { ts: boot_time(), lost, limited, container: None };
+            let note = Note { ts: clock::boot(), lost, limited, container: None };
             // First healed, then said: whoever hears of the loss can rely on the process table again.
             if lifecycle_lost(&note) {
                 self.reconcile(consumer)?;
@@ -299,7 +299,7 @@ impl Live {
         let enricher = &mut self.stage.enricher;
         let own = &mut || {
             let detail = Detail::Loss(Loss::default());
-            enricher.own_event(std::process::id(), boot_time(), EventType::Loss, detail)
+            enricher.own_event(std::process::id(), clock::boot(), EventType::Loss, detail)
         };
         let Some(Needs { wanted, prefilter, urgent, plan }) = consumer.between_batches(own)? else {
             return Ok(());
@@ -373,23 +373,6 @@ pub(super) fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
-}
-
-/// Nanoseconds between the start of 1970 and the zero of the boot clock, as the clocks stand now.
-#[must_use]
-pub fn epoch() -> u64 {
-    let wall = clock_gettime(ClockId::Realtime);
-    let wall = nanoseconds(wall.tv_sec, wall.tv_nsec);
-    wall.saturating_sub(boot_time())
-}
-
-fn boot_time() -> u64 {
-    let boot = clock_gettime(ClockId::Boottime);
-    nanoseconds(boot.tv_sec, boot.tv_nsec)
-}
-
-fn nanoseconds(seconds: i64, rest: i64) -> u64 {
-    seconds.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(rest.cast_unsigned())
 }
 
 impl From<io::Error> for PipelineError {

@@ -20,7 +20,7 @@ pub fn replay<R: BufRead>(
     consumer: &mut impl Consumer,
 ) -> Result<Stats, PipelineError> {
     let preamble = reader.preamble();
-    let users = Users::from_names(&preamble.users, &preamble.groups);
+    let users = Users::of_recording(&preamble.users, &preamble.groups);
     let enricher = Enricher::new(NoLookup, users, preamble.epoch, config.processes.limit_bytes)
         .with_container_limits(limits(config));
     let mut stage = Stage::new(enricher, HoldLimits::of(config), None);

@@ -25,6 +25,7 @@ use thiserror::Error;
 use self::attach::Attached;
 pub use self::pins::{Kept, kept};
 use super::{ProbeError, load::take_map, pod::pod};
+use crate::clock;
 
 /// Maps, which are pinned under these names.
 const MAPS: [&str; 3] = ["ISOLATED", "ISOLATED_SOCKS", "ISOLATED_PEERS"];
@@ -175,8 +176,7 @@ impl Isolation {
         if self.is_isolated(group)? {
             return Ok(());
         }
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let since = now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned();
+        let since = clock::boot();
         self.groups.insert(group, PodGroup(IsolatedGroup { since, refused: 0 }), 0)?;
         if self.attached.is_none() {
             match Attached::new(&mut self.ebpf, self.pins.as_deref()) {

@@ -175,6 +175,8 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Microseconds from the event to the end of the action, or to the decision not to act.
     pub latency_us: u64,
+    /// How many of them passed since the rule matched: the rest is the event's way to the rule.
+    pub response_us: u64,
 }
 
 impl fmt::Display for Outcome {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    clock,
     event::{Container, Enforced, Event, Process},
     rule::{Match, Response, RuleInfo},
 };
@@ -98,6 +99,8 @@ pub struct Request {
     pub time: u64,
     /// The same since boot.
     pub boot_time: u64,
+    /// Nanoseconds since boot at which the rule had matched, or the operator's order came.
+    pub asked: u64,
     /// What the kernel half has done already.
     pub enforced: Option<Enforced>,
     /// Who did it; an operator's order has none.
@@ -127,6 +130,7 @@ impl Request {
             },
             time: event.time,
             boot_time: event.boot_time,
+            asked: clock::boot(),
             enforced: event.enforced,
             process: Some(Arc::clone(&event.process)),
             container: event.container.clone(),
@@ -135,21 +139,18 @@ impl Request {
         })
     }
 
-    /// An operator's order about a container. `now`: nanoseconds since boot; `time`: since 1970.
+    /// An operator's order about a container.
     #[must_use]
-    pub fn of_operator(
-        action: Action,
-        container: Arc<Container>,
-        operator: Asker,
-        (now, time): (u64, u64),
-    ) -> Self {
+    pub fn of_operator(action: Action, container: Arc<Container>, operator: Asker) -> Self {
+        let now = clock::boot();
         Self {
             action,
             or: None,
             asker: operator,
             evidence: Evidence { event_type: "order", ..Evidence::default() },
-            time,
+            time: clock::wall(),
             boot_time: now,
+            asked: now,
             enforced: None,
             process: None,
             container: Some(container),

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::{
     runtime::Builder,
     sync::{mpsc, oneshot},
@@ -33,7 +32,7 @@ use super::{
     policy::Policy,
     request::{Action, Asker, Request},
 };
-use crate::{config::RespondConfig, event::Enforced};
+use crate::{clock, config::RespondConfig, event::Enforced};
 
 /// How long deeds that have begun may take after the end of the run.
 const LAST: Duration = Duration::from_secs(5);
@@ -231,7 +230,8 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
 
     async fn serve(mut self, mut orders: mpsc::Receiver<Order<T>>) {
         loop {
-            let close = self.fuse.next_close().map(|at| Duration::from_nanos(at.saturating_sub(boot_time())));
+            let close =
+                self.fuse.next_close().map(|at| Duration::from_nanos(at.saturating_sub(clock::boot())));
             tokio::select! {
                 biased;
                 order = orders.recv(), if self.deeds.len() < PARALLEL => match order {
@@ -239,7 +239,7 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
                     None => break,
                 },
                 Some(deed) = self.deeds.join_next() => self.over(deed.ok()),
-                () = sleep(close.unwrap_or_default()), if close.is_some() => self.fuse.pass(boot_time()),
+                () = sleep(close.unwrap_or_default()), if close.is_some() => self.fuse.pass(clock::boot()),
             }
             self.tell_trips(None);
         }
@@ -356,6 +356,7 @@ fn outcome(request: &Request, decision: Decision, done: Done) -> Outcome {
     let container = request.container.as_deref();
     // What turns out at the moment of action is a refusal, too.
     let verdict = done.refused.map_or(decision.verdict, Verdict::Refused);
+    let now = clock::boot();
     Outcome {
         action: decision.action,
         decision: verdict.name(),
@@ -381,12 +382,7 @@ fn outcome(request: &Request, decision: Decision, done: Done) -> Outcome {
         },
         processes: done.processes,
         error: done.error,
-        latency_us: boot_time().saturating_sub(request.boot_time) / 1000,
+        latency_us: now.saturating_sub(request.boot_time) / 1000,
+        response_us: now.saturating_sub(request.asked) / 1000,
     }
-}
-
-/// Nanoseconds since boot.
-fn boot_time() -> u64 {
-    let boot = clock_gettime(ClockId::Boottime);
-    boot.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(boot.tv_nsec.cast_unsigned())
 }

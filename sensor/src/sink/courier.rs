@@ -9,13 +9,13 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::Notify, time::timeout};
 
 use super::{Failure, LATENCY_SECONDS, Reason, Record, Remote, Spool, letters::Letters};
-use crate::config::RetryConfig;
+use crate::{clock, config::RetryConfig};
 
 /// How long a sensor that ends goes on sending what waits; the rest is sent after its next start.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -241,8 +241,7 @@ impl<R: Remote> Route<R> {
     }
 
     fn count<'a>(&self, accepted: impl Iterator<Item = &'a Record>) {
-        let now =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let now = clock::wall();
         let mut counts = self.shared.counts();
         for record in accepted {
             let seconds = now.saturating_sub(record.time) as f64 / 1e9;

@@ -5,7 +5,7 @@ use std::{
     io,
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use ring::signature::Ed25519KeyPair;
@@ -18,7 +18,7 @@ use super::{
     file::FileSink,
     stream::Stream,
 };
-use crate::config::Encoding;
+use crate::{clock, config::Encoding};
 
 /// Where what the sensor says of itself takes place.
 const HOST: &str = "host";
@@ -144,8 +144,7 @@ impl Intake {
     }
 
     fn speak(&mut self, class: Class, what: impl FnOnce(&mut Stream) -> Value) {
-        let time =
-            SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let time = clock::wall();
         let what = what(&mut self.stream);
         let delivery: Delivery = self.stream.next(class, HOST);
         let body = encode_own(self.options.encoding, &delivery, &self.options.hostname, time, &what);

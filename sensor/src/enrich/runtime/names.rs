@@ -1,4 +1,4 @@
-//! A container's own `passwd` and `group` → names. The files belong to whoever built the image or works in the container:
+//! A container's own `passwd` and `group` → its users and groups. The files belong to whoever built the image or works in the container:
 //! they are resolved inside its root, never outside, and read up to a limit.
 
 use std::{
@@ -19,13 +19,16 @@ use super::{
     bundle::read_file,
     spec::{IdMap, Root},
 };
-use crate::{enrich::users, event::Names};
+use crate::{
+    enrich::users,
+    event::{Names, User},
+};
 
 /// Bytes of a file that are read.
 const FILE_LIMIT: u64 = 256 << 10;
 /// How often a path is looked up that changes under the hand.
 const RETRIES: usize = 8;
-/// Names that are kept of a file, and the longest of them.
+/// Entries that are kept of a file, and the longest text in one.
 const NAMES: usize = 2048;
 const LONGEST: usize = 128;
 
@@ -34,15 +37,14 @@ pub(super) fn of_root(root: &Root) -> Option<Names> {
     let dir = directory(&root.path).ok()?;
     // Where the sensor has a mount namespace of its own, the directory is there and what is mounted on it is not.
     std::fs::read_dir(&root.path).ok()?.next()?.ok()?;
-    let table = |path: Option<&Path>, inside: &str, maps: &[IdMap]| {
+    let bytes = |path: Option<&Path>, inside: &str| {
         // What is mounted over it lies on the host, where everything is mounted somewhere.
         let over = |path| within(&directory(Path::new("/"))?, path, ResolveFlags::empty());
-        let bytes = path.map_or_else(|| within(&dir, inside, ResolveFlags::NO_XDEV), over);
-        names(&bytes.unwrap_or_default(), maps)
+        path.map_or_else(|| within(&dir, inside, ResolveFlags::NO_XDEV), over).unwrap_or_default()
     };
     Some(Names {
-        users: table(root.passwd.as_deref(), "etc/passwd", &root.uids),
-        groups: table(root.group.as_deref(), "etc/group", &root.gids),
+        users: users_of(&bytes(root.passwd.as_deref(), "etc/passwd"), &root.uids),
+        groups: groups_of(&bytes(root.group.as_deref(), "etc/group"), &root.gids),
     })
 }
 
@@ -56,10 +58,11 @@ pub(super) fn of_process(pid: u32) -> Option<Names> {
     let dir = directory(Path::new(&path)).ok()?;
     let maps =
         |name: &str| id_maps(&std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default());
-    let table = |inside: &str, maps: &[IdMap]| {
-        names(&within(&dir, inside, ResolveFlags::NO_XDEV).unwrap_or_default(), maps)
-    };
-    Some(Names { users: table("etc/passwd", &maps("uid_map")), groups: table("etc/group", &maps("gid_map")) })
+    let bytes = |inside: &str| within(&dir, inside, ResolveFlags::NO_XDEV).unwrap_or_default();
+    Some(Names {
+        users: users_of(&bytes("etc/passwd"), &maps("uid_map")),
+        groups: groups_of(&bytes("etc/group"), &maps("gid_map")),
+    })
 }
 
 fn directory(path: &Path) -> io::Result<OwnedFd> {
@@ -80,16 +83,31 @@ fn within(root: &OwnedFd, path: impl AsRef<Path>, more: ResolveFlags) -> io::Res
     read_file(&found, FILE_LIMIT, true)
 }
 
-fn names(bytes: &[u8], maps: &[IdMap]) -> HashMap<u32, Arc<str>> {
+/// What a file says. `line`: the number of a line, and what that stands for; `fits`: whether it is short enough to be kept.
+fn entries<T: ?Sized>(
+    bytes: &[u8],
+    maps: &[IdMap],
+    line: impl Fn(&str) -> Option<(u32, Arc<T>)>,
+    fits: impl Fn(&T) -> bool,
+) -> HashMap<u32, Arc<T>> {
     let text = String::from_utf8_lossy(bytes);
-    let mut names = HashMap::new();
-    for (id, name) in users::entries(&text).filter(|(_, name)| name.len() <= LONGEST).take(NAMES) {
+    let mut entries = HashMap::new();
+    for (id, entry) in text.lines().filter_map(line).filter(|(_, entry)| fits(entry)).take(NAMES) {
         if let Some(id) = outside(id, maps) {
-            // The first name of a number counts, as `getpwuid` has it.
-            names.entry(id).or_insert_with(|| name.into());
+            // The first of a number counts, as `getpwuid` has it.
+            entries.entry(id).or_insert(entry);
         }
     }
-    names
+    entries
+}
+
+fn users_of(passwd: &[u8], maps: &[IdMap]) -> HashMap<u32, Arc<User>> {
+    let fits = |user: &User| [&user.name, &user.home, &user.shell].iter().all(|text| text.len() <= LONGEST);
+    entries(passwd, maps, users::user, fits)
+}
+
+fn groups_of(group: &[u8], maps: &[IdMap]) -> HashMap<u32, Arc<str>> {
+    entries(group, maps, users::group, |name: &str| name.len() <= LONGEST)
 }
 
 /// The number that an id of a user namespace has outside; without a namespace the same.

@@ -53,7 +53,7 @@ fn a_half_written_bundle_is_read_when_it_is_whole() {
     found.sort_by_key(|found| found.source.name());
     assert_eq!((found[0].source, found[0].facts.name.as_deref()), (Source::Bundle, Some("web")));
     assert_eq!((found[1].source, found[1].instance), (Source::Users, 7));
-    assert_eq!(found[1].facts.users.as_ref().unwrap().users[&0], "me".into());
+    assert_eq!(found[1].facts.users.as_ref().unwrap().users[&0].name, "me".into());
 }
 
 #[test]

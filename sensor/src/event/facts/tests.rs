@@ -109,7 +109,8 @@ fn owners_are_read_from_labels() {
 
 #[test]
 fn facts_survive_a_recording() {
-    let names = Names { users: [(0, "root".into())].into(), groups: [(7, "g".into())].into() };
+    let names =
+        Names { users: [(0, Arc::new(User::named("root")))].into(), groups: [(7, "g".into())].into() };
     let pod = Pod {
         name: Some("p".into()),
         uid: Some("u".into()),

@@ -3,12 +3,15 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use crate::sink::{Alert, SinkStats};
+use crate::{
+    clock,
+    sink::{Alert, SinkStats},
+};
 
 /// Names under which the sensor reports what happens to its own alerts.
 const VOLATILE: &str = "Alerts wait in memory";
@@ -107,7 +110,6 @@ fn alert(
     output: String,
     hostname: &Arc<str>,
 ) -> Alert {
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let fields: [(&str, Value); 4] = [
         ("sink.name", name.into()),
         ("sink.to", stats.to.into()),
@@ -120,7 +122,7 @@ fn alert(
         output,
         output_fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         tags: vec!["sensor".to_owned()],
-        ..Alert::without_event(time.as_nanos() as u64, hostname)
+        ..Alert::without_event(clock::wall(), hostname)
     };
     alert.event.event_type = "sink";
     alert

@@ -4,6 +4,7 @@ use std::{io, sync::Arc};
 
 use super::Alerting;
 use crate::{
+    clock,
     control::Known,
     event::Event,
     pipeline::{PipelineError, Stats},
@@ -94,7 +95,7 @@ fn deliver(delivery: Delivery<Alert>, outputs: &mut OutputsEntrance, hostname: &
 
 /// What the responder says of itself.
 fn alert_of(notice: Notice, hostname: &Arc<str>) -> Alert {
-    let own = Alert::without_event(now(), hostname);
+    let own = Alert::without_event(clock::wall(), hostname);
     let mut alert = match notice {
         Notice::Fuse(trip) => {
             let of = trip
@@ -156,10 +157,4 @@ fn alert_of(notice: Notice, hostname: &Arc<str>) -> Alert {
     alert.tags = vec!["sensor".to_owned()];
     alert.event.event_type = "respond";
     alert
-}
-
-/// Nanoseconds since 1970.
-fn now() -> u64 {
-    let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    wall.tv_sec.cast_unsigned().wrapping_mul(1_000_000_000).wrapping_add(wall.tv_nsec.cast_unsigned())
 }

@@ -40,6 +40,7 @@ fn request(action: Action, process: Process, container: Option<Container>) -> Re
         evidence: Evidence::default(),
         time: 0,
         boot_time: 1_000_000_000,
+        asked: 1_000_000_000,
         enforced: None,
         process: Some(Arc::new(process)),
         container: container.map(Arc::new),

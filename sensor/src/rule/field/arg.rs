@@ -230,7 +230,7 @@ argument_tables! {
         "flags" => |event, out| fork(event).is_some_and(|fork| out.flags(flags::CLONE, fork.flags, "|")),
         "uid" => |event, out| out.number(event.task.euid),
         "gid" => |event, out| out.number(event.task.egid),
-        "vtid" => unknown,
+        "vtid" => |event, out| out.maybe_number(event.task.vtid),
         "vpid" => |event, out| out.maybe_number(event.process.vpid),
     ];
     PROCEXIT = [

@@ -2,7 +2,7 @@
 
 use super::{Arg, fields, not_carried};
 use crate::{
-    event::{Args, Detail, Event, Process, flags},
+    event::{Args, Detail, Event, Process, User, flags},
     rule::value::Out,
 };
 
@@ -82,6 +82,11 @@ fn lifetime(event: &Event, process: &Process) -> u64 {
     event.boot_time.saturating_sub(process.key.start)
 }
 
+/// Something of the effective user, where it is known.
+fn user(event: &Event, out: &mut Out<'_>, of: fn(&User) -> &str) -> bool {
+    out.known(event.task.user.as_deref().map_or("", of).as_bytes())
+}
+
 fields! {
     FIELDS;
     /// Name of the thread, at most 15 characters.
@@ -128,6 +133,8 @@ fields! {
     "proc.tty" Number None CALLS => |event, _, out| out.maybe_number(event.process.tty);
     /// Process id.
     "proc.pid" Number None CALLS => |event, _, out| out.number(event.task.pid);
+    /// Threads of the process, at the event.
+    "proc.nthreads" Number None CALLS => |event, _, out| out.maybe_number(event.task.threads);
     /// Process id of the parent.
     "proc.ppid" Number None CALLS => |event, _, out| out.number(event.task.ppid);
     /// Process id in its own pid namespace.
@@ -268,6 +275,8 @@ fields! {
     "thread.cap_effective" Flags None CALLS => |event, _, out| {
         event.task.cap_effective.is_some_and(|word| out.flags(flags::CAPABILITIES, word, " "))
     };
+    /// Id of the thread in its own pid namespace.
+    "thread.vtid" Number None CALLS => |event, _, out| out.maybe_number(event.task.vtid);
     /// Permitted capabilities.
     "thread.cap_permitted" Flags None CALLS => |event, _, out| {
         event.process.cap_permitted.is_some_and(|word| out.flags(flags::CAPABILITIES, word, " "))
@@ -279,14 +288,18 @@ fields! {
     /// Id of the effective user.
     "user.uid" Number None CALLS => |event, _, out| out.number(event.task.euid);
     /// Name of the effective user.
-    "user.name" Text None CALLS => |event, _, out| out.maybe(event.task.user.as_deref().map(str::as_bytes));
+    "user.name" Text None CALLS => |event, _, out| user(event, out, |user| &user.name);
+    /// Home directory of the effective user, in a container as its own `passwd` has it.
+    "user.homedir" Text None CALLS => |event, _, out| user(event, out, |user| &user.home);
+    /// Shell of the effective user, in a container as its own `passwd` has it.
+    "user.shell" Text None CALLS => |event, _, out| user(event, out, |user| &user.shell);
     /// Id of the user who logged in; -1 where nobody did.
     "user.loginuid" Number None CALLS => |event, _, out| {
         out.number(event.task.loginuid.map_or(-1, i64::from))
     };
     /// Name of the user who logged in.
     "user.loginname" Text None CALLS => |event, _, out| {
-        out.maybe(event.task.login_user.as_deref().map(str::as_bytes))
+        out.maybe(event.task.login_user.as_deref().map(|user| user.name.as_bytes()))
     };
     /// Id of the effective group.
     "group.gid" Number None CALLS => |event, _, out| out.number(event.task.egid);
@@ -296,14 +309,6 @@ fields! {
 
 not_carried! {
     NOT_CARRIED;
-    /// Number of threads.
-    "proc.nthreads" Number None;
-    /// Thread id in its own pid namespace.
-    "thread.vtid" Number None;
-    /// The user's home directory.
-    "user.homedir" Text None;
-    /// The user's shell.
-    "user.shell" Text None;
     /// Nanoseconds from the executable's last change to the start of its pid namespace.
     "proc.exe_ino.ctime_duration_pidns_start" Number None;
 }

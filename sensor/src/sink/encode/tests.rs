@@ -87,6 +87,7 @@ fn full() -> Alert {
         processes: None,
         error: None,
         latency_us: 900,
+        response_us: 400,
     }));
     alert.loss = Some(Loss {
         lost: vec![Lost { kind: sensor_common::Kind::FileOpen, ring_full: 3, failed: 0 }],

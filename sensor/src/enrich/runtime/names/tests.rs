@@ -17,7 +17,7 @@ fn with(passwd: &[u8]) -> tempfile::TempDir {
 
 fn users(root: &Root) -> Vec<(u32, String)> {
     let mut users: Vec<_> =
-        of_root(root).unwrap().users.into_iter().map(|(id, name)| (id, name.to_string())).collect();
+        of_root(root).unwrap().users.into_iter().map(|(id, name)| (id, name.name.to_string())).collect();
     users.sort();
     users
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::{Built, Draft, Pair, layer, unsettable};
-use crate::event::{Args, Comm, Detail, ExeFile, Layer, Process, flags};
+use crate::event::{Args, Comm, Detail, ExeFile, Layer, Process, Task, User, flags};
 
 impl Draft {
     pub(super) fn set_process(&mut self, pair: &Pair<'_>) -> Built<()> {
         let (task, process) = (&mut self.event.task, &mut self.process);
-        let name = || Some(Arc::from(pair.text.as_str()));
         match pair.name {
             "proc.name" => task.comm = Comm::from(pair.text.as_bytes()),
             "proc.exepath" => process.exe = pair.text.as_str().into(),
@@ -30,7 +29,9 @@ impl Draft {
                 (task.pid, task.tid) = (pair.number()?, pair.number()?);
                 process.key.pid = task.pid;
             }
+            "proc.nthreads" => task.threads = Some(pair.number()?),
             "thread.tid" => task.tid = pair.number()?,
+            "thread.vtid" => task.vtid = Some(pair.number()?),
             "proc.ppid" => (task.ppid, process.ppid) = (pair.number()?, pair.number()?),
             "proc.vpid" => process.vpid = Some(pair.number()?),
             "proc.vpgid" => process.vpgid = Some(pair.number()?),
@@ -65,11 +66,13 @@ impl Draft {
                 self.process.sid = leader.key.pid;
             }
             "user.uid" => (task.uid, task.euid) = (pair.number()?, pair.number()?),
-            "user.name" => task.user = name(),
+            "user.name" => user(task).name = pair.text.as_str().into(),
+            "user.homedir" => user(task).home = pair.text.as_str().into(),
+            "user.shell" => user(task).shell = pair.text.as_str().into(),
             "user.loginuid" => task.loginuid = (pair.text != "-1").then(|| pair.number()).transpose()?,
-            "user.loginname" => task.login_user = name(),
+            "user.loginname" => task.login_user = Some(Arc::new(User::named(&pair.text))),
             "group.gid" => (task.gid, task.egid) = (pair.number()?, pair.number()?),
-            "group.name" => task.group = name(),
+            "group.name" => task.group = Some(pair.text.as_str().into()),
             "thread.cap_effective" => task.cap_effective = Some(pair.flags(flags::CAPABILITIES)?),
             "thread.cap_permitted" => process.cap_permitted = Some(pair.flags(flags::CAPABILITIES)?),
             "thread.cap_inheritable" => process.cap_inheritable = Some(pair.flags(flags::CAPABILITIES)?),
@@ -86,6 +89,10 @@ pub(super) fn comm_of(args: &Args) -> Comm {
 
 pub(super) fn first_replaced(args: &Args, first: &str) -> Args {
     Args::from_list(std::iter::once(first.as_bytes()).chain(args.iter().skip(1)))
+}
+
+fn user(task: &mut Task) -> &mut User {
+    Arc::make_mut(task.user.get_or_insert_default())
 }
 
 fn exe_file(process: &mut Process) -> &mut ExeFile {
