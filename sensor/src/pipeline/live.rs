@@ -35,7 +35,7 @@ const BATCH: usize = 4096;
 const TICK: Duration = Duration::from_secs(1);
 /// How long the reader sleeps between looks while records keep coming without waking it. It bounds the delay of an alert
 /// on a busy machine; shorter sleeps cost more wakeups. What a response may follow wakes it.
-const BUSY_SLEEP: Duration = Duration::from_millis(4);
+const BUSY_SLEEP: Duration = Duration::from_millis(8);
 /// How long it sleeps at the beginning of such a spell.
 const SHORT_SLEEP: Duration = Duration::from_micros(250);
 /// How long it sleeps when the next record is sure to wake it; only signals have to wait for this.

@@ -1,6 +1,6 @@
 //! `cargo xtask test --vm LIST`: the real-kernel tests on other kernels, each in a machine of its own.
 //!
-//! It wires the parts: rows of the matrix, kernels, one root file system, two machines for each processor at a time. A
+//! It wires the parts: rows of the matrix, kernels, one root file system, a few machines at a time. A
 //! machine that cannot be had, dies or says nothing is a failure of its row, never a row that is left out.
 
 mod cpio;
@@ -12,6 +12,7 @@ mod root;
 pub(super) mod systemd;
 mod verifier;
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -209,8 +210,9 @@ type Root = (Arch, NamedTempFile);
 /// What came of one row, and what its machine said of itself.
 type Done = Result<(Row, Option<Facts>)>;
 
-/// How many machines run at a time: twice as many as there are processors, as far as the memory goes. One never keeps more than
-/// one processor busy, and half of its time it waits for its kernel, which ends a sensor's links one after the other.
+/// How many machines run at a time: half as many again as there are processors, as far as the memory goes. One never keeps more
+/// than one processor busy, and now and then it waits for its kernel, which ends a sensor's links one after the other. With
+/// twice as many, each takes half as much processor time again.
 fn at_a_time() -> usize {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let about = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -218,7 +220,7 @@ fn at_a_time() -> usize {
         .lines()
         .find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
     let room = free.map_or(1, |kib: usize| kib / 1024 / (machine::MEMORY + 1024));
-    (2 * processors).min(room).max(1)
+    (processors + processors / 2).min(room).max(1)
 }
 
 /// Runs the rows side by side, those that take longest first.
@@ -226,7 +228,8 @@ fn side_by_side(place: &Place, entries: &[Entry], roots: &[Root], whole: bool) -
     // Fetched before and one by one: two rows can have the same kernel.
     let kernels = entries.iter().map(|entry| (entry, kernel::ensure(place, entry))).enumerate();
     let mut kernels: Vec<_> = kernels.collect();
-    kernels.sort_by_key(|(_, (entry, _))| entry.tests().is_some());
+    // Newer kernels do more about each program.
+    kernels.sort_by_key(|(index, (entry, _))| (entry.tests().is_some(), Reverse(*index)));
     let left = Mutex::new(kernels.into_iter());
     let done = Mutex::new(Vec::new());
     // Nobody panics with one of these in his hands.
