@@ -43,7 +43,7 @@ const QUIET_SLEEP: Duration = Duration::from_millis(200);
 /// How long it sleeps while events wait for a container's identity.
 const HELD_SLEEP: Duration = Duration::from_millis(5);
 /// Silence after which the next record wakes the reader: twice the `wake_after` of the kernel programs.
-const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(2);
 
 /// The sensor at work on this machine.
 pub struct Live {
@@ -202,7 +202,7 @@ impl Live {
     fn rest(&self, quiet: bool, spell: Duration) -> Result<bool, PipelineError> {
         let failed = |error| PipelineError::Read { what: "the event ring", error };
         if !quiet {
-            let sleep = (spell / 4).clamp(SHORT_SLEEP, BUSY_SLEEP);
+            let sleep = (spell / 2).clamp(SHORT_SLEEP, BUSY_SLEEP);
             if !self.options.urgent.is_empty() {
                 return self.ring.nap(sleep).map_err(failed);
             }

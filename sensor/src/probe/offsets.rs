@@ -71,7 +71,7 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         ring_headroom: ring_bytes / 4 * 3,
         dentry_packed: packed,
         // See `Ring::wait`: twice this long without a record, and the next one is sure to wake.
-        wake_after: 2_000_000,
+        wake_after: 1_000_000,
         compat_bit: machine::compat_bit(HERE),
         arm64: u32::from(HERE == Machine::Arm64),
         host_mnt_ns: namespace::host_mounts().unwrap_or(0),
