@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// In the order of the flow. A module may import itself and what stands above it. `config` is what the user asked for and
-/// `metrics`-like tables are anybody's; `pipeline` wires, `cli` calls: both may import everything above them.
-const FLOW: [&str; 14] = [
+/// In the order of the flow. A module may import itself and what stands above it. `clock` is everybody's, `config` is what the
+/// user asked for, and `metrics`-like tables are anybody's; `pipeline` wires, `cli` calls: both may import everything above them.
+const FLOW: [&str; 15] = [
+    "clock",
     "config",
     "capability",
     "event",
