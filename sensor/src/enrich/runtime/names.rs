@@ -28,7 +28,7 @@ use crate::{
 const FILE_LIMIT: u64 = 256 << 10;
 /// How often a path is looked up that changes under the hand.
 const RETRIES: usize = 8;
-/// Entries that are kept of a file, and the longest text in one.
+/// Entries that are kept of a file, and the longest name of one.
 const NAMES: usize = 2048;
 const LONGEST: usize = 128;
 
@@ -102,8 +102,7 @@ fn entries<T: ?Sized>(
 }
 
 fn users_of(passwd: &[u8], maps: &[IdMap]) -> HashMap<u32, Arc<User>> {
-    let fits = |user: &User| [&user.name, &user.home, &user.shell].iter().all(|text| text.len() <= LONGEST);
-    entries(passwd, maps, users::user, fits)
+    entries(passwd, maps, users::user, |user| user.name.len() <= LONGEST)
 }
 
 fn groups_of(group: &[u8], maps: &[IdMap]) -> HashMap<u32, Arc<str>> {

@@ -61,11 +61,14 @@ fn what_is_no_file_is_no_list_and_what_is_huge_is_cut() {
     rustix::fs::mknodat(CWD, dir.path().join("etc/group"), rustix::fs::FileType::Fifo, Mode::RUSR, 0)
         .unwrap();
     assert_eq!(of_root(&root(dir.path().into())), Some(Names::default()));
-    let long = format!("{}:x:1:1\n", "n".repeat(LONGEST + 1));
+    let (name, home) = ("n".repeat(LONGEST + 1), "/h".repeat(LONGEST));
+    let long = format!("{name}:x:1:1\nfar:x:2:2::{home}:/bin/sh\n");
     let many: String = (10..200_000).map(|id| format!("u{id}:x:{id}:0\n")).collect();
     let dir = with(format!("{long}{many}").as_bytes());
     let names = of_root(&root(dir.path().into())).unwrap();
     assert_eq!((names.users.len(), names.users.get(&1)), (NAMES, None));
+    let far = &names.users[&2];
+    assert_eq!((&*far.name, &*far.home), ("far", home.as_str()), "only a name can be too long");
     assert_eq!(of_root(&root(dir.path().join("none"))), None);
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(of_root(&root(empty.path().into())), None, "nothing is mounted there");
