@@ -230,11 +230,12 @@ fn verdict_refuses_an_exec() {
     if !can_refuse(test_name!(), EXEC) {
         return;
     }
-    let forbidden = container.program("forbidden");
+    // By its name alone: no other test may have one of that name.
+    let forbidden = container.program("unwanted");
     let mark = container.path("mark");
     let steps = ["creat", mark.to_str().unwrap(), "420"];
     let runs = || creates(&mut container.command(&forbidden, &steps));
-    let condition = "evt.type = execve and container.id != host and proc.name = forbidden";
+    let condition = "evt.type = execve and container.id != host and proc.name = unwanted";
     let watcher = container.watched(&rule("refused", "block", condition));
     let before = container.until_forbidden(&watcher, || runs() == Some(0));
     let _ = fs::remove_file(&mark);

@@ -25,7 +25,7 @@ fn outlives(container: &Container, rules: &str, went_well: impl Fn() -> bool + S
     }
     let (over, tried) = (AtomicBool::new(false), AtomicUsize::new(0));
     let second = thread::scope(|scope| {
-        scope.spawn(|| {
+        let trier = scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 assert!(!went_well(), "a gap after {} tries", tried.load(Ordering::Relaxed));
                 tried.fetch_add(1, Ordering::Relaxed);
@@ -35,7 +35,8 @@ fn outlives(container: &Container, rules: &str, went_well: impl Fn() -> bool + S
         second.says("refused in the kernel while no sensor ran");
         second.says("outlives this process");
         let so_far = tried.load(Ordering::Relaxed);
-        while tried.load(Ordering::Relaxed) < so_far + 3 {
+        // One that has panicked says why when the scope ends.
+        while tried.load(Ordering::Relaxed) < so_far + 3 && !trier.is_finished() {
             thread::yield_now();
         }
         over.store(true, Ordering::Relaxed);
