@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::{KINDS, filter::ROWS};
 
 /// What can be decided.
-pub const CLASSES: u32 = 6;
+pub const CLASSES: u32 = 8;
 /// A new image.
 pub const EXEC: u32 = 0;
 /// A file that is opened.
@@ -23,6 +23,10 @@ pub const BIND: u32 = 3;
 pub const SEND: u32 = 4;
 /// A name that is removed.
 pub const REMOVE: u32 = 5;
+/// A name that is moved, perhaps over another one.
+pub const MOVE: u32 = 6;
+/// A second name that is given to a file.
+pub const LINK: u32 = 7;
 
 /// Bits of the number under which [`crate::filter::KindFilter::facts`] has the terms of a class; those of
 /// [`OPEN`], [`CONNECT`], [`BIND`] and [`SEND`] are [`crate::filter::facts`].
@@ -35,6 +39,9 @@ pub mod facts {
     pub const DIRECTORY: u32 = 1 << 3;
     /// [`super::REMOVE`]: by `rmdir`, which rules name apart from the calls that remove whatever a name leads to.
     pub const RMDIR: u32 = 1;
+    /// [`super::MOVE`], [`super::LINK`]: asked about the name that is to be, and not about the one that there is. Each is
+    /// asked about by itself.
+    pub const TARGET: u32 = 1;
 }
 
 /// The row of a class in a set of tables.

@@ -45,6 +45,9 @@ on_end!(sx_file_rename, fx_file_rename, file_rename);
 /// What a symbolic link holds is text and no path: it is not resolved at any directory.
 #[inline(always)]
 fn file_link(call: Call) {
+    if was_refused(call.result()) {
+        return filtered(Kind::FileLink);
+    }
     change(call, Kind::FileLink, |record| {
         let (old, new, flags) = match call.number() {
             syscalls::LINKAT => (Name::at(call, 0), Name::at(call, 2), call.arg(4)),

@@ -26,6 +26,8 @@ fn tries() -> usize {
 const EXEC: u32 = 0;
 const OPEN: u32 = 1;
 const REMOVE: u32 = 5;
+const MOVE: u32 = 6;
+const LINK: u32 = 7;
 
 /// A control group that looks like a container's, and a folder for its files.
 pub(crate) struct Container {
@@ -118,7 +120,11 @@ macro_rules! container {
     }};
 }
 
+/// How often a change of names is tried: what they are refused by is tried often enough with execs.
+const FEW: usize = 5;
+
 mod kept;
+mod moved;
 mod net;
 mod remove;
 

@@ -1,15 +1,15 @@
-//! Names that must not be removed: refused while they still lead to their files.
+//! Names that must not be removed, moved, linked or taken: refused while they still lead to their files.
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
 use sensor_common::{
     FileChange, Kind, flags, syscalls,
-    verdict::{REMOVE, facts},
+    verdict::{LINK, MOVE, REMOVE, facts},
 };
 
 use crate::{
     filter::{Case, note_refusal},
     kernel::{Path, Ptr, Task, append_path},
-    record::{emit, peek},
+    record::{Record, emit, peek},
 };
 
 /// `-EPERM`.
@@ -25,7 +25,7 @@ fn lsm_path_unlink(ctx: LsmContext) -> i32 {
     if before != 0 {
         return before;
     }
-    refuse(Ptr(ctx.arg::<*const u8>(0)), Ptr(ctx.arg::<*const u8>(1)), 0)
+    refuse(|| entry(&ctx, 0, 1), 0)
 }
 
 /// The same of directories.
@@ -35,55 +35,116 @@ fn lsm_path_rmdir(ctx: LsmContext) -> i32 {
     if before != 0 {
         return before;
     }
-    refuse(Ptr(ctx.arg::<*const u8>(0)), Ptr(ctx.arg::<*const u8>(1)), AT_REMOVEDIR)
+    refuse(|| entry(&ctx, 0, 1), AT_REMOVEDIR)
+}
+
+/// Since 5.7 likewise. Before 5.19 the kernel asks of an exchange in both directions.
+#[lsm(hook = "path_rename")]
+fn lsm_path_rename(ctx: LsmContext) -> i32 {
+    // Before 5.19 the flags are what a program before this one said: zero, as none is asked behind one that refused.
+    refuse_pair(MOVE, Kind::FileRename, || (entry(&ctx, 0, 1), entry(&ctx, 2, 3)), ctx.arg(4))
+}
+
+/// The old name has no directory of its own here: the kernel links within one mount only.
+#[lsm(hook = "path_link")]
+fn lsm_path_link(ctx: LsmContext) -> i32 {
+    let before: i32 = ctx.arg(3);
+    if before != 0 {
+        return before;
+    }
+    refuse_pair(LINK, Kind::FileLink, || (entry(&ctx, 1, 0), entry(&ctx, 1, 2)), 0)
+}
+
+/// What stands at an entry (argument `dentry`) of a mount, which is that of a directory (argument `dir`). Zeros where that cannot
+/// be read, of which no path is had: the payload of an empty option is read all the same ("invalid read from stack" on 6.1).
+#[inline(always)]
+fn entry(ctx: &LsmContext, dir: usize, dentry: usize) -> Path {
+    let (dir, dentry) = (Ptr(ctx.arg::<*const u8>(dir)), Ptr(ctx.arg::<*const u8>(dentry)));
+    Path { mnt: dir.probe::<u64>(0).unwrap_or(0), dentry: dentry.number().unwrap_or(0) }
 }
 
 #[inline(always)]
-fn refuse(dir: Ptr, name: Ptr, asked: u32) -> i32 {
+fn refuse(name: impl FnOnce() -> Path, asked: u32) -> i32 {
     let case = Case::of(REMOVE);
     if case.is_none() {
         return 0;
     }
-    let (Some(mnt), Some(dentry)) = (dir.probe::<u64>(0), name.number()) else { return 0 };
-    let (task, path) = (Task::current(), Path { mnt, dentry });
-    let call = task.syscall().filter(|number| is_removal(*number));
+    let (path, task) = (name(), Task::current());
+    let call = task.syscall().filter(|number| is_of(*number, REMOVE));
     let by_rmdir = call == Some(syscalls::RMDIR);
-    let case = case.of_comm(task.comm()).of_file(if by_rmdir { facts::RMDIR } else { 0 }, path);
+    let case = case.of_comm(task.comm());
+    if !refuses(case, task, if by_rmdir { facts::RMDIR } else { 0 }, path) {
+        return 0;
+    }
+    noted(call);
+    emit::<FileChange>(Kind::FileRemove, |record| {
+        let call = call.unwrap_or(syscalls::UNLINKAT);
+        tell(record, call, if call == syscalls::UNLINKAT { asked } else { 0 });
+        record.body::<FileChange>().name = append_path(record, task, path)?;
+        Some(())
+    });
+    REFUSED
+}
+
+/// Of an act on two names, each of which may be what is not to be touched.
+#[inline(always)]
+fn refuse_pair(class: u32, kind: Kind, names: impl FnOnce() -> (Path, Path), asked: u32) -> i32 {
+    let case = Case::of(class);
     if case.is_none() {
         return 0;
     }
-    let refused = peek::<u64>(|record| match append_path(record, task, path) {
-        Some(path) => case.of_path::<u64>(record, path).refuses_unnoted(),
-        None => false,
-    });
-    if !refused {
+    let ((old, new), task) = (names(), Task::current());
+    let case = case.of_comm(task.comm());
+    if !refuses(case, task, 0, old) && !refuses(case, task, facts::TARGET, new) {
         return 0;
     }
-    // The end of an operation of a ring tells nothing of the call that this thread may be in.
-    if call.is_some() {
-        note_refusal();
-    }
-    tell(task, path, call.unwrap_or(syscalls::UNLINKAT), asked);
+    let call = task.syscall().filter(|number| is_of(*number, class));
+    noted(call);
+    emit::<FileChange>(kind, |record| {
+        let usual = if class == MOVE { syscalls::RENAMEAT2 } else { syscalls::LINKAT };
+        tell(record, call.unwrap_or(usual), asked);
+        record.body::<FileChange>().name = append_path(record, task, old)?;
+        record.body::<FileChange>().new_name = append_path(record, task, new)?;
+        Some(())
+    });
     REFUSED
 }
 
 #[inline(always)]
-fn is_removal(number: u32) -> bool {
-    matches!(number, syscalls::UNLINK | syscalls::UNLINKAT | syscalls::RMDIR)
+fn refuses(case: Case, task: Task, facts: u32, path: Path) -> bool {
+    let case = case.of_file(facts, path);
+    if case.is_none() {
+        return false;
+    }
+    peek::<u64>(|record| match append_path(record, task, path) {
+        Some(path) => case.of_path::<u64>(record, path).refuses_unnoted(),
+        None => false,
+    })
 }
 
-/// The record of the removal that would have been. Its name is the one by which it was decided: the kernel's.
+/// The end of an operation of a ring tells nothing of the call that this thread may be in.
 #[inline(always)]
-fn tell(task: Task, path: Path, call: u32, asked: u32) {
-    emit::<FileChange>(Kind::FileRemove, |record| {
-        super::by_caller(record);
-        let name = append_path(record, task, path)?;
-        let body = record.body::<FileChange>();
-        body.name = name;
-        body.flags = if call == syscalls::UNLINKAT { asked } else { 0 };
-        let header = record.header();
-        header.flags |= flags::REFUSED;
-        header.syscall = call as u16;
-        Some(())
-    });
+fn noted(call: Option<u32>) {
+    if call.is_some() {
+        note_refusal();
+    }
+}
+
+#[inline(always)]
+fn is_of(call: u32, class: u32) -> bool {
+    match class {
+        REMOVE => matches!(call, syscalls::UNLINK | syscalls::UNLINKAT | syscalls::RMDIR),
+        MOVE => matches!(call, syscalls::RENAME | syscalls::RENAMEAT | syscalls::RENAMEAT2),
+        _ => matches!(call, syscalls::LINK | syscalls::LINKAT),
+    }
+}
+
+/// Begins the record of what would have been. Its names are those by which it was decided: the kernel's.
+#[inline(always)]
+fn tell(record: &mut Record, call: u32, asked: u32) {
+    super::by_caller(record);
+    record.body::<FileChange>().flags = asked;
+    let header = record.header();
+    header.flags |= flags::REFUSED;
+    header.syscall = call as u16;
 }

@@ -243,7 +243,7 @@ fn decide(order: &Order, refuse: &Result<(), String>, can: &Can) -> How {
 fn kill(act: Act) -> How {
     match act {
         Act::Exec | Act::Open => How::KilledInKernel,
-        Act::Connect | Act::Bind | Act::Send | Act::Remove => {
+        Act::Connect | Act::Bind | Act::Send | Act::Remove | Act::Move | Act::Link => {
             How::Daemon(format!("{} is known when it has been tried", act.name()))
         }
     }

@@ -15,7 +15,7 @@ use aya::{
     sys::is_program_supported,
 };
 use sensor_common::verdict::{
-    BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, OPEN, REMOVE, SEND, Verdict, slot,
+    BIND, CLASSES, CONNECT, EXEC, Group, GroupKey, LINK, MOVE, OPEN, REMOVE, SEND, Verdict, slot,
 };
 
 use self::kept::{Kept, tell};
@@ -230,6 +230,8 @@ const fn programs(class: u32) -> &'static [&'static str] {
         BIND => &["cg_bind4", "cg_bind6"],
         SEND => &["cg_send4", "cg_send6"],
         REMOVE => &["lsm_path_unlink", "lsm_path_rmdir"],
+        MOVE => &["lsm_path_rename"],
+        LINK => &["lsm_path_link"],
         _ => &["cg_connect4", "cg_connect6"],
     }
 }
@@ -241,6 +243,8 @@ fn attach(program: &mut Program, name: &str, btf: &aya::Btf) -> Result<FdLink, S
                 "lsm_proc_exec" => "bprm_check_security",
                 "lsm_path_unlink" => "path_unlink",
                 "lsm_path_rmdir" => "path_rmdir",
+                "lsm_path_rename" => "path_rename",
+                "lsm_path_link" => "path_link",
                 _ => "file_open",
             };
             program.load(hook, btf).map_err(|error| chain(&error))?;
@@ -277,7 +281,7 @@ pub(super) fn detach(program: &mut Program) -> Option<Result<(), ProgramError>> 
 pub fn can_refuse(class: u32) -> Result<(), String> {
     match class {
         CONNECT | BIND | SEND => cgroup::root().map(drop),
-        REMOVE => has_lsm().and_then(|()| goes_by_paths()),
+        REMOVE | MOVE | LINK => has_lsm().and_then(|()| goes_by_paths()),
         _ => has_lsm(),
     }
 }
@@ -285,7 +289,10 @@ pub fn can_refuse(class: u32) -> Result<(), String> {
 /// Whether this kernel asks its security modules by paths.
 fn goes_by_paths() -> Result<(), String> {
     let types = Types::of_kernel().map_err(|error| chain(&error))?;
-    if types.own.has_security_hook("path_unlink") && types.own.has_security_hook("path_rmdir") {
+    if ["path_unlink", "path_rmdir", "path_rename", "path_link"]
+        .iter()
+        .all(|hook| types.own.has_security_hook(hook))
+    {
         return Ok(());
     }
     Err("this kernel was built without `CONFIG_SECURITY_PATH`".to_owned())

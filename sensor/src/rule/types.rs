@@ -36,6 +36,8 @@ impl TypeSet {
         EventType::OpenByHandleAt,
     ]);
     pub(crate) const REMOVE: Self = of(&[EventType::Unlink, EventType::Unlinkat, EventType::Rmdir]);
+    pub(crate) const MOVE: Self = of(&[EventType::Rename, EventType::Renameat, EventType::Renameat2]);
+    pub(crate) const LINK: Self = of(&[EventType::Link, EventType::Linkat]);
     pub(crate) const SOCKET: Self = of(&[
         EventType::Connect,
         EventType::Accept,

@@ -36,11 +36,16 @@ pub enum Act {
     Send,
     /// A name that is removed.
     Remove,
+    /// A name that is moved.
+    Move,
+    /// A second name for a file.
+    Link,
 }
 
 impl Act {
     /// Every act, in the order of [`sensor_common::verdict`]'s numbers.
-    pub const ALL: [Self; 6] = [Self::Exec, Self::Open, Self::Connect, Self::Bind, Self::Send, Self::Remove];
+    pub const ALL: [Self; 8] =
+        [Self::Exec, Self::Open, Self::Connect, Self::Bind, Self::Send, Self::Remove, Self::Move, Self::Link];
 
     /// What it is called in sentences.
     #[must_use]
@@ -52,6 +57,8 @@ impl Act {
             Self::Bind => "a bind",
             Self::Send => "a datagram",
             Self::Remove => "a removal",
+            Self::Move => "a move",
+            Self::Link => "a link",
         }
     }
 
@@ -65,6 +72,8 @@ impl Act {
             Self::Bind => EventType::Bind,
             Self::Send => EventType::Sendto,
             Self::Remove => EventType::Unlinkat,
+            Self::Move => EventType::Renameat2,
+            Self::Link => EventType::Linkat,
         }
     }
 
@@ -76,6 +85,8 @@ impl Act {
             EventType::Sendto | EventType::Sendmsg | EventType::Sendmmsg => Some(Self::Send),
             _ if TypeSet::OPEN.contains(event_type) => Some(Self::Open),
             _ if TypeSet::REMOVE.contains(event_type) => Some(Self::Remove),
+            _ if TypeSet::MOVE.contains(event_type) => Some(Self::Move),
+            _ if TypeSet::LINK.contains(event_type) => Some(Self::Link),
             _ => None,
         }
     }
@@ -94,8 +105,10 @@ pub struct Alternative {
     pub comm: Sets<Word>,
     /// The file's name.
     pub name: Sets<Word>,
-    /// The file's path.
+    /// The file's path; of a move and of a link that of the name which it has, or is to have: [`Self::not_facts`] says which.
     pub path: Sets<Path>,
+    /// The path of the name that it is to have, while a condition is put together. Nothing, once it is.
+    pub target: Sets<Path>,
     /// The port of the other end; of a bind the own one.
     pub port: Sets<u16>,
     /// The address of the same end.
@@ -124,6 +137,7 @@ impl Alternative {
             comm: self.comm.and(&other.comm)?,
             name: self.name.and(&other.name)?,
             path: self.path.and(&other.path)?,
+            target: self.target.and(&other.target)?,
             port: self.port.and(&other.port)?,
             net: self.net.and(&other.net)?,
         })
@@ -238,6 +252,13 @@ fn alternatives(
     if act == Act::Remove && !nodes.iter().any(|(event_type, _)| *event_type == EventType::Rmdir) {
         let apart = ask::not_by_rmdir();
         return Ok(any.iter().filter_map(|one| one.and(&apart)).collect());
+    }
+    if matches!(act, Act::Move | Act::Link) {
+        let one_name = any.into_iter().map(ask::of_one_name).collect::<Option<Vec<_>>>();
+        return one_name.ok_or_else(|| {
+            "it asks for `fs.path.source` and `fs.path.target` at once, and each is decided by itself"
+                .to_owned()
+        });
     }
     Ok(any)
 }

@@ -8,7 +8,7 @@ const HERE: &str = "-100";
 const DIRECTORY: &str = "512";
 
 /// The result of the last of these steps, done in the container.
-fn last(container: &Container, program: &Path, steps: &[&str]) -> i64 {
+pub(super) fn last(container: &Container, program: &Path, steps: &[&str]) -> i64 {
     let output = container.command(program, steps).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -43,7 +43,7 @@ fn verdict_refuses_a_removal() {
         fs::write(&file, "x").unwrap();
         try_to(&["unlink", by_name]) == 0
     });
-    for _ in 0..tries() {
+    for _ in 0..FEW {
         assert_eq!(try_to(&["unlink", by_name]), EPERM);
     }
     let (folder, sub) = (kept.to_str().unwrap(), sub.to_str().unwrap());
@@ -63,10 +63,10 @@ fn verdict_refuses_a_removal() {
     fs::write(&other, "x").unwrap();
     assert_eq!(try_to(&["unlink", other.to_str().unwrap()]), 0, "another file");
     assert_eq!(try_to(&["unlink", link.to_str().unwrap()]), 0, "a link to the folder is not in it");
-    let alert = watcher.alert("refused", before + tries() + 1);
+    let alert = watcher.alert("refused", before + FEW + 1);
     assert_eq!(alert["event"]["type"], "unlinkat", "{alert}");
     assert_eq!(alert["response"]["decision"], "done-in-kernel", "{alert}");
-    let refusals = before + tries() + ways.len();
+    let refusals = before + FEW + ways.len();
     let _ = watcher.alert("refused", refusals);
     fs::remove_file(&file).expect("the host is let alone");
     assert_eq!(told(watcher), refusals, "each refusal is one alert");

@@ -40,7 +40,7 @@ impl Asked {
         match act {
             Act::Exec => &self.execs,
             Act::Open => &self.opens,
-            Act::Connect | Act::Bind | Act::Send | Act::Remove => &[],
+            Act::Connect | Act::Bind | Act::Send | Act::Remove | Act::Move | Act::Link => &[],
         }
     }
 
@@ -74,7 +74,7 @@ impl AskedIn {
         match act {
             Act::Exec => self.execs,
             Act::Open => self.opens,
-            Act::Connect | Act::Bind | Act::Send | Act::Remove => 0,
+            Act::Connect | Act::Bind | Act::Send | Act::Remove | Act::Move | Act::Link => 0,
         }
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn answerable(order: &Order) -> Result<(), String> {
             Err("fanotify asks neither of /proc nor of devices".to_owned())
         }
         Act::Exec | Act::Open => Ok(()),
-        Act::Connect | Act::Bind | Act::Send | Act::Remove => {
+        Act::Connect | Act::Bind | Act::Send | Act::Remove | Act::Move | Act::Link => {
             Err(format!("fanotify does not ask before {}", order.act.name()))
         }
     }

@@ -34,8 +34,12 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         }
         ("proc.exepath", Act::Exec)
         | ("fd.name" | "fs.path.name", Act::Open)
-        | ("fs.path.name", Act::Remove) => {
+        | ("fs.path.name", Act::Remove)
+        | ("fs.path.source", Act::Move | Act::Link) => {
             paths(check, positive).map(|path| Some(Alternative { path, ..Alternative::default() }))
+        }
+        ("fs.path.target", Act::Move | Act::Link) => {
+            paths(check, positive).map(|target| Some(Alternative { target, ..Alternative::default() }))
         }
         ("fd.filename", Act::Open) => {
             let name = words(check, positive, |word| word.len() < sensor_common::filter::NAME_LEN)?;
@@ -45,7 +49,7 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
         ("proc.is_exe_lower_layer", Act::Exec) => fact(check, positive, |bits| bits & facts::LOWER != 0),
         ("evt.is_open_read", Act::Open) => fact(check, positive, |bits| bits & seen::READ != 0),
         ("evt.is_open_write", Act::Open) => fact(check, positive, |bits| bits & seen::WRITE != 0),
-        ("user.uid", Act::Open | Act::Connect | Act::Bind | Act::Send | Act::Remove) => user(check, positive),
+        ("user.uid", _) if act != Act::Exec => user(check, positive),
         ("fd.num" | "evt.rawres", _) => always(check, positive),
         ("evt.res", _) => known(check.holds_of(Value::Bytes(b"SUCCESS"))? == positive),
         ("fd.sip" | "fd.snet", Act::Connect | Act::Bind | Act::Send)
@@ -89,9 +93,25 @@ pub(crate) fn ask(at: u32, check: &Check, positive: bool, act: Act) -> Option<Op
 
 /// What is not asked by `rmdir`.
 pub(super) fn not_by_rmdir() -> Alternative {
-    let not_facts =
-        (0..FACTS as u32).filter(|bits| bits & facts::RMDIR != 0).fold(0, |set, bits| set | 1 << bits);
-    Alternative { not_facts, ..Alternative::default() }
+    Alternative { not_facts: where_bit(facts::RMDIR, true), ..Alternative::default() }
+}
+
+/// What is asked of the two names of a move, as what is asked of one. `None`: it is asked of both.
+pub(super) fn of_one_name(of_both: Alternative) -> Option<Alternative> {
+    let Alternative { path, target, not_facts, .. } = of_both;
+    let (path, of_target) = match (path.is_any(), target.is_any()) {
+        (_, true) => (path, false),
+        (true, false) => (target, true),
+        (false, false) => return None,
+    };
+    let not_facts = not_facts | where_bit(facts::TARGET, !of_target);
+    Some(Alternative { path, target: Sets::default(), not_facts, ..of_both })
+}
+
+/// The numbers of facts that have a bit, or that do not.
+fn where_bit(bit: u32, is_set: bool) -> u16 {
+    let has = |bits: &u32| (bits & bit != 0) == is_set;
+    (0..FACTS as u32).filter(has).fold(0, |set, bits| set | 1 << bits)
 }
 
 fn known(holds: bool) -> Option<Option<Alternative>> {

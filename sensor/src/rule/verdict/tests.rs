@@ -102,6 +102,27 @@ fn removals_are_decided_by_path_and_by_rmdir_only_where_it_is_named() {
 }
 
 #[test]
+fn moves_and_links_are_decided_by_one_of_their_names() {
+    let data = || Sets::new([Path::Prefix(b"/data/"[..].into())].into(), true);
+    for (types, act) in [("rename, renameat, renameat2", Act::Move), ("link, linkat", Act::Link)] {
+        let of = |asked: &str| {
+            let decided = decided(&format!("evt.type in ({types}) and {asked}"));
+            let [(of, any)] = decided.as_slice() else { panic!("{decided:?}") };
+            assert_eq!(*of, act);
+            assert!(any.iter().all(|one| one.target.is_any()));
+            any.iter().map(|one| (one.path.clone(), one.not_facts)).collect::<Vec<_>>()
+        };
+        let (source, target) = (0b1010_1010_1010_1010, 0b0101_0101_0101_0101);
+        assert_eq!(of("fs.path.source startswith /data/"), [(data(), source)]);
+        assert_eq!(of("fs.path.target startswith /data/"), [(data(), target)]);
+        assert_eq!(of("proc.name = mv"), [(Sets::default(), source)], "of every one");
+        let mut either = of("(fs.path.source startswith /data/ or fs.path.target startswith /data/)");
+        either.sort();
+        assert_eq!(either, [(data(), target), (data(), source)]);
+    }
+}
+
+#[test]
 fn what_never_is_gives_no_order() {
     assert_eq!(decided("evt.type = connect and fd.sport = 22 and fd.sport = 23"), []);
     assert_eq!(decided("evt.type = execve and container.id = c and not container.id = c"), []);
@@ -125,6 +146,14 @@ fn what_it_cannot_tell_is_left_with_the_reason() {
         ("evt.type = connect and fd.l4proto != tcp", Some(Act::Connect), "fd.l4proto"),
         ("evt.type = unlink and fs.path.name = /x", Some(Act::Remove), "leaves out `unlinkat`"),
         ("evt.type = unlinkat and evt.arg.name = /x", Some(Act::Remove), "evt.arg.name"),
+        ("evt.type = rename and fs.path.source = /x", Some(Act::Move), "leaves out `renameat2`"),
+        ("evt.type = linkat and fs.path.source = /x and fs.path.target = /y", Some(Act::Link), "at once"),
+        (
+            "evt.type = renameat2 and fs.path.source = /x and not fs.path.target = /x",
+            Some(Act::Move),
+            "at once",
+        ),
+        ("evt.type = symlinkat and fs.path.target = /x", None, "decides symlinkat"),
         ("evt.type = mkdirat and fs.path.name = /x", None, "decides mkdirat"),
     ] {
         let Verdicts { orders, left } = verdicts(condition);
