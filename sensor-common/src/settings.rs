@@ -53,6 +53,11 @@ pub struct Settings {
     /// Kinds, one bit each, of which every record is urgent: the daemon is woken for it. Of the others those are that hold a
     /// term of [`crate::filter::KindFilter::urgent`].
     pub urgent: u64,
+    /// 1: what refuses goes on when the daemon has ended.
+    pub kept: u32,
+    /// 1: the daemon has ended, and what is still attached is to do nothing. The kernel half writes it, too: kernels from 6.1 to
+    /// 6.12 take off one program after the other, for seconds.
+    pub ended: u32,
 }
 
 impl Settings {

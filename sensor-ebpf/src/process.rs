@@ -4,8 +4,8 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use sensor_common::{Kind, ProcExit, ProcFork, flags, valid};
 
 use crate::{
-    kernel::{Task, offset},
-    record::{emit, filtered},
+    kernel::{Task, knob, offset},
+    record::{emit, end, filtered},
 };
 
 const CLONE_VM: u64 = 0x100;
@@ -70,6 +70,9 @@ fn proc_exit(ctx: BtfTracePointContext) -> i32 {
     if live != 0 {
         filtered(Kind::ProcExit);
         return 0;
+    }
+    if task.tgid() == Some(knob!(self_tgid)) {
+        end();
     }
     emit::<ProcExit>(Kind::ProcExit, |record| {
         let group: u32 = signal?.load(offset!(signal_exit_code))?;

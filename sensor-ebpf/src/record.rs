@@ -5,6 +5,7 @@ mod emit;
 mod header;
 mod in_place;
 mod pace;
+mod settings;
 mod slots;
 mod wake;
 
@@ -12,14 +13,15 @@ use aya_ebpf::{
     bindings::BPF_RB_AVAIL_DATA,
     helpers::generated::{bpf_ringbuf_output, bpf_ringbuf_query},
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{PerCpuArray, RingBuf},
 };
-use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, Settings, flags};
+use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, flags};
 
 pub(crate) use self::{
     append::{Str, append_with},
     emit::{Ending, emit, emit_call, emit_filled, emit_if, failed, filtered, peek},
     in_place::{emit_in_place, filtered_in_place},
+    settings::{end, settings, wanted},
     slots::add,
 };
 use self::{
@@ -50,21 +52,6 @@ static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(KINDS, 0)
 static RING_STATE: PerCpuArray<RingState> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 static SCRATCH: PerCpuArray<[u64; SCRATCH_SIZE / 8]> = PerCpuArray::with_max_entries(SLOTS, 0);
-#[map]
-static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
-
-/// One of the numbers that the daemon may change at any time.
-#[inline(always)]
-pub(crate) fn settings(read: impl FnOnce(&Settings) -> u32) -> u32 {
-    SETTINGS.get(0).map_or(0, read)
-}
-
-/// Whether the daemon asked for one of the `WANT_*` extras.
-#[inline(always)]
-pub(crate) fn wanted(what: u32) -> bool {
-    settings(|settings| settings.want) & what != 0
-}
-
 /// The scratch memory of a slot.
 #[inline(always)]
 pub(crate) fn scratch(slot: u32) -> Option<*mut u8> {

@@ -9,12 +9,12 @@ mod group;
 mod object;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use sensor_common::{Kind, SysCall, flags, syscalls};
+use sensor_common::{Kind, Settings, SysCall, flags, syscalls};
 
 use crate::{
     filter::{is_host, note_refusal},
     kernel::{Task, knob},
-    record::{Record, emit},
+    record::{Record, emit, settings},
     syscall::Call,
 };
 
@@ -38,7 +38,7 @@ const ORDERS: u64 = bit(1) | bit(2) | bit(15);
 /// Who does something.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Caller {
-    /// The sensor.
+    /// The sensor; or anybody, once it has ended.
     Sensor,
     /// Somebody on the host.
     Host,
@@ -50,7 +50,8 @@ impl Caller {
     #[inline(always)]
     fn current() -> Self {
         let task = Task::current();
-        if task.tgid() == Some(knob!(self_tgid)) || task.is_kernel() {
+        let ended = settings(|settings: &Settings| settings.ended) != 0;
+        if ended || task.tgid() == Some(knob!(self_tgid)) || task.is_kernel() {
             return Self::Sensor;
         }
         let first = task.vpid().is_none_or(|(_, namespace)| namespace == FIRST_PID_NS);

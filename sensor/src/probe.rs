@@ -215,7 +215,10 @@ impl Probe {
 
     /// Detaches every program. Counters and ring can still be read.
     pub fn detach(&mut self) {
-        // First, as its links end first: while others do, it would shield what is there no more.
+        let verdicts = if self.settings.kept == 0 { 0 } else { self.settings.verdicts };
+        if let Err(error) = self.set(Settings { ended: 1, verdicts, ..self.settings }) {
+            tracing::warn!(%error, "programs may shield and refuse until the kernel has taken them off");
+        }
         self.shield.detach();
         self.verdicts.detach();
         self.functions.detach();

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use sensor_common::{Header, LimitKey};
 
-use super::SETTINGS;
+use super::settings::SETTINGS;
 
 /// Group → the moment at which it is square. One that falls out begins anew.
 #[map]

@@ -11,6 +11,8 @@ use aya::{
     programs::links::FdLink,
 };
 
+use sensor_common::Settings;
+
 use super::super::{Probe, chain, isolate::pins::is_bpf};
 
 /// Folder below the one of all pins.
@@ -105,7 +107,9 @@ impl Probe {
     /// # Errors
     /// Why it cannot be pinned.
     pub fn keep_refusals(&mut self, pins: &Path) -> Result<u64, String> {
-        self.verdicts.keep(pins)
+        let untold = self.verdicts.keep(pins)?;
+        self.set(Settings { kept: 1, ..self.settings }).map_err(|error| error.to_string())?;
+        Ok(untold)
     }
 
     /// What was refused until now is told of: the next start need not.
