@@ -148,7 +148,7 @@ impl<T: Send + 'static> Responder<T> {
                 let decision = Decision { action: request.action, verdict };
                 let outcome = outcome(&request, decision, Done::default());
                 self.counts.lock().unwrap_or_else(PoisonError::into_inner).count(&outcome);
-                Ok(Some((along, Box::new(outcome))))
+                Ok(Some((along, outcome)))
             }
             _ => Err(ended()),
         }
@@ -201,7 +201,7 @@ enum Back<T> {
     Operator(oneshot::Sender<Outcome>),
 }
 
-type Deed<T> = (Box<Request>, Back<T>, Decision, Done);
+type Deed<T> = (Box<Request>, Back<T>, Box<Outcome>);
 
 struct Worker<T, D> {
     actor: Rc<Actor>,
@@ -287,20 +287,26 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
         // A fuse that opened is said before what it kept from being done.
         self.tell_trips(None);
         if decision.verdict != Verdict::Act {
-            return self.finish((request, back, decision, Done::default()));
+            let outcome = outcome(&request, decision, Done::default());
+            return self.finish((request, back, outcome));
         }
         let begun = self.actor.begin(&request, decision.action);
         let actor = Rc::clone(&self.actor);
         match begun {
-            Begun::Over(done) => self.finish((request, back, decision, done)),
+            Begun::Over(done) => {
+                let outcome = outcome(&request, decision, done);
+                self.finish((request, back, outcome));
+            }
             Begun::Dying(dying, many) => {
-                self.deeds
-                    .spawn_local(async move { (request, back, decision, Actor::died(dying, many).await) });
+                self.deeds.spawn_local(async move {
+                    let outcome = outcome(&request, decision, Actor::died(dying, many).await);
+                    (request, back, outcome)
+                });
             }
             Begun::Container(action) => {
                 self.deeds.spawn_local(async move {
-                    let done = actor.go_on(&request, action).await;
-                    (request, back, decision, done)
+                    let outcome = outcome(&request, decision, actor.go_on(&request, action).await);
+                    (request, back, outcome)
                 });
             }
         }
@@ -313,8 +319,7 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
         }
     }
 
-    fn finish(&mut self, (request, back, decision, done): Deed<T>) {
-        let outcome = outcome(&request, decision, done);
+    fn finish(&mut self, (request, back, outcome): Deed<T>) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).count(&outcome);
         let asked_by = match &request.asker {
             Asker::Rule(rule) => AskedBy::Rule { name: rule.name.clone(), file: rule.file.clone() },
@@ -324,13 +329,13 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
             asked_by: asked_by.clone(),
             evidence: request.evidence,
             event_time: time(request.time),
-            outcome: Box::new(outcome.clone()),
+            outcome: outcome.clone(),
         });
         match back {
-            Back::Event(along) => self.deliver(Delivery::Outcome(along, Box::new(outcome))),
+            Back::Event(along) => self.deliver(Delivery::Outcome(along, outcome)),
             Back::Operator(to) => {
-                self.deliver(Delivery::Notice(Notice::Order(Box::new(outcome.clone()), asked_by)));
-                let _ = to.send(outcome);
+                self.deliver(Delivery::Notice(Notice::Order(outcome.clone(), asked_by)));
+                let _ = to.send(*outcome);
             }
         }
     }
@@ -350,14 +355,14 @@ impl<T: 'static, D: FnMut(Delivery<T>)> Worker<T, D> {
     }
 }
 
-/// Puts together what became of a request.
-fn outcome(request: &Request, decision: Decision, done: Done) -> Outcome {
+/// Puts together what became of a request, at the moment when it is over: how long it took ends here.
+fn outcome(request: &Request, decision: Decision, done: Done) -> Box<Outcome> {
     let process = request.process.as_deref().filter(|_| !decision.action.is_of_container());
     let container = request.container.as_deref();
     // What turns out at the moment of action is a refusal, too.
     let verdict = done.refused.map_or(decision.verdict, Verdict::Refused);
     let now = clock::boot();
-    Outcome {
+    Box::new(Outcome {
         action: decision.action,
         decision: verdict.name(),
         reason: verdict.reason(),
@@ -384,5 +389,5 @@ fn outcome(request: &Request, decision: Decision, done: Done) -> Outcome {
         error: done.error,
         latency_us: now.saturating_sub(request.boot_time) / 1000,
         response_us: now.saturating_sub(request.asked) / 1000,
-    }
+    })
 }
