@@ -14,6 +14,8 @@ use crate::{
 
 /// `-EPERM`.
 const REFUSED: i32 = -1;
+/// No call's number. (Where an empty option would do, its payload is read all the same: "invalid read from stack" on 6.1.)
+const NONE: u32 = u32::MAX;
 /// `unlinkat` of a directory.
 const AT_REMOVEDIR: u32 = 0x200;
 
@@ -56,7 +58,7 @@ fn lsm_path_link(ctx: LsmContext) -> i32 {
 }
 
 /// What stands at an entry (argument `dentry`) of a mount, which is that of a directory (argument `dir`). Zeros where that cannot
-/// be read, of which no path is had: the payload of an empty option is read all the same ("invalid read from stack" on 6.1).
+/// be read, of which no path is had.
 #[inline(always)]
 fn entry(ctx: &LsmContext, dir: usize, dentry: usize) -> Path {
     let (dir, dentry) = (Ptr(ctx.arg::<*const u8>(dir)), Ptr(ctx.arg::<*const u8>(dentry)));
@@ -70,15 +72,14 @@ fn refuse(name: impl FnOnce() -> Path, asked: u32) -> i32 {
         return 0;
     }
     let (path, task) = (name(), Task::current());
-    let call = task.syscall().filter(|number| is_of(*number, REMOVE));
-    let by_rmdir = call == Some(syscalls::RMDIR);
+    let call = call_of(task, REMOVE);
     let case = case.of_comm(task.comm());
-    if !refuses(case, task, if by_rmdir { facts::RMDIR } else { 0 }, path) {
+    if !refuses(case, task, if call == syscalls::RMDIR { facts::RMDIR } else { 0 }, path) {
         return 0;
     }
     noted(call);
     emit::<FileChange>(Kind::FileRemove, |record| {
-        let call = call.unwrap_or(syscalls::UNLINKAT);
+        let call = if call == NONE { syscalls::UNLINKAT } else { call };
         tell(record, call, if call == syscalls::UNLINKAT { asked } else { 0 });
         record.body::<FileChange>().name = append_path(record, task, path)?;
         Some(())
@@ -98,11 +99,11 @@ fn refuse_pair(class: u32, kind: Kind, names: impl FnOnce() -> (Path, Path), ask
     if !refuses(case, task, 0, old) && !refuses(case, task, facts::TARGET, new) {
         return 0;
     }
-    let call = task.syscall().filter(|number| is_of(*number, class));
+    let call = call_of(task, class);
     noted(call);
     emit::<FileChange>(kind, |record| {
         let usual = if class == MOVE { syscalls::RENAMEAT2 } else { syscalls::LINKAT };
-        tell(record, call.unwrap_or(usual), asked);
+        tell(record, if call == NONE { usual } else { call }, asked);
         record.body::<FileChange>().name = append_path(record, task, old)?;
         record.body::<FileChange>().new_name = append_path(record, task, new)?;
         Some(())
@@ -124,10 +125,17 @@ fn refuses(case: Case, task: Task, facts: u32, path: Path) -> bool {
 
 /// The end of an operation of a ring tells nothing of the call that this thread may be in.
 #[inline(always)]
-fn noted(call: Option<u32>) {
-    if call.is_some() {
+fn noted(call: u32) {
+    if call != NONE {
         note_refusal();
     }
+}
+
+/// The call that the task is in, if it is one of those that a class is about, else [`NONE`].
+#[inline(always)]
+fn call_of(task: Task, class: u32) -> u32 {
+    let call = task.syscall().unwrap_or(NONE);
+    if is_of(call, class) { call } else { NONE }
 }
 
 #[inline(always)]
