@@ -5,7 +5,7 @@
 
 mod output;
 pub(crate) mod table;
-mod vm;
+pub(crate) mod vm;
 
 use std::ffi::OsStr;
 use std::fs;

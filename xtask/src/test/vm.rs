@@ -3,6 +3,7 @@
 //! It wires the parts: rows of the matrix, kernels, one root file system, a few machines at a time. A
 //! machine that cannot be had, dies or says nothing is a failure of its row, never a row that is left out.
 
+pub(crate) mod bench;
 mod cpio;
 mod entry;
 mod facts;
@@ -278,7 +279,13 @@ fn programs(place: &Place, arch: Arch) -> Result<Programs> {
         });
         found.with_context(|| format!("cargo did not say where it built `{name}`"))
     };
-    Ok(Programs { arch, daemon, tests: built("it", true)?, act: built("act", false)? })
+    // Tests look for their helper in the folder above theirs.
+    let files = vec![
+        ("vm/vedette", daemon),
+        ("vm/bin/deps/it", built("it", true)?),
+        ("vm/bin/act", built("act", false)?),
+    ];
+    Ok(Programs { arch, files })
 }
 
 /// What a machine runs.
@@ -322,7 +329,8 @@ fn run(entry: &Entry, kernel: Result<Kernel>, root: &Path, whole: bool) -> Done 
         options.push_str(&format!(" {TESTS}={}", tests.join(",")));
     }
     println!("{name}: kernel {}, {options}", kernel.version);
-    let machine = Machine { kernel: &kernel, root, arch: entry.arch(), options: &options, limit: LIMIT };
+    let machine =
+        Machine { kernel: &kernel, root, arch: entry.arch(), cpus: 2, options: &options, limit: LIMIT };
     let mut once_more = true;
     let (mut reader, facts, end) = loop {
         let (mut reader, mut facts) = (Reader::libtest(), Facts::default());

@@ -20,6 +20,8 @@ use crate::{Bench, machine};
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often something happens that the sensor should report, while it starts.
 const PROBE_EVERY: Duration = Duration::from_millis(3);
+/// The same on an emulated processor, which does little else otherwise.
+const PROBE_EVERY_EMULATED: Duration = Duration::from_millis(100);
 /// Rest after the start, so that a run does not pay for it.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -32,7 +34,9 @@ pub(crate) enum Rules {
     ExitOnly,
     /// Nothing but one rule on successful execs.
     ExecOnly,
-    /// The same, and one that kills what runs the copy that is there for that, as often as it runs.
+    /// The same, and one that has to see every open, connect and accept, and holds for none.
+    Every,
+    /// That on execs, and one that kills what runs the copy that is there for that, as often as it runs.
     Kill,
     /// The same, and one that isolates the container in which that copy runs.
     Isolate,
@@ -83,6 +87,11 @@ impl Sensor {
         let rule = match rules {
             Rules::Kill => rule + &victim + "kill\n",
             Rules::Isolate => rule + &victim + "isolate\n",
+            Rules::Every => {
+                rule + "- rule: Benchmark every one\n  desc: No program has such an argument\n  condition: evt.type in (open, \
+                        openat, openat2, connect, accept, accept4) and proc.args contains \"vedette bench\"\n  output: none\n  \
+                        priority: NOTICE\n"
+            }
             _ => rule,
         };
         fs::write(&file, rule)?;
@@ -112,9 +121,10 @@ impl Sensor {
         let (child, lines) = spawn(&mut command)?;
         let mut sensor = Self { child, lines, stats, started_in: 0.0 };
         let deadline = Instant::now() + START_LIMIT;
+        let pause = if bench.emulated { PROBE_EVERY_EMULATED } else { PROBE_EVERY };
         while Instant::now() < deadline {
-            Command::new(&probe).status().context("cannot run the probe")?;
-            match sensor.lines.recv_timeout(PROBE_EVERY) {
+            Command::new(&probe).stderr(Stdio::null()).status().context("cannot run the probe")?;
+            match sensor.lines.recv_timeout(pause) {
                 Ok(line) if line.text.contains("probe") => {
                     sensor.started_in = (line.at - from) as f64 / 1e9;
                     thread::sleep(SETTLE);

@@ -20,6 +20,10 @@ pub(crate) struct Row {
     pub(crate) measure: fn(&Bench) -> Result<Vec<Figure>>,
 }
 
+/// What is measured on an emulated processor, unless the user said what.
+pub(crate) const EMULATED: [&str; 8] =
+    ["null", "watched", "exec", "open", "open-wanted", "conn", "conn-wanted", "memory"];
+
 /// In the order of the table.
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -38,7 +42,17 @@ pub(crate) const ROWS: &[Row] = &[
         about: "open, read, close of a file that no rule cares about",
         measure: slowdown::open,
     },
+    Row {
+        key: "open-wanted",
+        about: "the same while a rule wants to see every open",
+        measure: slowdown::open_wanted,
+    },
     Row { key: "conn", about: "TCP connect and accept on loopback", measure: slowdown::connect },
+    Row {
+        key: "conn-wanted",
+        about: "the same while a rule wants to see every connect and accept",
+        measure: slowdown::connect_wanted,
+    },
     Row { key: "build", about: "make -j2 of 40 C files", measure: slowdown::build },
     Row {
         key: "storm",

@@ -41,6 +41,8 @@ pub(super) struct Machine<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) root: &'a Path,
     pub(super) arch: Arch,
+    /// Its processors.
+    pub(super) cpus: usize,
     /// Options for the kernel.
     pub(super) options: &'a str,
     pub(super) limit: Duration,
@@ -72,7 +74,7 @@ impl Machine<'_> {
         command.args(["-accel", "tcg,thread=single,tb-size=256"]);
         command.args([
             "-smp",
-            "2",
+            &self.cpus.to_string(),
             "-m",
             &MEMORY.to_string(),
             "-nodefaults",

@@ -1,6 +1,6 @@
 //! Makes the root file system of the test machines: one archive that the kernel unpacks into memory.
 //!
-//! No disk, no network, no module: the tests, the daemon, the libraries that they are linked with, and
+//! No disk, no network, no module: what the machine is for, the daemon, the libraries that they are linked with, and
 //! busybox. It is the same for every kernel of a processor.
 
 use std::fs;
@@ -30,11 +30,8 @@ const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 /// The programs that go into the machine.
 pub(super) struct Programs {
     pub(super) arch: Arch,
-    pub(super) daemon: PathBuf,
-    /// The binary of the real-kernel tests.
-    pub(super) tests: PathBuf,
-    /// Their helper; it is looked for in the folder above theirs.
-    pub(super) act: PathBuf,
+    /// Each with its path there.
+    pub(super) files: Vec<(&'static str, PathBuf)>,
 }
 
 /// The archive, with `script` as what the machine is for.
@@ -49,14 +46,10 @@ pub(super) fn archive(place: &Place, programs: &Programs, script: &str) -> Resul
     archive.file("etc/group", 0o644, GROUP.as_bytes());
     archive.file("etc/shadow", 0o600, b"root:*:19000:0:99999:7:::\n");
     archive.file("etc/hosts", 0o644, b"127.0.0.1 localhost vm\n::1 localhost\n");
+    archive.file("etc/hostname", 0o644, b"vm\n");
     archive.file("bin/busybox", 0o755, &read(&busybox(place, programs.arch)?)?);
-    let all = [
-        ("vm/vedette", &programs.daemon),
-        ("vm/bin/deps/it", &programs.tests),
-        ("vm/bin/act", &programs.act),
-    ];
     let mut libraries = Vec::new();
-    for (name, program) in all {
+    for (name, program) in &programs.files {
         archive.file(name, 0o755, &stripped(place, programs.arch, program)?);
         // Those of another machine are linked statically.
         if programs.arch == Arch::HERE {

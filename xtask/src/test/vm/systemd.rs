@@ -75,8 +75,14 @@ pub(in crate::test) fn suite(place: &Place) -> Result<Row> {
     let mut bytes = read(&debian(place)?)?;
     bytes.extend(above(&package)?);
     fs::write(root.path(), bytes).context("cannot write the root file system")?;
-    let machine =
-        Machine { kernel: &kernel, root: root.path(), arch: Arch::HERE, options: OPTIONS, limit: LIMIT };
+    let machine = Machine {
+        kernel: &kernel,
+        root: root.path(),
+        arch: Arch::HERE,
+        cpus: 2,
+        options: OPTIONS,
+        limit: LIMIT,
+    };
     let mut once_more = true;
     let (mut reader, end) = loop {
         let mut reader = Reader::libtest();

@@ -30,7 +30,13 @@ pub(super) fn start(bench: &Bench) -> Result<Vec<Figure>> {
             Ok(took)
         })
         .collect::<Result<_>>()?;
-    Ok(vec![Figure::new("start to first event", "time", Unit::Seconds, Must::AtMost(0.5), values)])
+    Ok(vec![Figure::new(
+        "start to first event",
+        "time",
+        Unit::Seconds,
+        bench.at_most(Some(0.5), None),
+        values,
+    )])
 }
 
 pub(super) fn latency(bench: &Bench) -> Result<Vec<Figure>> {

@@ -19,7 +19,7 @@ pub(super) fn null_unwatched(bench: &Bench) -> Result<Vec<Figure>> {
         ("system call, one rule on execs that went well", Rules::ExecOnly),
     ] {
         let pairs = pairs(bench, "null", rules)?;
-        figures.push(ratio(row, &pairs, Must::AtMost(1.0)));
+        figures.push(ratio(row, &pairs, bench.at_most(Some(1.0), Some(1.02))));
         figures.push(cpu_ratio(row, &pairs));
         figures.push(Figure::new(
             row,
@@ -36,25 +36,44 @@ pub(super) fn null(bench: &Bench) -> Result<Vec<Figure>> {
     let row = "system call nobody watches, built-in rules";
     let pairs = pairs(bench, "null", Rules::Builtin)?;
     Ok(vec![
-        Figure::new(row, "more per call", Unit::Nanos, Must::AtMost(105.0), each(&pairs, |pair| pair.more)),
-        ratio(row, &pairs, Must::Nothing),
+        Figure::new(
+            row,
+            "more per call",
+            Unit::Nanos,
+            bench.at_most(Some(105.0), None),
+            each(&pairs, |pair| pair.more),
+        ),
+        ratio(row, &pairs, bench.at_most(None, Some(1.02))),
         cpu_ratio(row, &pairs),
     ])
 }
 
 pub(super) fn exec(bench: &Bench) -> Result<Vec<Figure>> {
     let pairs = pairs(bench, "exec", Rules::Builtin)?;
-    Ok(costs("exec storm", &pairs, 1.05, 12.0))
+    let most = bench.at_most(Some(1.05), Some(1.25));
+    Ok(costs("exec storm", &pairs, most, bench.at_most(Some(12.0), None)))
 }
 
 pub(super) fn open(bench: &Bench) -> Result<Vec<Figure>> {
     let pairs = pairs(bench, "open", Rules::Builtin)?;
-    Ok(costs("open + read + close, no rule cares", &pairs, 1.20, 0.1))
+    let most = bench.at_most(Some(1.20), Some(1.15));
+    Ok(costs("open + read + close, no rule cares", &pairs, most, bench.at_most(Some(0.1), None)))
+}
+
+pub(super) fn open_wanted(bench: &Bench) -> Result<Vec<Figure>> {
+    let pairs = pairs(bench, "open", Rules::Every)?;
+    Ok(costs("open + read + close, each wanted", &pairs, bench.at_most(None, Some(3.0)), Must::Nothing))
 }
 
 pub(super) fn connect(bench: &Bench) -> Result<Vec<Figure>> {
     let pairs = pairs(bench, "conn", Rules::Builtin)?;
-    Ok(costs("TCP connect + accept", &pairs, 1.03, 1.0))
+    let most = bench.at_most(Some(1.03), Some(1.20));
+    Ok(costs("TCP connect + accept", &pairs, most, bench.at_most(Some(1.0), None)))
+}
+
+pub(super) fn connect_wanted(bench: &Bench) -> Result<Vec<Figure>> {
+    let pairs = pairs(bench, "conn", Rules::Every)?;
+    Ok(costs("TCP connect + accept, each wanted", &pairs, bench.at_most(None, Some(1.20)), Must::Nothing))
 }
 
 pub(super) fn build(bench: &Bench) -> Result<Vec<Figure>> {
@@ -82,12 +101,12 @@ fn pairs(bench: &Bench, workload: &'static str, rules: Rules) -> Result<Vec<Pair
 }
 
 /// Slowdown, the sensor's CPU time, and what was lost.
-fn costs(row: &str, pairs: &[Pair], most: f64, most_micros: f64) -> Vec<Figure> {
+fn costs(row: &str, pairs: &[Pair], most: Must, most_micros: Must) -> Vec<Figure> {
     let sensor = each(pairs, |pair| pair.sensor / 1e3);
     vec![
-        ratio(row, pairs, Must::AtMost(most)),
+        ratio(row, pairs, most),
         cpu_ratio(row, pairs),
-        Figure::new(row, "sensor CPU each", Unit::Micros, Must::AtMost(most_micros), sensor),
+        Figure::new(row, "sensor CPU each", Unit::Micros, most_micros, sensor),
         lost(row, pairs),
     ]
 }
