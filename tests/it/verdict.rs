@@ -120,9 +120,6 @@ macro_rules! container {
     }};
 }
 
-/// How often a change of names is tried: what they are refused by is tried often enough with execs.
-const FEW: usize = 5;
-
 mod kept;
 mod moved;
 mod net;

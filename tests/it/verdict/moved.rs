@@ -15,24 +15,44 @@ fn touched(types: &str, kept: &Path) -> String {
     )
 }
 
-/// A folder whose files are kept, a file beside it, and a name that is free.
-struct Folder {
+/// A container with a folder whose files are kept, a file beside it, and a name that is free.
+struct Guarded {
+    container: Container,
+    program: PathBuf,
     kept: PathBuf,
     file: String,
     other: String,
     free: String,
 }
 
-impl Folder {
-    fn new(container: &Container) -> Self {
+impl Guarded {
+    fn new(container: Container) -> Self {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-        let kept = container.path("kept");
+        let (program, kept) = (container.program("mover"), container.path("kept"));
         fs::create_dir(&kept).unwrap();
         let (file, other, free) =
             (text(kept.join("file")), text(container.path("other")), text(container.path("free")));
         fs::write(&file, "x").unwrap();
         fs::write(&other, "x").unwrap();
-        Self { kept, file, other, free }
+        Self { container, program, kept, file, other, free }
+    }
+
+    /// What comes of these steps in the container.
+    fn try_to(&self, steps: &[&str]) -> i64 {
+        last(&self.container, &self.program, steps)
+    }
+
+    /// Starts a sensor that refuses this, and tries until it does; what went well is undone. Gives the number of tries.
+    fn watched(&self, condition: &str, steps: &[&str], undo: impl Fn()) -> (Watcher, usize) {
+        let watcher = self.container.watched(&rule("refused", "block", condition));
+        let tries = self.container.until_forbidden(&watcher, || {
+            let went_well = self.try_to(steps) == 0;
+            if went_well {
+                undo();
+            }
+            went_well
+        });
+        (watcher, tries)
     }
 }
 
@@ -42,21 +62,15 @@ fn verdict_refuses_a_move() {
     if !can_refuse(test_name!(), MOVE) {
         return;
     }
-    let (program, folder) = (container.program("mover"), Folder::new(&container));
-    let Folder { kept, file, other, free } = &folder;
-    let try_to = |steps: &[&str]| last(&container, &program, steps);
-    let watcher = container.watched(&rule("refused", "block", &touched("rename, renameat, renameat2", kept)));
+    let guarded = Guarded::new(container);
+    let Guarded { kept, file, other, free, .. } = &guarded;
+    let condition = touched("rename, renameat, renameat2", kept);
+    let (watcher, before) =
+        guarded.watched(&condition, &["rename", file, free], || fs::rename(free, file).unwrap());
     let said = watcher.stderr();
     assert!(said.contains("a move") && said.contains("refused in the kernel, in containers"), "{said}");
-    let before = container.until_forbidden(&watcher, || {
-        let moved = try_to(&["rename", file, free]) == 0;
-        if moved {
-            fs::rename(free, file).unwrap();
-        }
-        moved
-    });
-    for _ in 0..FEW {
-        assert_eq!(try_to(&["rename", file, free]), EPERM);
+    for _ in 0..tries() {
+        assert_eq!(guarded.try_to(&["rename", file, free]), EPERM);
     }
     let new = kept.join("new");
     let new = new.to_str().unwrap();
@@ -70,12 +84,12 @@ fn verdict_refuses_a_move() {
         &["uring", "plain", "renameat", HERE, file, HERE, free, "0"],
     ];
     for steps in ways {
-        assert_eq!(try_to(steps), EPERM, "{steps:?}");
+        assert_eq!(guarded.try_to(steps), EPERM, "{steps:?}");
     }
     assert!(Path::new(file).exists() && Path::new(other).exists() && !Path::new(new).exists());
-    assert_eq!(try_to(&["rename", other, free]), 0, "another file");
-    let refusals = before + FEW + ways.len();
-    let alert = watcher.alert("refused", before + FEW + 1);
+    assert_eq!(guarded.try_to(&["rename", other, free]), 0, "another file");
+    let refusals = before + tries() + ways.len();
+    let alert = watcher.alert("refused", before + tries() + 1);
     assert_eq!(alert["event"]["type"], "renameat2", "{alert}");
     assert_eq!(alert["response"]["decision"], "done-in-kernel", "{alert}");
     let _ = watcher.alert("refused", refusals);
@@ -89,17 +103,11 @@ fn verdict_refuses_a_link() {
     if !can_refuse(test_name!(), LINK) {
         return;
     }
-    let (program, folder) = (container.program("linker"), Folder::new(&container));
-    let Folder { kept, file, other, free } = &folder;
-    let try_to = |steps: &[&str]| last(&container, &program, steps);
-    let watcher = container.watched(&rule("refused", "block", &touched("link, linkat", kept)));
-    let before = container.until_forbidden(&watcher, || {
-        let linked = try_to(&["link", file, free]) == 0;
-        if linked {
-            fs::remove_file(free).unwrap();
-        }
-        linked
-    });
+    let guarded = Guarded::new(container);
+    let Guarded { kept, file, other, free, .. } = &guarded;
+    let condition = touched("link, linkat", kept);
+    let (watcher, before) =
+        guarded.watched(&condition, &["link", file, free], || fs::remove_file(free).unwrap());
     let new = kept.join("new");
     let new = new.to_str().unwrap();
     let ways: [&[&str]; 4] = [
@@ -109,10 +117,10 @@ fn verdict_refuses_a_link() {
         &["uring", "plain", "linkat", HERE, file, HERE, free, "0"],
     ];
     for steps in ways {
-        assert_eq!(try_to(steps), EPERM, "{steps:?}");
+        assert_eq!(guarded.try_to(steps), EPERM, "{steps:?}");
     }
     assert!(!Path::new(free).exists() && !Path::new(new).exists());
-    assert_eq!(try_to(&["link", other, free]), 0, "another file");
+    assert_eq!(guarded.try_to(&["link", other, free]), 0, "another file");
     let refusals = before + ways.len();
     let alert = watcher.alert("refused", refusals);
     assert_eq!(alert["response"]["decision"], "done-in-kernel", "{alert}");
@@ -126,18 +134,16 @@ fn verdict_on_moves_asks_each_name_by_itself() {
     if !can_refuse(test_name!(), MOVE) {
         return;
     }
-    let (program, folder) = (container.program("mover"), Folder::new(&container));
-    let Folder { kept, file, other, free } = &folder;
-    let try_to = |steps: &[&str]| last(&container, &program, steps);
+    let guarded = Guarded::new(container);
+    let Guarded { kept, file, other, free, .. } = &guarded;
     let condition = format!(
         "evt.type in (rename, renameat, renameat2) and evt.failed = false and container.id != host and fs.path.target startswith {}/",
         kept.display()
     );
-    let watcher = container.watched(&rule("refused", "block", &condition));
-    let before = container
-        .until_forbidden(&watcher, || try_to(&["rename", other, file]) == 0 && fs::write(other, "x").is_ok());
-    assert_eq!(try_to(&["rename", file, free]), 0, "away from it");
-    assert_eq!(try_to(&["rename", free, file]), EPERM, "back");
+    let (watcher, before) =
+        guarded.watched(&condition, &["rename", other, file], || fs::write(other, "x").unwrap());
+    assert_eq!(guarded.try_to(&["rename", file, free]), 0, "away from it");
+    assert_eq!(guarded.try_to(&["rename", free, file]), EPERM, "back");
     let _ = watcher.alert("refused", before + 1);
     assert_eq!(told(watcher), before + 1);
 }

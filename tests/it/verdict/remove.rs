@@ -43,7 +43,7 @@ fn verdict_refuses_a_removal() {
         fs::write(&file, "x").unwrap();
         try_to(&["unlink", by_name]) == 0
     });
-    for _ in 0..FEW {
+    for _ in 0..tries() {
         assert_eq!(try_to(&["unlink", by_name]), EPERM);
     }
     let (folder, sub) = (kept.to_str().unwrap(), sub.to_str().unwrap());
@@ -63,10 +63,10 @@ fn verdict_refuses_a_removal() {
     fs::write(&other, "x").unwrap();
     assert_eq!(try_to(&["unlink", other.to_str().unwrap()]), 0, "another file");
     assert_eq!(try_to(&["unlink", link.to_str().unwrap()]), 0, "a link to the folder is not in it");
-    let alert = watcher.alert("refused", before + FEW + 1);
+    let alert = watcher.alert("refused", before + tries() + 1);
     assert_eq!(alert["event"]["type"], "unlinkat", "{alert}");
     assert_eq!(alert["response"]["decision"], "done-in-kernel", "{alert}");
-    let refusals = before + FEW + ways.len();
+    let refusals = before + tries() + ways.len();
     let _ = watcher.alert("refused", refusals);
     fs::remove_file(&file).expect("the host is let alone");
     assert_eq!(told(watcher), refusals, "each refusal is one alert");

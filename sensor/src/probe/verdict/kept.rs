@@ -10,7 +10,6 @@ use aya::{
     maps::{Array, Map, MapData, MapError},
     programs::links::FdLink,
 };
-
 use sensor_common::Settings;
 
 use super::super::{Probe, chain, isolate::pins::is_bpf};
