@@ -36,10 +36,12 @@ pub(super) struct State {
 }
 
 impl State {
-    /// What an earlier run left goes first. Keys go on behind the last, or, where it is not known what there is, by the time.
+    /// What an earlier run left goes first, but for a segment that is under way. Keys follow that order: nothing of this run
+    /// is on disk yet, so its segments are numbered anew around what was found. Two runs that began in one millisecond
+    /// would otherwise give one key twice.
     pub(super) fn take_over(&mut self, found: Found) {
         let last = found.segments.last().map_or(0, |segment| segment.key + 1);
-        self.next_key = self.next_key.max(last).max(milliseconds() << 16);
+        self.next_key = self.next_key.max(last).max(milliseconds() << 16).max(1);
         let done = if self.segments.is_empty() { found.head_done } else { 0 };
         let records: u64 = found.segments.iter().map(|segment| u64::from(segment.records)).sum();
         let records = records.saturating_sub(u64::from(done));
@@ -49,8 +51,14 @@ impl State {
         if self.segments.is_empty() {
             (self.head_done, self.stored_head_done) = (done, done);
         }
-        // The first may be under way.
-        let behind = self.segments.split_off(usize::from(self.head_done > 0).min(self.segments.len()));
+        let mut behind = self.segments.split_off(usize::from(self.head_done > 0).min(self.segments.len()));
+        if let (Some(head), Some(first)) = (self.segments.front_mut(), found.segments.first()) {
+            head.key = first.key.saturating_sub(1);
+        }
+        for segment in &mut behind {
+            segment.key = self.next_key;
+            self.next_key += 1;
+        }
         self.segments.extend(found.segments);
         self.segments.extend(behind);
     }

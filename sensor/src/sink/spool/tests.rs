@@ -147,22 +147,57 @@ fn a_store_that_cannot_be_written_leaves_records_in_memory_until_it_can() {
     assert_eq!((mode(&blocked), mode(&file(&blocked, "a"))), (0o700, 0o600));
 }
 
-#[test]
-fn what_another_run_left_goes_first_though_it_is_found_late() {
-    let dir = tempfile::tempdir().unwrap();
-    let first = Spool::open(&config(dir.path()), "a");
+/// Two spools of one name whose clocks gave them the same keys, the second without its file, which the first has locked.
+fn at_once(directory: &Path) -> (Spool, Spool) {
+    let first = Spool::open(&config(directory), "a");
+    let key = first.state().next_key;
     first.append(&record(1, 10));
     first.sync();
-    // The file is locked: it is another sensor's.
-    let second = Spool::open(&config(dir.path()), "a");
+    let second = Spool::open(&config(directory), "a");
     assert!(second.failure().is_some());
-    second.append(&record(2, 10));
-    second.sync();
+    second.state().next_key = key;
+    (first, second)
+}
+
+/// The first spool ends, and the second finds what it left.
+fn succeed(first: Spool, second: &Spool) {
     drop(first);
     second.store.lock().unwrap().tried = None;
     second.sync();
     assert_eq!(second.failure(), None);
+}
+
+#[test]
+fn what_another_run_left_goes_first_though_it_is_found_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = at_once(dir.path());
+    second.append(&record(2, 10));
+    second.sync();
+    succeed(first, &second);
     assert_eq!(numbers(&second.next(10, 1000)), [1, 2]);
+    drop(second);
+    assert_eq!(numbers(&Spool::open(&config(dir.path()), "a").next(10, 1000)), [1, 2]);
+}
+
+#[test]
+fn what_is_under_way_stays_first_when_something_is_found_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = at_once(dir.path());
+    for number in [2, 3] {
+        second.append(&record(number, 10));
+    }
+    second.sync();
+    second.append(&record(4, 10));
+    second.done(1);
+    succeed(first, &second);
+    assert_eq!(numbers(&second.next(10, 1000)), [3, 1, 4]);
+    drop(second);
+    let third = Spool::open(&config(dir.path()), "a");
+    assert_eq!(numbers(&third.next(10, 1000)), [3, 1, 4]);
+    third.done(1);
+    third.sync();
+    drop(third);
+    assert_eq!(numbers(&Spool::open(&config(dir.path()), "a").next(10, 1000)), [1, 4]);
 }
 
 #[test]
