@@ -16,7 +16,7 @@ use std::{
     thread,
 };
 
-use sensor_tests::{Act, alerts::Watcher, needs_kernel};
+use sensor_tests::{Act, alerts::Watcher, exclusive, needs_kernel};
 use serde_json::Value;
 
 /// Opens that no rule asks for.
@@ -140,6 +140,7 @@ fn by_rule(alerts: &[Value]) -> BTreeMap<(String, String), usize> {
 
 /// What a sensor with filters and one without them counted of this work, about which they alert alike: every rule but one.
 fn alike(rules: &str, work: impl FnOnce()) -> (Value, Value) {
+    let _alone = exclusive();
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("rules.yaml");
     fs::write(&file, rules).unwrap();

@@ -25,14 +25,12 @@ impl KernelNetwork {
         let mut network = Self { config: config.clone(), loaded: None, missing: None };
         if config.keep_enforcing {
             network.loaded = Some(network.load()?);
-            return Ok(network);
+        } else {
+            isolate::end_kept(&config.pins)?;
         }
-        isolate::end_kept(&config.pins)?;
         if now {
-            match network.load() {
-                Ok(loaded) => network.loaded = Some(loaded),
-                Err(error) => network.missing = Some(error.to_string()),
-            }
+            let rehearsed = network.with(Isolation::rehearse);
+            network.missing = rehearsed.err().map(|error| error.to_string());
         }
         Ok(network)
     }

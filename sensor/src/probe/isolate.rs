@@ -166,6 +166,18 @@ impl Isolation {
         Ok(isolation)
     }
 
+    /// Attaches the programs and detaches them, where they are not attached: a machine that refuses them says so now and not
+    /// in an emergency, and the first isolation finds the kernel prepared for it.
+    ///
+    /// # Errors
+    /// Where they cannot be attached.
+    pub fn rehearse(&mut self) -> Result<(), IsolationError> {
+        if self.attached.is_none() {
+            drop(Attached::new(&mut self.ebpf, None)?);
+        }
+        Ok(())
+    }
+
     /// Cuts a group and all below it off from the network, at once, connections it has included. One that is isolated
     /// already stays so.
     ///
