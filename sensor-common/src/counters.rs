@@ -18,6 +18,8 @@ pub struct Counters {
     pub ring_full: u64,
     /// Could not be put together: no free scratch, or the object vanished.
     pub failed: u64,
+    /// Of those seen: missed by their program, and seen to by its stand-in.
+    pub stood_in: u64,
 }
 
 /// Whose records were held back, and of which kind.

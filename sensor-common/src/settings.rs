@@ -33,6 +33,8 @@ pub struct Knobs {
     pub type_task: u32,
     /// Number of a type that begins with a plain number of 64 bits.
     pub type_word: u32,
+    /// 1: programs at tracepoints can be interrupted, and have stand-ins.
+    pub stand_ins: u32,
 }
 
 /// The one value of the settings map; may change at any time.

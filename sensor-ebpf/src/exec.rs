@@ -2,7 +2,7 @@
 
 mod refuse;
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::programs::BtfTracePointContext;
 use sensor_common::{
     ARGS_CHUNK, ARGS_INLINE, ARGS_MAX, Kind, LAYER_LOWER, LAYER_UPPER, ProcArgs, ProcExec, STREAM_ARGS,
     STREAM_ENV, Settings, Text, flags,
@@ -14,7 +14,7 @@ use sensor_common::{
 use crate::{
     filter::{Case, was_refused},
     kernel::{File, Ptr, Task, append_cwd, append_path, offset},
-    record::{Record, emit, filtered, wanted},
+    record::{Record, current, emit, filtered, twice, wanted},
     syscall::{Call, on_end},
 };
 
@@ -23,10 +23,10 @@ const CHUNK: u32 = ARGS_CHUNK as u32;
 
 /// Since 5.5 as a BTF program; runs when the new image is in place and before its first instruction, so arguments and
 /// credentials are the new ones and nobody can have changed them yet.
-#[btf_tracepoint(function = "sched_process_exec")]
-fn proc_exec(ctx: BtfTracePointContext) -> i32 {
+#[inline(always)]
+fn exec(ctx: &BtfTracePointContext) {
     let task = Task::current();
-    let Some(mm) = task.field(offset!(task_mm)) else { return 0 };
+    let Some(mm) = task.field(offset!(task_mm)) else { return };
     let args = span(mm, offset!(mm_arg_start), offset!(mm_arg_end));
     let env = span(mm, offset!(mm_env_start), offset!(mm_env_end));
     let ahead = if args.1 > ARGS_INLINE as u32 { send_ahead(STREAM_ARGS, args) } else { 0 };
@@ -65,8 +65,9 @@ fn proc_exec(ctx: BtfTracePointContext) -> i32 {
         }
         Some(())
     });
-    0
 }
+
+twice!(proc_exec, proc_exec_2, "sched_process_exec", Kind::ProcExec, current, exec);
 
 /// What a verdict can ask of a program's file.
 #[inline(always)]

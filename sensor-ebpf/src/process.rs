@@ -1,11 +1,11 @@
 //! Processes begin and end.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::programs::BtfTracePointContext;
 use sensor_common::{Kind, ProcExit, ProcFork, flags, valid};
 
 use crate::{
     kernel::{Task, knob, offset},
-    record::{emit, end, filtered},
+    record::{current, emit, end, filtered, twice},
 };
 
 const CLONE_VM: u64 = 0x100;
@@ -14,13 +14,13 @@ const CLONE_FILES: u64 = 0x400;
 
 /// Since 5.5 as a BTF program; runs in the parent before the child is woken, so no event of the child can precede it.
 /// Threads are not processes and pass unseen.
-#[btf_tracepoint(function = "sched_process_fork")]
-fn proc_fork(ctx: BtfTracePointContext) -> i32 {
+#[inline(always)]
+fn fork(ctx: &BtfTracePointContext) {
     let child = Task::at(ctx.arg(1));
     // Numbers, not options: those are compared with what lies in an empty one ("R1 !read_ok" on 5.10).
     if child.tid().unwrap_or(0) != child.tgid().unwrap_or(0) {
         filtered(Kind::ProcFork);
-        return 0;
+        return;
     }
     let task = Task::current();
     emit::<ProcFork>(Kind::ProcFork, |record| {
@@ -48,8 +48,15 @@ fn proc_fork(ctx: BtfTracePointContext) -> i32 {
         }
         Some(())
     });
-    0
 }
+
+/// The child.
+#[inline(always)]
+fn forked(ctx: &BtfTracePointContext) -> u32 {
+    Task::at(ctx.arg(1)).tid().unwrap_or(0)
+}
+
+twice!(proc_fork, proc_fork_2, "sched_process_fork", Kind::ProcFork, forked, fork);
 
 /// `flag` where both tasks have the same of something.
 #[inline(always)]
@@ -61,15 +68,14 @@ fn shared(task: Task, child: Task, member: u32, flag: u64) -> u64 {
 
 /// Since 5.5 as a BTF program; runs for every thread, with `signal->live` already lowered, so the one that finds it zero
 /// is the last. Two threads that exit at the same instant can both find that: the daemon drops the second record.
-#[btf_tracepoint(function = "sched_process_exit")]
-fn proc_exit(ctx: BtfTracePointContext) -> i32 {
-    let _ = ctx;
+#[inline(always)]
+fn exit(_: &BtfTracePointContext) {
     let task = Task::current();
     let signal = task.field(offset!(task_signal));
     let live: u32 = signal.and_then(|signal| signal.load(offset!(signal_live))).unwrap_or(1);
     if live != 0 {
         filtered(Kind::ProcExit);
-        return 0;
+        return;
     }
     if task.tgid() == Some(knob!(self_tgid)) {
         end();
@@ -84,5 +90,6 @@ fn proc_exit(ctx: BtfTracePointContext) -> i32 {
         body.status = if group != 0 { group } else { own };
         Some(())
     });
-    0
 }
+
+twice!(proc_exit, proc_exit_2, "sched_process_exit", Kind::ProcExit, current, exit);

@@ -7,6 +7,7 @@ mod in_place;
 mod pace;
 mod settings;
 mod slots;
+mod stand_in;
 mod wake;
 
 use aya_ebpf::{
@@ -23,6 +24,7 @@ pub(crate) use self::{
     in_place::{emit_in_place, filtered_in_place},
     settings::{end, settings, wanted},
     slots::add,
+    stand_in::{current, is_missed, mark, twice},
 };
 use self::{
     slots::{claim, record_return},

@@ -29,7 +29,7 @@ mod types;
 mod usage;
 mod verdict;
 
-use std::os::fd::OwnedFd;
+use std::{collections::HashMap, os::fd::OwnedFd};
 
 use aya::{
     Ebpf,
@@ -146,6 +146,8 @@ pub struct Counts {
     pub ring_full: u64,
     /// Could not be put together, or found its program busy.
     pub failed: u64,
+    /// Of those seen: found their program busy, and were seen to by its stand-in.
+    pub stood_in: u64,
 }
 
 impl Counts {
@@ -153,6 +155,27 @@ impl Counts {
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.ring_full + self.failed
+    }
+}
+
+/// What the programs of a kind were left out of.
+#[derive(Debug, Default)]
+struct Missed {
+    /// How often, when that was last looked at.
+    before: u64,
+    /// How much of it nobody has seen.
+    unseen: u64,
+}
+
+impl Missed {
+    /// What nobody has seen, of which nothing is taken back. `missed`: how often the programs were left out; `stood_in`: how often a
+    /// stand-in saw to that; `over`: whether that is all. What was missed since the last look waits for the next: its stand-in
+    /// may be about to run.
+    fn settle(&mut self, missed: u64, stood_in: u64, over: bool) -> u64 {
+        let before = std::mem::replace(&mut self.before, missed);
+        let settled = if over { missed } else { before };
+        self.unseen = self.unseen.max(settled.saturating_sub(stood_in));
+        self.unseen
     }
 }
 
@@ -173,6 +196,8 @@ pub struct Probe {
     fills: usage::Fills,
     /// While it is open, the kernel measures the run time of programs.
     measures: Option<OwnedFd>,
+    /// By kind.
+    missed: HashMap<Kind, Missed>,
 }
 
 impl Probe {
@@ -186,7 +211,7 @@ impl Probe {
     ///
     /// # Errors
     /// Where the kernel refuses the read.
-    pub fn counts(&self) -> Result<Vec<(Kind, Counts)>, ProbeError> {
+    pub fn counts(&mut self) -> Result<Vec<(Kind, Counts)>, ProbeError> {
         let missed: Vec<(Kind, u64)> = self.functions.missed().collect();
         Kind::ALL
             .into_iter()
@@ -203,11 +228,13 @@ impl Probe {
                     counts.limited += value.0.limited;
                     counts.ring_full += value.0.ring_full;
                     counts.failed += value.0.failed;
+                    counts.stood_in += value.0.stood_in;
                 }
-                for (_, count) in missed.iter().filter(|(missed, _)| *missed == kind) {
-                    counts.seen += count;
-                    counts.failed += count;
-                }
+                let missed = missed.iter().filter(|(missed, _)| *missed == kind).map(|(_, count)| count);
+                let account = self.missed.entry(kind).or_default();
+                let unseen = account.settle(missed.sum(), counts.stood_in, self.settings.ended != 0);
+                counts.seen += unseen;
+                counts.failed += unseen;
                 Ok((kind, counts))
             })
             .collect()
@@ -324,5 +351,19 @@ impl Probe {
         load::write_settings(&mut self.ebpf, settings)?;
         self.settings = settings;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Missed;
+
+    #[test]
+    fn what_is_missed_counts_once_no_stand_in_can_see_to_it() {
+        let mut missed = Missed::default();
+        assert_eq!(missed.settle(3, 0, false), 0, "the stand-ins may be about to run");
+        assert_eq!(missed.settle(4, 2, false), 1, "two of the three did");
+        assert_eq!(missed.settle(5, 5, false), 1, "what was told is not taken back");
+        assert_eq!(missed.settle(9, 6, true), 3, "nothing runs any more");
     }
 }

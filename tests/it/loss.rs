@@ -7,10 +7,11 @@ use std::{
     process::{Command, Stdio},
 };
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sensor_tests::{
     Act, Event, Sensor,
     act::{finish, program},
-    exclusive, needs_kernel, vedette,
+    exclusive, needs_kernel, scaled, vedette,
 };
 use serde_json::Value;
 
@@ -117,6 +118,76 @@ fn loss_of_processes_is_healed() {
     let alive = alive.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count();
     let known = stats["processes"].as_u64().unwrap() as usize;
     assert!(known < alive + 150, "{known} known, {alive} alive, {} made", storm.result(0));
+}
+
+/// Starts something that keeps to one processor, with all that it starts.
+fn on_one_processor<T>(start: impl FnOnce() -> T) -> T {
+    let all = sched_getaffinity(None).unwrap();
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap();
+    let mut one = CpuSet::new();
+    one.set(first);
+    sched_setaffinity(None, &one).unwrap();
+    let started = start();
+    sched_setaffinity(None, &all).unwrap();
+    started
+}
+
+/// A scheduler that changes tasks as often as it likes: a test machine is told to let them go on for longer.
+struct ShortTurns {
+    before: Option<String>,
+}
+
+impl ShortTurns {
+    const FILE: &str = "/sys/kernel/debug/sched/base_slice_ns";
+    /// What the first process of a test machine writes there.
+    const LONG: &str = "100000000";
+
+    fn begin() -> Self {
+        let before = fs::read_to_string(Self::FILE).ok().filter(|before| before.trim() == Self::LONG);
+        if before.is_some() {
+            fs::write(Self::FILE, "3000000").unwrap();
+        }
+        Self { before }
+    }
+}
+
+impl Drop for ShortTurns {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            fs::write(Self::FILE, before).unwrap();
+        }
+    }
+}
+
+/// Where a kernel preempts itself, they interrupt each other within programs, too.
+#[test]
+fn loss_of_processes_is_none_where_two_storms_share_a_processor() {
+    needs_kernel!();
+    let _alone = exclusive();
+    let (dir, times) = (tempfile::tempdir().unwrap(), scaled(10_000));
+    let stats = dir.path().join("stats");
+    // Attempts to execute are seen elsewhere, and what is missed there counts as an exec.
+    let settings = format!("stats_file={}", stats.display());
+    let options = ["--kinds", "proc_exec", "--set", &settings, "--disable-hook", "proc_exec_failed"];
+    let sensor = Sensor::start(&options);
+    let storm = || Act::new(steps(&["spawn-storm", &times.to_string(), "ACT"])).start();
+    let _turns = ShortTurns::begin();
+    let rivals = on_one_processor(|| [storm(), storm()]);
+    for rival in rivals {
+        let _ = finish(rival);
+    }
+    assert!(sensor.stop().success(), "{}", sensor.stderr());
+    let stats = accounts(&stats);
+    let of = |kind: &str, what: &str| stats["kinds"][kind][what].as_u64().unwrap();
+    let kinds = ["proc_fork", "proc_exec", "proc_exit"];
+    for kind in kinds {
+        let counts = &stats["kinds"][kind];
+        assert_eq!((of(kind, "failed"), of(kind, "ring_full")), (0, 0), "{kind}: {counts}");
+        assert!(of(kind, "submitted") >= 2 * times as u64, "{kind}: {counts}");
+    }
+    let [seen, stood_in] =
+        ["seen", "stood_in"].map(|what| kinds.map(|kind| of(kind, what)).iter().sum::<u64>());
+    println!("measured: {stood_in} of {seen} beginnings and ends of processes were seen by stand-ins");
 }
 
 #[test]

@@ -14,7 +14,15 @@ use crate::{
 /// Accounts in which nothing is empty.
 fn stats() -> Stats {
     let mut stats = Stats::default();
-    let counts = Counts { seen: 21, submitted: 1, filtered: 2, limited: 3, ring_full: 5, failed: 10 };
+    let counts = Counts {
+        seen: 21,
+        submitted: 1,
+        filtered: 2,
+        limited: 3,
+        ring_full: 5,
+        failed: 10,
+        ..Counts::default()
+    };
     stats.kinds.insert("file_open", counts);
     stats.malformed.insert("size", 4);
     stats.kernel.maps.insert("HOST_GROUPS", Fill { entries: 7, capacity: 8192, refused: Some(1) });

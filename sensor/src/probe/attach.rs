@@ -34,6 +34,8 @@ pub(super) struct Loader<'a> {
     pub(super) mode: Option<Mode>,
     /// Why no hook takes the full mode by itself; `None`: each that can does.
     pub(super) preempts: Option<String>,
+    /// Whether programs at tracepoints get stand-ins.
+    pub(super) stand_ins: bool,
     /// The first thing that was put into the dispatch table.
     pub(super) dispatches: Option<Kind>,
 }
@@ -94,7 +96,12 @@ impl Loader<'_> {
             let allowed = |variant: &&Variant| self.allows(hook, variant).is_ok();
             let Some(variant) = hook.variants.iter().find(allowed) else { continue };
             let place = match variant.via {
-                Via::Tracepoint(name) => Some(Place::Tracepoint(name)),
+                Via::Tracepoint { name, stand_in } => {
+                    if self.stand_ins {
+                        places.insert(stand_in, Place::Tracepoint(name));
+                    }
+                    Some(Place::Tracepoint(name))
+                }
                 Via::Syscalls(_) => Some(Place::Tracepoint(DISPATCHER)),
                 Via::Functions(numbers) => {
                     let targets = Targets::of(numbers, self.own_btf).ok();
@@ -124,11 +131,15 @@ impl Loader<'_> {
         report: &mut HookReport,
     ) -> Result<Option<u32>, String> {
         match variant.via {
-            Via::Tracepoint(tracepoint) => {
-                let program = self.load_program(variant.program, tracepoint)?;
+            Via::Tracepoint { name, stand_in } => {
+                let program = self.load_program(variant.program, name)?;
                 program.attach().map_err(|error| chain(&error))?;
                 let (fd, instructions) = (handle(program)?, instructions(program));
                 self.functions.also(hook.kind, fd);
+                // It comes behind the other. What both miss is what the first missed less what the second saw to.
+                if self.stand_ins {
+                    self.load_program(stand_in, name)?.attach().map_err(|error| chain(&error))?;
+                }
                 Ok(instructions)
             }
             Via::Functions(numbers) => {

@@ -34,8 +34,13 @@ impl fmt::Display for Mode {
 /// How a program is attached.
 #[derive(Clone, Copy, Debug)]
 pub enum Via {
-    /// To a tracepoint.
-    Tracepoint(&'static str),
+    /// To a tracepoint, and where the kernel leaves programs out there, the program `stand_in` behind it.
+    Tracepoint {
+        /// Its name.
+        name: &'static str,
+        /// Name of the program in the object.
+        stand_in: &'static str,
+    },
     /// To the end of the functions of these system calls; numbers of `x86_64`.
     Functions(&'static [u32]),
     /// To the end of all system calls, through the dispatch table, for these.
@@ -55,7 +60,7 @@ pub enum Via {
 impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tracepoint(name) => write!(f, "tp_btf/{name}"),
+            Self::Tracepoint { name, .. } => write!(f, "tp_btf/{name}"),
             Self::Functions(numbers) => write!(f, "fexit, {} calls", numbers.len()),
             Self::Syscalls(numbers) => write!(f, "tp_btf/{DISPATCHER}, {} calls", numbers.len()),
             Self::Operations { numbers, .. } => {
@@ -98,14 +103,21 @@ impl Hook {
     pub fn calls(&self) -> &'static [u32] {
         let calls = self.variants.iter().find_map(|variant| match variant.via {
             Via::Functions(numbers) | Via::Syscalls(numbers) => Some(numbers),
-            Via::Tracepoint(_) | Via::Operations { .. } | Via::Packets(_) => None,
+            Via::Tracepoint { .. } | Via::Operations { .. } | Via::Packets(_) => None,
         });
         calls.unwrap_or_default()
     }
 }
 
-const fn tracepoint(program: &'static str, tracepoint: &'static str) -> Variant {
-    Variant { program, mode: Mode::Tracepoint, via: Via::Tracepoint(tracepoint) }
+/// A tracepoint by the programs `NAME` and `NAME_2`.
+macro_rules! tracepoint {
+    ($program:literal, $name:literal) => {
+        Variant {
+            program: $program,
+            mode: Mode::Tracepoint,
+            via: Via::Tracepoint { name: $name, stand_in: concat!($program, "_2") },
+        }
+    };
 }
 
 /// Both ways to see the end of system calls, by the programs `fx_NAME` and `sx_NAME`.
@@ -157,11 +169,11 @@ pub(super) const DISPATCHERS: [(&str, &str); 2] =
 /// Every hook, in the order in which they are attached: what makes and ends processes first, so that the scan of running
 /// ones leaves no hole.
 pub const HOOKS: &[Hook] = &[
-    hook("proc_fork", Kind::ProcFork, true, &[tracepoint("proc_fork", "sched_process_fork")]),
-    hook("proc_exec", Kind::ProcExec, true, &[tracepoint("proc_exec", "sched_process_exec")]),
-    hook("proc_exit", Kind::ProcExit, true, &[tracepoint("proc_exit", "sched_process_exit")]),
-    hook("cgroup_mkdir", Kind::CgroupMkdir, false, &[tracepoint("cgroup_mkdir", "cgroup_mkdir")]),
-    hook("cgroup_rmdir", Kind::CgroupRmdir, false, &[tracepoint("cgroup_rmdir", "cgroup_rmdir")]),
+    hook("proc_fork", Kind::ProcFork, true, &[tracepoint!("proc_fork", "sched_process_fork")]),
+    hook("proc_exec", Kind::ProcExec, true, &[tracepoint!("proc_exec", "sched_process_exec")]),
+    hook("proc_exit", Kind::ProcExit, true, &[tracepoint!("proc_exit", "sched_process_exit")]),
+    hook("cgroup_mkdir", Kind::CgroupMkdir, false, &[tracepoint!("cgroup_mkdir", "cgroup_mkdir")]),
+    hook("cgroup_rmdir", Kind::CgroupRmdir, false, &[tracepoint!("cgroup_rmdir", "cgroup_rmdir")]),
     Hook {
         failures: true,
         ..hook("proc_exec_failed", Kind::ProcExec, false, calls!("proc_exec": EXECVE, EXECVEAT))

@@ -1,6 +1,6 @@
 //! Loads the object and attaches, for each hook, the best variant that this kernel takes.
 
-use std::{num::NonZeroU32, path::PathBuf};
+use std::{collections::HashMap, num::NonZeroU32, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader, Pod,
@@ -175,6 +175,7 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
         settings,
         fills,
         measures: None,
+        missed: HashMap::new(),
     };
     // All this before the first program runs.
     probe.set(settings)?;
@@ -184,7 +185,9 @@ pub fn load(options: &Options) -> Result<(Probe, Ring), ProbeError> {
     let Probe { ebpf, tables, functions, report, .. } = &mut probe;
     let (Types { own: own_btf, aya: btf }, mode) = (&*types, options.mode);
     let preempts = if mode.is_none() { preemption::why() } else { None };
-    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
+    let stand_ins = preemption::reaches_tracepoints();
+    let mut loader =
+        Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, stand_ins, dispatches: None };
     loader.verify_ahead(HOOKS.iter().filter(|hook| options.wants(hook) && !options.disables(hook)));
     for hook in HOOKS {
         report.hooks.push(match (options.wants(hook), options.disables(hook)) {
@@ -242,7 +245,9 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     let Probe { ebpf, tables, functions, report, .. } = probe;
     let (Types { own: own_btf, aya: btf }, mode) = (&*types, options.mode);
     let preempts = if mode.is_none() { preemption::why() } else { None };
-    let mut loader = Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, dispatches: None };
+    let stand_ins = preemption::reaches_tracepoints();
+    let mut loader =
+        Loader { ebpf, btf, own_btf, tables, functions, mode, preempts, stand_ins, dispatches: None };
     let more = HOOKS
         .iter()
         .zip(&report.hooks)

@@ -14,6 +14,7 @@ use super::{
     machine::{self, HERE},
     namespace,
     object::Reads,
+    preemption,
 };
 
 /// Offsets in the order of [`FIELDS`], which is the order of `Offsets`.
@@ -77,6 +78,7 @@ pub(super) fn knobs(btf: &Btf, ring_bytes: u32) -> Knobs {
         host_mnt_ns: namespace::host_mounts().unwrap_or(0),
         type_task,
         type_word,
+        stand_ins: u32::from(preemption::reaches_tracepoints()),
     }
 }
 

@@ -49,11 +49,23 @@ impl Texts {
         self.version.strip_prefix("Linux version ")?.split_once('.')?.0.parse().ok()
     }
 
+    /// Whether programs at tracepoints can be interrupted like any others.
+    fn is_no_better(&self) -> bool {
+        self.major().is_some_and(|major| major >= NO_BETTER)
+    }
+
     /// Why programs at the ends of functions would miss calls that those at tracepoints would not; `None`: they would not.
     fn why(&self) -> Option<String> {
-        if self.major().is_some_and(|major| major >= NO_BETTER) {
-            return None;
-        }
+        if self.is_no_better() { None } else { self.preempts() }
+    }
+
+    /// Whether programs at tracepoints miss what happens while a task was interrupted in them.
+    fn reaches_tracepoints(&self) -> bool {
+        self.is_no_better() && self.preempts().is_some()
+    }
+
+    /// How it is known that this kernel interrupts tasks within itself; `None`: it does not.
+    fn preempts(&self) -> Option<String> {
         let says = |what: &str| Some(format!("this kernel preempts itself ({what})"));
         if let Some(model) = self.model.as_deref().and_then(chosen) {
             return if is_patient(model) { None } else { says(model) };
@@ -102,10 +114,19 @@ fn is_patient(model: &str) -> bool {
 }
 
 /// Why programs at the ends of functions would miss calls on this kernel that those at tracepoints would not.
-/// It is asked once: later the sensor may no longer do what takes to find out.
 pub(super) fn why() -> Option<String> {
-    static ANSWER: OnceLock<Option<String>> = OnceLock::new();
-    ANSWER.get_or_init(|| Texts::read().why()).clone()
+    texts().why()
+}
+
+/// Whether on this kernel programs at tracepoints miss what happens while a task was interrupted in them.
+pub(super) fn reaches_tracepoints() -> bool {
+    texts().reaches_tracepoints()
+}
+
+/// They are read once: later the sensor may no longer do what it takes to find them.
+fn texts() -> &'static Texts {
+    static TEXTS: OnceLock<Texts> = OnceLock::new();
+    TEXTS.get_or_init(Texts::read)
 }
 
 #[cfg(test)]
@@ -157,8 +178,13 @@ mod tests {
     fn tracepoints_that_are_no_better_are_not_preferred() {
         let lazy = |number: &str| {
             let text = format!("Linux version {number} (gcc) #1 SMP PREEMPT_DYNAMIC Debian");
-            Texts { model: Some("full (lazy)".to_owned()), ..version(&text) }.why()
+            Texts { model: Some("full (lazy)".to_owned()), ..version(&text) }
         };
+        let stands_in = |number| lazy(number).reaches_tracepoints();
+        assert_eq!(["6.19.1", "7.0.1", "10.1"].map(stands_in), [false, true, true]);
+        let patient = Texts { model: Some("(voluntary) full".to_owned()), ..lazy("7.0.1") };
+        assert!(!patient.reaches_tracepoints());
+        let lazy = |number| lazy(number).why();
         assert!(lazy("6.19.1").unwrap().contains("(lazy)"));
         assert_eq!((lazy("7.0.1"), lazy("7.2.13+deb14"), lazy("10.1")), (None, None, None));
     }
