@@ -12,7 +12,8 @@ const AT_CWD: &str = "-100";
 /// What is as old as the requests in the tracepoints.
 const IN_6_0: &str = "IORING_OP_SEND_ZC";
 
-fn has_operation(name: &str) -> bool {
+/// Whether the kernel has an operation, by the name of its number.
+pub(crate) fn has_operation(name: &str) -> bool {
     Btf::of_kernel().unwrap().enumerator(name).is_some()
 }
 
