@@ -137,8 +137,10 @@ impl Loader<'_> {
                 let (fd, instructions) = (handle(program)?, instructions(program));
                 self.functions.also(hook.kind, fd);
                 // It comes behind the other. What both miss is what the first missed less what the second saw to.
-                if self.stand_ins {
-                    self.load_program(stand_in, name)?.attach().map_err(|error| chain(&error))?;
+                if self.stand_ins
+                    && let Err(why) = self.attach_stand_in(stand_in, name)
+                {
+                    report.refused.push(format!("{stand_in}: {why}"));
                 }
                 Ok(instructions)
             }
@@ -178,6 +180,11 @@ impl Loader<'_> {
                 cgroup::attach(program, way, chain)
             }
         }
+    }
+
+    /// The hook works without it, and counts what it misses.
+    fn attach_stand_in(&mut self, program: &str, tracepoint: &str) -> Result<(), String> {
+        self.load_program(program, tracepoint)?.attach().map(drop).map_err(|error| chain(&error))
     }
 
     /// Attaches what dispatches the operations of `io_uring`, once, and gives the tracepoint of their submission.
