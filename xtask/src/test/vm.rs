@@ -10,6 +10,7 @@ mod facts;
 mod kernel;
 mod machine;
 mod root;
+mod suite;
 pub(super) mod systemd;
 mod verifier;
 
@@ -29,7 +30,6 @@ use self::kernel::Kernel;
 use self::machine::{End, Machine};
 use self::root::Programs;
 use self::verifier::Verified;
-use super::PROMISE;
 use super::output::Reader;
 use super::table::{self, Row};
 use crate::arch::Arch;
@@ -41,46 +41,9 @@ use crate::setup::packages;
 /// How long a machine may take: twice what the whole suite takes on two processors that others use as well.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-/// What tests are told of a machine: how much more patient to be (such that a test that waits in vain still
-/// fails by its name, before the machine's time is over), and how much smaller to make their storms.
-const PACE: &str = "VEDETTE_TEST_SLOW=3 VEDETTE_TEST_STORM=20";
-
-/// The option of the kernel by which a machine is told the tests of its row, unless the user said which.
-const TESTS: &str = "vedette.tests";
-
-/// How often tests try what is forbidden: passed on to the machine.
-const TRIES: &str = "VEDETTE_TEST_TRIES";
-
-/// Tests that stay out, by a part of their names: files, rules, recordings, the command line and what becomes of alerts,
-/// which no kernel changes. Every start of a sensor costs seconds in such a machine.
-const LEFT_OUT: [&str; 19] = [
-    "config::",
-    "cost::",
-    "deploy",
-    "engine::",
-    "metrics::",
-    "sink",
-    // A storm of control groups for minutes, about the memory of the daemon.
-    "cgroup::cgroup_churn",
-    "fixtures::",
-    "layers::",
-    "reload::",
-    "replay::",
-    "simulate::",
-    "cli::cli_events_end",
-    "cli::cli_recording",
-    "cli::cli_rules",
-    "cli::cli_second",
-    "cli::cli_sighup",
-    "cli::cli_sigint",
-    "cli::cli_wrong",
-];
-
-/// Tests that have the machine's sensors for themselves. They come last, one after the other: among the others each of them
-/// would end the sensor that these share, and starting that takes half a minute there. Those that compare what two sensors
-/// see are among them: where a kernel preempts itself, it leaves calls out for whoever comes second in a program.
-const ALONE: &str = "cli::cli_starts_while control::mem_protect_is_seen dns::net_dns_rules filter::filter_o loss:: \
-                     process::proc_exec_ten";
+/// Options of every kernel. Programs lie at the same addresses each time: an emulator translates code for the address that it
+/// runs at, and a program at a new one took four times as long to start.
+const ALWAYS: &str = "norandmaps";
 
 /// The hook whose mode a row is known by.
 const CHOICE: &str = "file_open";
@@ -200,7 +163,7 @@ fn run_all(place: &Place, entries: &[Entry], wanted: &Wanted<'_>) -> Result<Vec<
 fn root(place: &Place, arch: Arch, filter: Option<&str>) -> Result<NamedTempFile> {
     let programs = programs(place, arch)?;
     let root = NamedTempFile::new().context("cannot make a temporary file")?;
-    let bytes = root::archive(place, &programs, &script(filter))?;
+    let bytes = root::archive(place, &programs, &suite::script(filter))?;
     std::fs::write(root.path(), &bytes).context("cannot write the root file system")?;
     println!("a root file system of {} MiB", bytes.len() / (1024 * 1024));
     Ok(root)
@@ -289,34 +252,6 @@ fn programs(place: &Place, arch: Arch) -> Result<Programs> {
     Ok(Programs { arch, files })
 }
 
-/// What a machine runs.
-fn script(filter: Option<&str>) -> String {
-    let skips: String = LEFT_OUT.iter().map(|name| format!(" --skip {name}")).collect();
-    let alone: String = ALONE.split(' ').map(|name| format!(" --skip {name}")).collect();
-    let run = format!("/vm/bin/deps/it --show-output --format=pretty{skips}");
-    // Parts of tests' names: letters, digits, underscores and colons.
-    let run = match filter {
-        None => format!(
-            "tests=$(grep -o '{TESTS}=[^ ]*' /proc/cmdline | cut -d= -f2 | tr , ' ')\n\
-             [ -z \"$tests\" ] || exec {run} $tests\n\
-             {run}{alone}; code=$?; {run} {ALONE} || code=$?; exit $code"
-        ),
-        Some(filter) => {
-            let filter = filter.chars().filter(|c| c.is_alphanumeric() || "_: ".contains(*c));
-            format!("exec {run} {}", filter.collect::<String>())
-        }
-    };
-    // A number, as the tests take it.
-    let tries = std::env::var(TRIES).ok().and_then(|tries| tries.parse::<u32>().ok());
-    let tries = tries.map(|tries| format!(" {TRIES}={tries}")).unwrap_or_default();
-    format!(
-        "export VEDETTE_BIN=/vm/vedette {PROMISE}=kernel {PACE}{tries}\n\
-         export VEDETTE_KERNEL_MODE=$(grep -o 'vedette.mode=[a-z]*' /proc/cmdline | cut -d= -f2)\n\
-         echo \"vm: doctor $(/vm/vedette doctor --json)\"\n\
-         cd /tmp\n{run}\n"
-    )
-}
-
 /// One row; `whole` where no filter leaves tests out.
 fn run(entry: &Entry, kernel: Result<Kernel>, root: &Path, whole: bool) -> Done {
     let name = entry.name();
@@ -325,9 +260,9 @@ fn run(entry: &Entry, kernel: Result<Kernel>, root: &Path, whole: bool) -> Done 
         Ok(kernel) => kernel,
         Err(error) => return Ok((Row::broken(&name, format!("no kernel: {error:#}")), None)),
     };
-    let mut options = format!("{} vedette.mode={}", entry.options(), entry.mode());
+    let mut options = format!("{} vedette.mode={} {ALWAYS}", entry.options(), entry.mode());
     if let Some(tests) = entry.tests().filter(|_| whole) {
-        options.push_str(&format!(" {TESTS}={}", tests.join(",")));
+        options.push_str(&suite::row(tests));
     }
     println!("{name}: kernel {}, {options}", kernel.version);
     let machine =

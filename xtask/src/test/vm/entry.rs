@@ -95,7 +95,7 @@ impl Entry {
                 "container::",
                 "identity::",
                 "isolate",
-                "loss_of_opens",
+                "loss::loss_of_opens",
                 "pod::",
                 "respond",
                 "runtime::",
@@ -119,8 +119,9 @@ impl Entry {
                 "hooks::",
                 "net::",
                 "uring::",
+                "verdict::net::",
             ]),
-            Variant::Arm64 => Some(&["arm::", "every_call", "exec::", "filter_on", "net_connect"]),
+            Variant::Arm64 => Some(&["arm::", "every_call", "exec::", "filter::filter_on", "net_connect"]),
         }
     }
 
@@ -212,6 +213,7 @@ fn one(name: &str) -> Result<Entry> {
 #[cfg(test)]
 mod tests {
     use super::{Variant, all, parse};
+    use crate::test::vm::suite;
 
     #[test]
     fn a_list_names_rows_and_rows_their_list() {
@@ -228,29 +230,34 @@ mod tests {
     /// What no test's name has in it would be left out in silence.
     #[test]
     fn every_part_of_a_rows_tests_is_in_the_name_of_some_test() {
-        let (mut names, mut folders) =
-            (String::new(), vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/it").into()]);
+        let top = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/it"));
+        let (mut names, mut folders) = (String::new(), vec![top.to_owned()]);
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir::<std::path::PathBuf>(folder).unwrap() {
+            for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path);
                     continue;
                 }
-                let module = format!("{}::", path.file_stem().unwrap().to_string_lossy());
+                let module = path.strip_prefix(top).unwrap().with_extension("");
+                let module = module.to_string_lossy().replace('/', "::");
                 let text = std::fs::read_to_string(&path).unwrap();
                 let tests = text
                     .split("#[test]")
                     .skip(1)
                     .filter_map(|after| after.split_once("fn ")?.1.split('(').next());
-                names.extend(tests.map(|test| format!("{module}{test}\n")));
+                names.extend(tests.map(|test| format!("{module}::{test}\n")));
             }
         }
         let rows = all();
-        let mut parts = rows.iter().filter_map(super::Entry::tests).flatten().chain(&super::SMOKE).peekable();
-        assert!(parts.peek().is_some());
-        for part in parts {
+        let parts = rows.iter().filter_map(super::Entry::tests).flatten().chain(&super::SMOKE);
+        for part in parts.chain(&suite::LEFT_OUT).chain(&suite::OWN).chain(&suite::ALONE) {
             assert!(names.contains(part), "{part}");
+        }
+        for (entry, tests) in rows.iter().filter_map(|entry| Some((entry, entry.tests()?))) {
+            for name in names.lines().filter(|name| tests.iter().any(|part| name.contains(part))) {
+                assert!(suite::has(tests, name), "{}: {name} is in none of the steps", entry.name());
+            }
         }
     }
 
