@@ -180,7 +180,10 @@ impl<L: Lookup> Stage<L> {
                 self.stats.decoded += 1;
                 let event = self.enricher.enrich(raw);
                 self.ask();
-                event.map_or(Ok(()), |event| self.pass(event, consumer))
+                match event {
+                    Some(event) => self.pass(event, consumer),
+                    None => Ok(()),
+                }
             }
             Err(error) => {
                 *self.stats.malformed.entry(error.reason()).or_default() += 1;

@@ -20,7 +20,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
 };
@@ -205,17 +205,15 @@ impl Sources {
 
     /// The next answer, if there is one.
     pub fn answer(&self) -> Option<Found> {
-        match self.answers.try_recv() {
-            Ok(found) => Some(found),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
-                // Rung by answers that were taken already.
-                let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
-                self.answers.try_recv().ok()
-            }
-        }
+        self.answers.try_recv().ok()
     }
 
-    /// Readable when there may be an answer.
+    /// Silences the bell. Before asking for answers, so that none is missed.
+    pub fn hush(&self) {
+        let _ = rustix::io::read(&*self.bell, &mut [0; 8]);
+    }
+
+    /// Readable when there may be an answer, until it is silenced.
     #[must_use]
     pub fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()

@@ -35,12 +35,14 @@ impl Hold {
         Self { waiting: HashMap::new(), order: VecDeque::new(), bytes: 0, limits }
     }
 
-    /// Takes an event that has to wait; gives back one that has not. `now`: nanoseconds since boot.
-    pub(super) fn offer(&mut self, event: Event, now: u64) -> Option<Event> {
-        let Some(container) = &event.container else { return Some(event) };
-        if container.is_settled() {
-            return Some(event);
-        }
+    /// Whether an event has to wait.
+    pub(super) fn has_to_wait(event: &Event) -> bool {
+        event.container.as_ref().is_some_and(|container| !container.is_settled())
+    }
+
+    /// Takes an event that has to wait. `now`: nanoseconds since boot.
+    pub(super) fn keep(&mut self, event: Event, now: u64) {
+        let Some(container) = &event.container else { return };
         let bytes = bytes(&event);
         let waiting = self.waiting.entry(container.instance).or_insert_with(|| {
             self.order.push_back((now.saturating_add(self.limits.wait), container.instance));
@@ -49,7 +51,6 @@ impl Hold {
         waiting.events.push(event);
         waiting.bytes += bytes;
         self.bytes += bytes;
-        None
     }
 
     /// The events of a container, to be let go.
@@ -134,13 +135,14 @@ mod tests {
     #[test]
     fn each_container_waits_by_itself_and_in_order() {
         let mut hold = Hold::new(HoldLimits { wait: 100, bytes: 1 << 20 });
-        assert!(hold.offer(event(0, 1), 0).is_some(), "the host never waits");
+        assert!(!Hold::has_to_wait(&event(0, 1)), "the host never waits");
         for (instance, number, now) in [(1, 2, 0), (2, 3, 50), (1, 4, 60)] {
-            assert!(hold.offer(event(instance, number), now).is_none());
+            assert!(Hold::has_to_wait(&event(instance, number)));
+            hold.keep(event(instance, number), now);
         }
         let mut settled = event(1, 5);
         Arc::make_mut(settled.container.as_mut().unwrap()).settled = true;
-        assert!(hold.offer(settled, 61).is_some());
+        assert!(!Hold::has_to_wait(&settled));
         assert_eq!(hold.due(99), None);
         assert_eq!(hold.due(100), Some((1, false)));
         assert_eq!(numbers(&hold.take(1)), [2, 4]);
@@ -154,7 +156,7 @@ mod tests {
         let mut hold = Hold::new(HoldLimits { wait: 100, bytes: 3 * bytes(&event(1, 1)) });
         for number in 1..=4 {
             assert_eq!(hold.due(number), None);
-            assert!(hold.offer(event(number, number), number).is_none());
+            hold.keep(event(number, number), number);
         }
         assert_eq!(hold.due(5), Some((1, true)));
         assert_eq!(numbers(&hold.take(1)), [1]);

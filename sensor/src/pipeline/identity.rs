@@ -1,6 +1,9 @@
 //! Who containers are, on the way of the events: questions go out, answers come in, and what waited for them goes on.
 
-use super::{Consumer, PipelineError, Stage, hold::HoldLimits};
+use super::{
+    Consumer, PipelineError, Stage,
+    hold::{Hold, HoldLimits},
+};
 use crate::{
     config::Config,
     enrich::{
@@ -49,13 +52,13 @@ impl<L: Lookup> Stage<L> {
     /// Hands an event on, or keeps it until its container is known.
     pub(super) fn pass(&mut self, event: Event, consumer: &mut impl Consumer) -> Result<(), PipelineError> {
         self.show_inside(&event);
-        match self.hold.offer(event, self.now) {
-            Some(event) => self.hand_on(event, consumer),
-            None => {
-                self.stats.identity.held += 1;
-                self.let_due_go(consumer)
-            }
+        // Events are large: one that goes on at once is not moved about.
+        if !Hold::has_to_wait(&event) {
+            return self.hand_on(event, consumer);
         }
+        self.hold.keep(event, self.now);
+        self.stats.identity.held += 1;
+        self.let_due_go(consumer)
     }
 
     /// A program that was started in the container, by whoever: its root is the container's. Of a process that has not

@@ -213,6 +213,9 @@ impl Live {
         let timeout = if self.stage.hold.is_empty() { QUIET_SLEEP } else { HELD_SLEEP };
         let bells = [self.stage.sources.as_ref().map(Sources::bell), self.gate.as_ref().map(Gate::bell)];
         let waited = self.ring.wait(timeout, bells);
+        // What rang is looked at next; only who waits for the bells has to silence them, a system call each.
+        self.stage.sources.iter().for_each(Sources::hush);
+        self.gate.iter().for_each(Gate::hush);
         waited.map(|()| false).map_err(failed)
     }
 

@@ -129,7 +129,6 @@ impl Live {
     /// Takes what the gate refused, and hears of its end.
     pub(super) fn take_refused(&mut self, consumer: &mut impl Consumer) -> Result<(), PipelineError> {
         let Some(gate) = &self.gate else { return Ok(()) };
-        gate.hush();
         for record in gate.records() {
             self.stage.stats.snapshots += 1;
             self.stage.feed(&record, consumer)?;
