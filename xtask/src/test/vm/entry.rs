@@ -250,7 +250,8 @@ mod tests {
             }
         }
         let rows = all();
-        let parts = rows.iter().filter_map(super::Entry::tests).flatten().chain(&super::SMOKE);
+        let mut parts = rows.iter().filter_map(super::Entry::tests).flatten().chain(&super::SMOKE).peekable();
+        assert!(parts.peek().is_some());
         for part in parts.chain(&suite::LEFT_OUT).chain(&suite::OWN).chain(&suite::ALONE) {
             assert!(names.contains(part), "{part}");
         }
