@@ -122,7 +122,8 @@ enum Order {
 /// The way back to the enricher.
 #[derive(Clone, Debug)]
 struct Answers {
-    queue: SyncSender<Found>,
+    /// Boxes: each place of the queue takes memory from the start.
+    queue: SyncSender<Box<Found>>,
     /// Wakes the enricher, which may be waiting for records.
     bell: Arc<OwnedFd>,
     bytes: usize,
@@ -132,7 +133,7 @@ impl Answers {
     /// Waits where the enricher is behind. Nothing is lost by its end: then nobody wants the answer.
     fn send(&self, mut found: Found) {
         found.facts.trim(self.bytes);
-        if self.queue.send(found).is_ok() {
+        if self.queue.send(Box::new(found)).is_ok() {
             let _ = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
         }
     }
@@ -143,7 +144,7 @@ impl Answers {
 pub struct Sources {
     files: SyncSender<Order>,
     sockets: Vec<tokio::sync::mpsc::Sender<Order>>,
-    answers: Receiver<Found>,
+    answers: Receiver<Box<Found>>,
     bell: Arc<OwnedFd>,
 }
 
@@ -205,7 +206,7 @@ impl Sources {
 
     /// The next answer, if there is one.
     pub fn answer(&self) -> Option<Found> {
-        self.answers.try_recv().ok()
+        self.answers.try_recv().ok().map(|found| *found)
     }
 
     /// Silences the bell. Before asking for answers, so that none is missed.

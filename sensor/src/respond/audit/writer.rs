@@ -28,7 +28,8 @@ pub enum Heard {
 /// A way to the log.
 #[derive(Debug)]
 pub struct Writer {
-    queue: Option<SyncSender<Entry>>,
+    /// Boxes: each place of the queue takes memory from the start.
+    queue: Option<SyncSender<Box<Entry>>>,
     thread: Option<JoinHandle<()>>,
     /// Turned away because the queue was full.
     lost: u64,
@@ -57,10 +58,10 @@ impl Writer {
     /// Records something; never waits.
     pub fn write(&mut self, entry: Entry) {
         let Some(queue) = &self.queue else { return };
-        if self.lost > 0 && queue.try_send(Entry::Missing { records: self.lost }).is_ok() {
+        if self.lost > 0 && queue.try_send(Box::new(Entry::Missing { records: self.lost })).is_ok() {
             self.lost = 0;
         }
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(entry) {
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = queue.try_send(Box::new(entry)) {
             if self.lost == 0 {
                 tracing::error!("the audit log is too slow: records are missing in it");
             }
@@ -90,7 +91,7 @@ struct Keeper<H> {
 }
 
 impl<H: FnMut(Heard)> Keeper<H> {
-    fn run(mut self, entries: &Receiver<Entry>) {
+    fn run(mut self, entries: &Receiver<Box<Entry>>) {
         self.open();
         loop {
             let entry = match entries.try_recv() {
