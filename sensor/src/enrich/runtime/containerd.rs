@@ -52,10 +52,15 @@ type Images = Arc<Mutex<HashMap<(String, String), (Option<Box<str>>, Option<Box<
 pub(super) async fn watch(socket: PathBuf, mut orders: Receiver<Order>, answers: Answers) {
     let (mut book, mut link) = (Book::default(), Link::new("containerd", &socket));
     loop {
-        let why = match timeout(ANSWER, Client::from_path(&socket)).await {
-            Ok(Ok(client)) => serve(Arc::new(client), &mut orders, &mut book, &mut link, &answers).await,
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("no answer in time".to_owned()),
+        let why = if socket.exists() {
+            match timeout(ANSWER, Client::from_path(&socket)).await {
+                Ok(Ok(client)) => serve(Arc::new(client), &mut orders, &mut book, &mut link, &answers).await,
+                Ok(Err(error)) => Some(error.to_string()),
+                Err(_) => Some("no answer in time".to_owned()),
+            }
+        } else {
+            // Most hosts have one runtime, and to make a client takes a hundred times as long as this look.
+            Some("the socket is gone".to_owned())
         };
         let Some(why) = why else { return };
         link.down(&why);
