@@ -10,8 +10,8 @@ use self::request::{Request, request};
 use crate::{
     filter::{Case, Wanted, was_refused},
     kernel::{File, Task, append_path, append_relative_dir, fd_file},
-    record::{Ending, Record, emit_if, failed, wanted},
-    syscall::{Call, is_open, on_end, portable},
+    record::{Ending, Record, emit_if, failed, filtered, wanted},
+    syscall::{Call, on_end, portable},
 };
 
 const PATH: u32 = 4096;
@@ -21,19 +21,15 @@ const PATH: u32 = 4096;
 /// It misses files that a program gets without opening them (descriptor passing).
 #[inline(always)]
 fn file_open(call: Call) {
-    // What a 32-bit caller has in the place of `openat`: the dispatcher does not ask.
-    if !is_open(call.number()) {
-        return;
-    }
     let ending = Ending::from(call);
     let request = request(call);
     let terms = Wanted::of_call(Kind::FileOpen, ending, request.known_facts(ending.result));
     if ending.result < 0 {
-        refused(ending, terms.of_task(ending.task), request);
+        refused(ending, terms.of_task(), request);
         return;
     }
     if terms.is_none() {
-        ending.filtered(Kind::FileOpen);
+        filtered(Kind::FileOpen);
         return;
     }
     match fd_file(ending.task, ending.result as i32) {
@@ -48,7 +44,7 @@ on_end!(sx_file_open, fx_file_open, file_open);
 #[inline(always)]
 fn refused(ending: Ending, terms: Wanted, request: Request) {
     if terms.is_none() || was_refused(ending.result) {
-        ending.filtered(Kind::FileOpen);
+        filtered(Kind::FileOpen);
         return;
     }
     let look = |record: &mut Record| {
@@ -67,9 +63,9 @@ fn refused(ending: Ending, terms: Wanted, request: Request) {
 #[inline(always)]
 fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
     // The name before the task, whose control group takes twice as long.
-    let terms = terms.of_file(request.facts(file.f_mode), file.path, ending.task);
+    let terms = terms.of_file(request.facts(file.f_mode), file.path).of_task();
     if terms.is_none() {
-        ending.filtered(Kind::FileOpen);
+        filtered(Kind::FileOpen);
         return;
     }
     let look = |record: &mut Record| {

@@ -6,8 +6,6 @@ mod socket;
 mod task;
 mod verdict;
 
-use core::arch::asm;
-
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     macros::map,
@@ -16,23 +14,23 @@ use aya_ebpf::{
 use sensor_common::{
     Header, Kind, Settings, Text,
     filter::{
-        CALLS, CommKey, DONE, FACTS, FAILED, HOST_PLACE_COUNT, KindFilter, NO_FACTS, NOT_FOUND, NameKey,
-        PathKey, SLOTS, Words, call_index, host_place, mark, slot,
+        CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NO_FACTS, NOT_FOUND, NameKey, PathKey, SLOTS, Words,
+        call_index, mark, slot,
     },
     text,
 };
 
 use self::{
-    file::{file_terms, filter_path, filter_request},
+    file::{filter_file, filter_path, filter_request},
     socket::filter_socket,
-    task::{comm_terms, filter_task, task_terms},
+    task::{comm_terms, filter_task},
 };
 pub(crate) use self::{
     socket::{MAPPED, spoken},
     verdict::{Case, forget_refusal, note_refusal, was_refused},
 };
 use crate::{
-    kernel::{Path, Task},
+    kernel::Path,
     record::{Ending, Record, settings},
 };
 
@@ -53,9 +51,6 @@ static FILTER_PATHS: LpmTrie<PathKey, u64> = LpmTrie::with_max_entries(16384, BP
 /// Control groups of which the daemon knows that they are in no container.
 #[map]
 static HOST_GROUPS: HashMap<u64, u32> = HashMap::with_max_entries(8192, 0);
-/// Most of them once more, where a look takes a tenth of the time: see [`host_place`].
-#[map]
-static HOST_PLACES: Array<u64> = Array::with_max_entries(HOST_PLACE_COUNT, 0);
 
 /// The terms that can still hold of an event.
 #[derive(Clone, Copy)]
@@ -88,11 +83,11 @@ impl Wanted {
 
     /// What the current task leaves.
     #[inline(always)]
-    pub(crate) fn of_task(self, task: Task) -> Self {
+    pub(crate) fn of_task(self) -> Self {
         if self.slot == 0 {
             return self;
         }
-        Self { terms: filter_task(self.slot, self.terms, task.address()), ..self }
+        Self { terms: filter_task(self.slot, self.terms), ..self }
     }
 
     /// Whether no rule can want it.
@@ -107,15 +102,13 @@ impl Wanted {
         self.slot != 0 && self.terms & FILTER_KINDS.get(self.slot).map_or(0, |kind| kind.urgent) != 0
     }
 
-    /// What [`sensor_common::filter::facts`] and the name of the file leave, and then the current task.
+    /// What [`sensor_common::filter::facts`] and the name of the file leave.
     #[inline(always)]
-    pub(crate) fn of_file(self, facts: u32, path: Path, task: Task) -> Self {
+    pub(crate) fn of_file(self, facts: u32, path: Path) -> Self {
         if self.slot == 0 {
             return self;
         }
-        let Some(kind) = FILTER_KINDS.get(self.slot) else { return self };
-        let terms = file_terms(kind, self.slot, self.terms, facts, path);
-        Self { terms: task_terms(kind, self.slot, terms, || task), ..self }
+        Self { terms: filter_file(self.slot, self.terms, facts, path.mnt, path.dentry), ..self }
     }
 
     /// What the name leaves that a caller gave in vain, which is the first text behind a body of type `B`.
@@ -152,8 +145,9 @@ impl Wanted {
 }
 
 /// Terms by call, and by what it did to a file.
-#[inline(always)]
-fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
     let Some(terms) = FILTER_CALLS.get(call) else { return ALL };
     let Some(kind) = FILTER_KINDS.get(slot) else { return ALL };
     fact_terms(kind, *terms, facts)
@@ -162,10 +156,6 @@ fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
 /// Whether a control group is known to be in no container.
 #[inline(always)]
 pub(crate) fn is_host(cgroup: u64) -> bool {
-    let (place, mark) = host_place(cgroup);
-    if HOST_PLACES.get(place).is_some_and(|there| *there == mark) {
-        return true;
-    }
     // SAFETY: the value is not looked at.
     unsafe { HOST_GROUPS.get(cgroup) }.is_some()
 }
@@ -176,17 +166,13 @@ fn fact_terms(kind: &KindFilter, terms: u64, facts: u32) -> u64 {
     if facts == NO_FACTS {
         return terms;
     }
-    // Where LLVM sees what the facts can be it leaves the mask out, and the verifier has forgotten it.
-    let mut facts = u64::from(facts);
-    // SAFETY: changes nothing.
-    unsafe { asm!("{facts} += 0", facts = inout(reg) facts, options(nomem, nostack, preserves_flags)) };
     terms & kind.facts.get(facts as usize & (FACTS - 1)).copied().unwrap_or(ALL)
 }
 
-/// Whether a word that begins so can have an entry.
+/// Whether a word with this hash can have an entry.
 #[inline(always)]
-fn is_marked(words: &Words, first: u64) -> bool {
-    let mark = mark(first);
+fn is_marked(words: &Words, hash: u64) -> bool {
+    let mark = mark(hash);
     match words.marks.get((mark / 64) as usize & (words.marks.len() - 1)) {
         Some(bits) => bits & 1 << (mark % 64) != 0,
         None => true,

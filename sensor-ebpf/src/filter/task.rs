@@ -1,28 +1,22 @@
 //! Terms by a task: its user, its name, and whether it is in a container.
 
-use sensor_common::filter::{CommKey, KindFilter};
+use sensor_common::filter::{CommKey, KindFilter, mix};
 
 use super::{ALL, FILTER_COMMS, FILTER_KINDS, is_host, is_marked};
 use crate::kernel::{Task, offset};
 
 /// Terms by user, thread name and container. A function that the verifier walks through once, and not for each way that leads to
-/// it, so it gets no task but its [`Task::address`].
+/// it, so it gets no task.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub(super) extern "C" fn filter_task(slot: u32, terms: u64, task: u64) -> u64 {
+pub(super) extern "C" fn filter_task(slot: u32, terms: u64) -> u64 {
     let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
-    task_terms(kind, slot, terms, || Task::current_at(task))
-}
-
-/// The same where it is called, of a task that is asked for if it matters.
-#[inline(always)]
-pub(super) fn task_terms(kind: &KindFilter, slot: u32, terms: u64, task: impl FnOnce() -> Task) -> u64 {
     let mut terms = terms;
-    // Whether anything is asked of the task: that can take a helper call.
+    // Whether anything is asked of the task: that takes a helper call.
     if terms & (!(kind.root & kind.user & kind.host) | kind.comm.property.asked) == 0 {
         return terms;
     }
-    let task = task();
+    let task = Task::current();
     if terms & !(kind.root & kind.user) != 0 {
         let euid: Option<u32> = task.field(offset!(task_cred)).and_then(|cred| cred.load(offset!(cred_euid)));
         // A credential that cannot be read is nobody's, and decides nothing.
@@ -49,8 +43,8 @@ pub(super) fn task_terms(kind: &KindFilter, slot: u32, terms: u64, task: impl Fn
 /// Terms by a thread name.
 #[inline(always)]
 pub(super) fn comm_terms(kind: &KindFilter, slot: u32, comm: [u64; 2]) -> u64 {
-    let [first, _] = comm;
-    if !is_marked(&kind.comm, first) {
+    let [first, second] = comm;
+    if !is_marked(&kind.comm, mix(mix(0, first), second)) {
         return kind.comm.property.other;
     }
     let key = CommKey { slot: u64::from(slot), comm };

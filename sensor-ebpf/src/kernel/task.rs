@@ -11,38 +11,25 @@ use super::{
 /// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64`, and `arm64` with small pages, without KASAN).
 const STACK: u64 = 16 << 10;
 
-/// `struct task_struct`, and its address as a plain number where that is known: 0 elsewhere.
+/// `struct task_struct`.
 #[derive(Clone, Copy)]
-pub(crate) struct Task(pub(crate) Ptr, u64);
+pub(crate) struct Task(pub(crate) Ptr);
 
 impl Task {
     #[inline(always)]
     pub(crate) fn current() -> Self {
         if PROBES || CASTS {
             // SAFETY: no arguments.
-            let address = unsafe { bpf_get_current_task() };
-            return Self(Self::at(address as *const u8).0, address);
+            return Self::at(unsafe { bpf_get_current_task() } as *const u8);
         }
         // SAFETY: no arguments.
-        Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()), 0)
-    }
-
-    /// The current task in a function that the verifier looks at by itself, which is given its [`Task::address`]: to ask for it
-    /// again takes a helper call.
-    #[inline(always)]
-    pub(crate) fn current_at(address: u64) -> Self {
-        if CASTS && address != 0 { Self::at(address as *const u8) } else { Self::current() }
-    }
-
-    #[inline(always)]
-    pub(crate) fn address(self) -> u64 {
-        self.1
+        Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()))
     }
 
     /// One that a program is called with.
     #[inline(always)]
     pub(crate) fn at(task: *const u8) -> Self {
-        Self(Ptr(if CASTS { cast(task, knob!(type_task)) } else { task }), 0)
+        Self(Ptr(if CASTS { cast(task, knob!(type_task)) } else { task }))
     }
 
     #[inline(always)]
@@ -63,12 +50,12 @@ impl Task {
 
     #[inline(always)]
     pub(crate) fn leader(self) -> Option<Self> {
-        self.0.follow(offset!(task_leader)).map(|leader| Self(leader, 0))
+        self.0.follow(offset!(task_leader)).map(Self)
     }
 
     #[inline(always)]
     pub(crate) fn parent(self) -> Option<Self> {
-        self.0.follow(offset!(task_parent)).map(|parent| Self(parent, 0))
+        self.0.follow(offset!(task_parent)).map(Self)
     }
 
     /// When the process (not the thread) started.

@@ -23,13 +23,11 @@ pub(crate) struct Call {
     short_ids: bool,
     /// `socketcall`: where its arguments lie in user memory.
     arguments: u64,
-    /// See [`Ending`].
-    alone: bool,
 }
 
 impl Call {
     #[inline(always)]
-    pub(crate) fn new(ctx: &impl EbpfContext, alone: bool) -> Self {
+    pub(crate) fn new(ctx: &impl EbpfContext) -> Self {
         let task = Task::current();
         let regs = regs(ctx, task);
         let result = word(ctx, 1).cast_signed();
@@ -37,11 +35,11 @@ impl Call {
         let index = index(regs, compat).unwrap_or(0);
         let number = call_at(index);
         if !compat {
-            return Self { task, regs, result, number, compat, short_ids: false, arguments: 0, alone };
+            return Self { task, regs, result, number, compat, short_ids: false, arguments: 0 };
         }
         let short_ids = syscalls::has_short_ids(index.wrapping_sub(syscalls::FIRST_COMPAT));
-        let result = i64::from(result as i32);
-        let mut call = Self { task, regs, result, number, compat, short_ids, arguments: 0, alone };
+        let mut call =
+            Self { task, regs, result: i64::from(result as i32), number, compat, short_ids, arguments: 0 };
         if index >= syscalls::FIRST_SOCKETCALL {
             call.arguments = call.arg(1);
         }
@@ -55,8 +53,7 @@ impl Call {
         let regs = task.regs()?;
         let compat = task.is_compat();
         let index = call_index(regs.probe(offset!(regs_syscall))?, compat)?;
-        let number = call_at(index);
-        Some(Self { task, regs, result: 0, number, compat, short_ids: false, arguments: 0, alone: false })
+        Some(Self { task, regs, result: 0, number: call_at(index), compat, short_ids: false, arguments: 0 })
     }
 
     /// A negative errno where it failed.
@@ -148,7 +145,7 @@ fn apart(value: bool) -> bool {
 impl From<Call> for Ending {
     #[inline(always)]
     fn from(call: Call) -> Self {
-        let Call { task, number, result, compat, alone, .. } = call;
-        Self { task, number, result, flags: if compat { flags::COMPAT } else { 0 }, alone }
+        let Call { task, number, result, compat, .. } = call;
+        Self { task, number, result, flags: if compat { flags::COMPAT } else { 0 } }
     }
 }
