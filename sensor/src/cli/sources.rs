@@ -107,7 +107,7 @@ pub(super) fn compile(content: &Content) -> anyhow::Result<RuleSet> {
         let how = if blind.entirely { "is blind" } else { "is blind for some of its events" };
         tracing::warn!(rule = blind.rule, "{how}: this version does not see {:?}", blind.types);
     }
-    Ok(rules)
+    Ok(rules.without_tests())
 }
 
 /// Diagnostics, in colour where somebody looks.

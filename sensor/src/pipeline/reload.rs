@@ -179,7 +179,7 @@ fn compile(content: &Content) -> Result<RuleSet, Vec<String>> {
     for idle in set.idle_toggles() {
         tracing::warn!("{idle}");
     }
-    Ok(set)
+    Ok(set.without_tests())
 }
 
 #[cfg(test)]

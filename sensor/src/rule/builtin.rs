@@ -42,6 +42,15 @@ mod tests {
     use crate::rule::{Options, RuleSet, Severity, testing};
 
     #[test]
+    fn a_set_at_work_keeps_no_tests() {
+        let sources = sources();
+        let (set, _) = RuleSet::compile(&sources, &Options::default());
+        let set = Arc::new(set.unwrap().without_tests());
+        assert!(!set.rules().is_empty());
+        assert_eq!(testing::run(&set, &sources).len(), 0);
+    }
+
+    #[test]
     fn the_built_in_rules_load_and_pass_their_tests() {
         let sources = sources();
         let (set, found) = RuleSet::compile(&sources, &Options::default());

@@ -146,6 +146,15 @@ impl RuleSet {
         (usable.then_some(set), found.finish())
     }
 
+    /// Gives back the memory of the rules' tests, for which a set at work has no use: 0.4 MB of the built-in ones.
+    #[must_use]
+    pub fn without_tests(mut self) -> Self {
+        for rule in self.rules.iter_mut().filter_map(Arc::get_mut) {
+            rule.tests = Tests::default();
+        }
+        self
+    }
+
     fn build(
         definitions: &Definitions,
         sources: &[Source],
