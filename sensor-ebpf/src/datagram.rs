@@ -21,11 +21,12 @@ fn net_send(call: Call) {
         // Of several messages the first went, and one behind it was refused.
         forget_refusal();
     }
-    if call.number() == syscalls::SENDTO {
-        let to = UserAddr { at: call.arg(4), len: call.arg(5) as u32 };
-        return datagram(call, Kind::NetSend, to, call.arg(2) as u32);
-    }
-    datagram(call, Kind::NetSend, UserAddr::of_message(call), 0)
+    let (to, size) = if call.number() == syscalls::SENDTO {
+        (UserAddr { at: call.arg(4), len: call.arg(5) as u32 }, call.arg(2) as u32)
+    } else {
+        (UserAddr::of_message(call), 0)
+    };
+    datagram(call, Kind::NetSend, to, size);
 }
 
 on_end!(sx_net_send, fx_net_send, net_send);

@@ -5,6 +5,7 @@ mod ahead;
 mod attach;
 pub mod btf;
 mod cgroup;
+mod compiled;
 mod error;
 pub mod fanotify;
 mod filter;

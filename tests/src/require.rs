@@ -44,7 +44,7 @@ pub fn full_mode(test: &str) -> bool {
     mode(test, "full", &ANSWER)
 }
 
-/// Whether it can see them behind the tracepoint of all of them; 5.10 has no type for that. Prints why not.
+/// Whether it can see them behind the tracepoint of all of them. Prints why not.
 ///
 /// # Panics
 /// As above.

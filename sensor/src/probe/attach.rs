@@ -13,7 +13,7 @@ use super::{
     Hook, HookReport, Mode, ProbeError, Variant, Via,
     ahead::{self, Place},
     btf::Btf,
-    cgroup, chain,
+    cgroup, chain, compiled,
     functions::Functions,
     hooks::{COMPLETION, DISPATCHER, SUBMISSION},
     tables::Tables,
@@ -84,9 +84,11 @@ impl Loader<'_> {
         }
     }
 
-    /// The mode that this hook has to be attached in.
+    /// The mode that this hook has to be attached in: one that it has, of several.
     fn forced(&self, hook: &Hook) -> Option<Mode> {
-        self.mode.filter(|mode| hook.variants.iter().any(|variant| variant.mode == *mode))
+        let has = |mode: Mode| hook.variants.iter().any(|variant| variant.mode == mode);
+        let has_other = |mode: Mode| hook.variants.iter().any(|variant| variant.mode != mode);
+        self.mode.filter(|mode| has(*mode) && has_other(*mode))
     }
 
     /// Has the programs of these hooks verified that are likely to be chosen, several at a time.
@@ -220,6 +222,7 @@ impl Loader<'_> {
         if program.fd().is_err() {
             program.load(tracepoint, self.btf).map_err(|error| chain(&error))?;
         }
+        compiled::check(program.info())?;
         Ok(program)
     }
 

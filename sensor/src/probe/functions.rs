@@ -17,7 +17,7 @@ use aya::{
 use sensor_common::{Kind, syscalls};
 
 use super::{
-    ProbeError, chain,
+    ProbeError, chain, compiled,
     hooks::DISPATCHERS,
     links::Links,
     load::take_table,
@@ -210,6 +210,7 @@ fn loaded<'a>(
         let loaded = program.load(&target.function, btf);
         loaded.map_err(|error| format!("at {}: {}", target.function, chain(&error)))?;
     }
+    compiled::check(program.info())?;
     Ok(program)
 }
 
