@@ -105,16 +105,20 @@ impl File {
     /// Writes the identity of the file, and returns the `valid` bits that hold for it.
     #[inline(always)]
     pub(crate) fn identify(self, id: &mut FileId) -> Option<u32> {
-        let mut head = Head::<10>::new(self.inode);
-        head.fetch()?;
-        let mut sb = Head::<14>::new(Ptr::from_u64(head.get(offset!(inode_sb))?));
+        // One after the other: they share their place on the stack.
+        let sb = {
+            let mut head = Head::<10>::new(self.inode);
+            head.fetch()?;
+            id.ino = head.get(offset!(inode_ino))?;
+            id.mode = u32::from(head.get::<u16>(offset!(inode_mode))?);
+            id.nlink = head.get(offset!(inode_nlink))?;
+            id.uid = head.get(offset!(inode_uid))?;
+            id.gid = head.get(offset!(inode_gid))?;
+            Ptr::from_u64(head.get(offset!(inode_sb))?)
+        };
+        let mut sb = Head::<14>::new(sb);
         sb.fetch()?;
-        id.ino = head.get(offset!(inode_ino))?;
         id.dev = sb.get(offset!(sb_dev))?;
-        id.mode = u32::from(head.get::<u16>(offset!(inode_mode))?);
-        id.nlink = head.get(offset!(inode_nlink))?;
-        id.uid = head.get(offset!(inode_uid))?;
-        id.gid = head.get(offset!(inode_gid))?;
         id.layer = LAYER_OTHER;
         match layer(self.inode, sb.get(offset!(sb_magic))) {
             Some(layer) => {
