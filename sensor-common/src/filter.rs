@@ -113,10 +113,19 @@ pub const fn mix(hash: u64, bytes: u64) -> u64 {
     (hash ^ bytes).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The bit of a word with this hash.
+/// The bit of a word, which its first eight bytes choose: they tell most words from all those asked for.
 #[must_use]
-pub const fn mark(hash: u64) -> u32 {
-    (hash >> (64 - MARKS.trailing_zeros())) as u32
+pub const fn mark(first: u64) -> u32 {
+    (mix(0, first) >> (64 - MARKS.trailing_zeros())) as u32
+}
+
+/// Places for control groups that are in no container, of which each has one and may find another group there.
+pub const HOST_PLACE_COUNT: u32 = 1024;
+
+/// The place of a control group, and what stands there for it: its complement, so that an empty place stands for none.
+#[must_use]
+pub const fn host_place(group: u64) -> (u32, u64) {
+    ((mix(0, group) >> (64 - HOST_PLACE_COUNT.trailing_zeros())) as u32, !group)
 }
 
 /// What holds for a whole kind.

@@ -63,6 +63,9 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Before the daemon has said a word.
+    pub const NONE: Self =
+        Self { want: 0, filters: 0, pace: 0, verdicts: 0, ahead: 0, urgent: 0, kept: 0, ended: 0 };
     /// Environment of a new image.
     pub const WANT_ENV: u32 = 1;
     /// The name that a successful open was asked with.

@@ -254,6 +254,13 @@ mod tests {
         assert_eq!(numbers(Machine::Arm64)[0], NO_CALL);
     }
 
+    /// The dispatcher jumps for its number without a look at who calls.
+    #[test]
+    fn no_32_bit_call_that_is_watched_has_the_number_of_openat() {
+        let taken = FIRST_COMPAT + OPENAT;
+        assert!(TABLE.iter().all(|row| indexes(Machine::X86_64, row.number).all(|index| index != taken)));
+    }
+
     #[test]
     fn short_ids_are_known_by_their_numbers() {
         assert!(SHORT_IDS.iter().all(|(_, compat)| has_short_ids(*compat)));

@@ -6,12 +6,12 @@ mod uring;
 
 use sensor_common::{FileOpen, Kind, Settings, Text, flags, verdict::OPEN};
 
-use self::request::{Request, request};
+use self::request::{Flags, Request, mode, request};
 use crate::{
     filter::{Case, Wanted, was_refused},
-    kernel::{File, Task, append_path, append_relative_dir, fd_file},
-    record::{Ending, Record, emit_if, failed, filtered, wanted},
-    syscall::{Call, on_end, portable},
+    kernel::{CASTS, File, Task, append_path, append_relative_dir, new_file},
+    record::{Ending, Record, emit_if, failed, wanted},
+    syscall::{Call, is_open, on_end, portable},
 };
 
 const PATH: u32 = 4096;
@@ -21,19 +21,27 @@ const PATH: u32 = 4096;
 /// It misses files that a program gets without opening them (descriptor passing).
 #[inline(always)]
 fn file_open(call: Call) {
+    // What a 32-bit caller has in the place of `openat`: the dispatcher does not ask.
+    if !is_open(call.number()) {
+        return;
+    }
     let ending = Ending::from(call);
-    let request = request(call);
-    let terms = Wanted::of_call(Kind::FileOpen, ending, request.known_facts(ending.result));
+    let flags = Flags::of(call);
+    // Late, where the program has room for it more than once.
+    let whole = if CASTS { None } else { Some(request(call, flags)) };
+    let request = || whole.unwrap_or_else(|| request(call, flags));
+    let mode = || whole.map_or_else(|| mode(call), |request| request.mode);
+    let terms = Wanted::of_call(Kind::FileOpen, ending, flags.known_facts(ending.result));
     if ending.result < 0 {
-        refused(ending, terms.of_task(), request);
+        refused(ending, terms.of_task(ending.task), request);
         return;
     }
     if terms.is_none() {
-        filtered(Kind::FileOpen);
+        ending.filtered(Kind::FileOpen);
         return;
     }
-    match fd_file(ending.task, ending.result as i32) {
-        Some(file) => opened(ending, terms, request, file),
+    match new_file(ending.task, ending.result as i32) {
+        Some(file) => opened(ending, terms, flags.facts(file.f_mode, mode), request, file),
         None => failed(Kind::FileOpen),
     }
 }
@@ -42,11 +50,12 @@ on_end!(sx_file_open, fx_file_open, file_open);
 
 /// Tells of an open that failed.
 #[inline(always)]
-fn refused(ending: Ending, terms: Wanted, request: Request) {
+fn refused(ending: Ending, terms: Wanted, request: impl FnOnce() -> Request) {
     if terms.is_none() || was_refused(ending.result) {
-        filtered(Kind::FileOpen);
+        ending.filtered(Kind::FileOpen);
         return;
     }
+    let request = request();
     let look = |record: &mut Record| {
         let name = append_name(record, request);
         Some(terms.of_request::<FileOpen>(record, name))
@@ -61,13 +70,14 @@ fn refused(ending: Ending, terms: Wanted, request: Request) {
 
 /// Tells of a file that was opened.
 #[inline(always)]
-fn opened(ending: Ending, terms: Wanted, request: Request, file: File) {
+fn opened(ending: Ending, terms: Wanted, facts: u32, request: impl FnOnce() -> Request, file: File) {
     // The name before the task, whose control group takes twice as long.
-    let terms = terms.of_file(request.facts(file.f_mode), file.path).of_task();
+    let terms = terms.of_file(facts, file.path, ending.task);
     if terms.is_none() {
-        filtered(Kind::FileOpen);
+        ending.filtered(Kind::FileOpen);
         return;
     }
+    let request = request();
     let look = |record: &mut Record| {
         let path = append_path(record, ending.task, file.path)?;
         record.body::<FileOpen>().path = path;

@@ -12,7 +12,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie},
 };
 use sensor_common::{
-    Header, Kind, Settings, Text,
+    Header, Kind, Text,
     filter::{
         CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NO_FACTS, NOT_FOUND, NameKey, PathKey, SLOTS, Words,
         call_index, mark, slot,
@@ -21,16 +21,17 @@ use sensor_common::{
 };
 
 use self::{
-    file::{filter_file, filter_path, filter_request},
+    file::{file_terms, filter_file, filter_path, filter_request},
     socket::filter_socket,
-    task::{comm_terms, filter_task},
+    task::{comm_terms, filter_task, task_terms},
 };
 pub(crate) use self::{
     socket::{MAPPED, spoken},
+    task::is_host,
     verdict::{Case, forget_refusal, note_refusal, was_refused},
 };
 use crate::{
-    kernel::Path,
+    kernel::{CASTS, Path, Task, opaque},
     record::{Ending, Record, settings},
 };
 
@@ -48,9 +49,6 @@ static FILTER_COMMS: HashMap<CommKey, u64> = HashMap::with_max_entries(4096, 0);
 static FILTER_NAMES: HashMap<NameKey, u64> = HashMap::with_max_entries(8192, 0);
 #[map]
 static FILTER_PATHS: LpmTrie<PathKey, u64> = LpmTrie::with_max_entries(16384, BPF_F_NO_PREALLOC);
-/// Control groups of which the daemon knows that they are in no container.
-#[map]
-static HOST_GROUPS: HashMap<u64, u32> = HashMap::with_max_entries(8192, 0);
 
 /// The terms that can still hold of an event.
 #[derive(Clone, Copy)]
@@ -58,16 +56,18 @@ pub(crate) struct Wanted {
     /// One set of tables from the first question to the last, whatever the daemon switches meanwhile.
     slot: u32,
     terms: u64,
+    /// What holds for the whole kind, where it was looked up already.
+    kind: Option<&'static KindFilter>,
 }
 
 impl Wanted {
     /// Nothing is asked.
-    pub(crate) const ALL: Self = Self { slot: 0, terms: ALL };
+    pub(crate) const ALL: Self = Self { slot: 0, terms: ALL, kind: None };
 
     /// What a call leaves, whoever made it. `facts`: [`sensor_common::filter::facts`], or [`NO_FACTS`].
     #[inline(always)]
     pub(crate) fn of_call(kind: Kind, call: Ending, facts: u32) -> Self {
-        let bank = settings(|settings: &Settings| settings.filters);
+        let bank = settings(|settings| &settings.filters);
         if bank == 0 {
             return Self::ALL;
         }
@@ -77,17 +77,21 @@ impl Wanted {
             ENOENT => NOT_FOUND,
             _ => FAILED,
         };
-        let terms = filter_call(slot, call_index(bank, call.number, outcome), facts);
-        Self { slot, terms }
+        let call = call_index(bank, call.number, outcome);
+        if !CASTS {
+            return Self { slot, terms: filter_call(slot, call, facts), kind: None };
+        }
+        let kind = FILTER_KINDS.get(slot);
+        Self { slot, terms: call_terms(kind, call, facts), kind }
     }
 
     /// What the current task leaves.
     #[inline(always)]
-    pub(crate) fn of_task(self) -> Self {
+    pub(crate) fn of_task(self, task: Task) -> Self {
         if self.slot == 0 {
             return self;
         }
-        Self { terms: filter_task(self.slot, self.terms), ..self }
+        Self { terms: filter_task(self.slot, self.terms, task.address()), ..self }
     }
 
     /// Whether no rule can want it.
@@ -102,13 +106,20 @@ impl Wanted {
         self.slot != 0 && self.terms & FILTER_KINDS.get(self.slot).map_or(0, |kind| kind.urgent) != 0
     }
 
-    /// What [`sensor_common::filter::facts`] and the name of the file leave.
+    /// What [`sensor_common::filter::facts`] and the name of the file leave, and then the current task.
     #[inline(always)]
-    pub(crate) fn of_file(self, facts: u32, path: Path) -> Self {
+    pub(crate) fn of_file(self, facts: u32, path: Path, task: Task) -> Self {
         if self.slot == 0 {
             return self;
         }
-        Self { terms: filter_file(self.slot, self.terms, facts, path.mnt, path.dentry), ..self }
+        if !CASTS {
+            let terms = filter_file(self.slot, self.terms, facts, path.mnt, path.dentry);
+            return Self { terms, ..self }.of_task(task);
+        }
+        // No functions: to return from one takes a third of the time of all this. Reads by helpers leave them no room on the stack.
+        let Some(kind) = self.kind else { return self };
+        let terms = file_terms(kind, self.slot, self.terms, facts, path);
+        Self { terms: task_terms(kind, self.slot, terms, || task), ..self }
     }
 
     /// What the name leaves that a caller gave in vain, which is the first text behind a body of type `B`.
@@ -144,20 +155,20 @@ impl Wanted {
     }
 }
 
-/// Terms by call, and by what it did to a file.
+/// [`call_terms`] as a function of its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
-    let Some(terms) = FILTER_CALLS.get(call) else { return ALL };
-    let Some(kind) = FILTER_KINDS.get(slot) else { return ALL };
-    fact_terms(kind, *terms, facts)
+    call_terms(FILTER_KINDS.get(slot), call, facts)
 }
 
-/// Whether a control group is known to be in no container.
+/// Terms by call, and by what it did to a file.
 #[inline(always)]
-pub(crate) fn is_host(cgroup: u64) -> bool {
-    // SAFETY: the value is not looked at.
-    unsafe { HOST_GROUPS.get(cgroup) }.is_some()
+fn call_terms(kind: Option<&KindFilter>, call: u32, facts: u32) -> u64 {
+    match (FILTER_CALLS.get(call), kind) {
+        (Some(terms), Some(kind)) => fact_terms(kind, *terms, facts),
+        _ => ALL,
+    }
 }
 
 /// Terms by what was done to a file.
@@ -166,13 +177,14 @@ fn fact_terms(kind: &KindFilter, terms: u64, facts: u32) -> u64 {
     if facts == NO_FACTS {
         return terms;
     }
-    terms & kind.facts.get(facts as usize & (FACTS - 1)).copied().unwrap_or(ALL)
+    // Where LLVM sees what the facts can be it would leave the mask out.
+    terms & kind.facts.get(opaque(u64::from(facts)) as usize & (FACTS - 1)).copied().unwrap_or(ALL)
 }
 
-/// Whether a word with this hash can have an entry.
+/// Whether a word that begins so can have an entry.
 #[inline(always)]
-fn is_marked(words: &Words, hash: u64) -> bool {
-    let mark = mark(hash);
+fn is_marked(words: &Words, first: u64) -> bool {
+    let mark = mark(first);
     match words.marks.get((mark / 64) as usize & (words.marks.len() - 1)) {
         Some(bits) => bits & 1 << (mark % 64) != 0,
         None => true,

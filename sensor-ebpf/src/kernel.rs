@@ -20,12 +20,12 @@ use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_user};
 use sensor_common::offsets::MISSING;
 
 pub(crate) use self::{
-    file::{File, fd_file, ring_file},
+    file::{File, fd_file, new_file, ring_file},
     group::GroupFile,
     name::{WORDS, copy_name, file_name, path_comm},
     number::{call_at, call_index},
     path::{Path, append_cwd, append_path, append_relative_dir},
-    reads::PROBES,
+    reads::{CASTS, PROBES, opaque},
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key},
 };
@@ -78,8 +78,6 @@ macro_rules! field {
 }
 
 pub(crate) use {constant, field, knob, offset};
-
-use self::reads::CASTS;
 
 /// A pointer into the kernel.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ mod group;
 mod object;
 
 use aya_ebpf::{macros::lsm, programs::LsmContext};
-use sensor_common::{Kind, Settings, SysCall, flags, syscalls};
+use sensor_common::{Kind, SysCall, flags, syscalls};
 
 use crate::{
     filter::{is_host, note_refusal},
@@ -50,7 +50,7 @@ impl Caller {
     #[inline(always)]
     fn current() -> Self {
         let task = Task::current();
-        let ended = settings(|settings: &Settings| settings.ended) != 0;
+        let ended = settings(|settings| &settings.ended) != 0;
         if ended || task.tgid() == Some(knob!(self_tgid)) || task.is_kernel() {
             return Self::Sensor;
         }

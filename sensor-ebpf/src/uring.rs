@@ -102,7 +102,11 @@ impl Operation {
         }
         let number = syscall(u32::from(request.probe::<u8>(offset!(request_opcode))?));
         let result = if completed { i64::from(request.probe::<i32>(offset!(request_result))?) } else { 0 };
-        Some(Self { ending: Ending { task, number, result, flags: flags::IO_URING }, request, completed })
+        Some(Self {
+            ending: Ending { task, number, result, flags: flags::IO_URING, alone: false },
+            request,
+            completed,
+        })
     }
 
     /// Whether a completion will only come if it fails (`IOSQE_CQE_SKIP_SUCCESS`): such an operation is told of when it is

@@ -223,9 +223,9 @@ impl Probe {
                     .map_err(|error| ProbeError::Load(error.to_string()))?;
                 let mut counts = Counts::default();
                 for value in values.iter() {
-                    counts.seen += value.0.seen;
+                    counts.seen += value.0.seen + value.0.passed_over;
                     counts.submitted += value.0.submitted;
-                    counts.filtered += value.0.filtered;
+                    counts.filtered += value.0.filtered + value.0.passed_over;
                     counts.limited += value.0.limited;
                     counts.ring_full += value.0.ring_full;
                     counts.failed += value.0.failed;

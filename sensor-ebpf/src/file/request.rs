@@ -39,14 +39,7 @@ impl Request {
     /// [`facts`] of a file that this request opened.
     #[inline(always)]
     pub(super) fn facts(self, f_mode: u32) -> u32 {
-        let by_mode = match self.flags & (ACCESS_MODE | O_PATH) {
-            0 => facts::READ,
-            1 => facts::WRITE,
-            2 => facts::READ | facts::WRITE,
-            _ => 0,
-        };
-        let executable = f_mode & FMODE_CREATED != 0 && self.mode & EXECUTE != 0;
-        by_mode | if executable { facts::EXECUTABLE } else { 0 }
+        Flags(self.flags).facts(f_mode, || self.mode)
     }
 
     /// What a verdict can ask of a file that this request opens.
@@ -54,49 +47,67 @@ impl Request {
     pub(super) fn verdict_facts(self, file: File) -> u32 {
         self.facts(file.f_mode) | if file.is_directory() { verdict::facts::DIRECTORY } else { 0 }
     }
+}
 
-    /// [`Request::facts`] before the file is known; those of an open that failed, or that may have made a file, are not.
+/// The flags of a request, by which most of them are let go before anything else of it is looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Flags(pub(super) u32);
+
+impl Flags {
+    #[inline(always)]
+    pub(super) fn of(call: Call) -> Self {
+        Self(match call.number() {
+            syscalls::OPENAT | syscalls::OPEN_BY_HANDLE_AT => call.arg(2) as u32,
+            syscalls::OPENAT2 => read_user::<u64>(call.arg(2)).unwrap_or(0) as u32,
+            syscalls::CREAT => CREAT_FLAGS,
+            _ => call.arg(1) as u32,
+        })
+    }
+
+    /// [`facts`] of a file that was opened so. `mode`: the one that a new file was asked for with.
+    #[inline(always)]
+    pub(super) fn facts(self, f_mode: u32, mode: impl FnOnce() -> u32) -> u32 {
+        let by_mode = match self.0 & (ACCESS_MODE | O_PATH) {
+            0 => facts::READ,
+            1 => facts::WRITE,
+            2 => facts::READ | facts::WRITE,
+            _ => 0,
+        };
+        let executable = f_mode & FMODE_CREATED != 0 && mode() & EXECUTE != 0;
+        by_mode | if executable { facts::EXECUTABLE } else { 0 }
+    }
+
+    /// [`Flags::facts`] before the file is known; those of an open that failed, or that may have made a file, are not.
     #[inline(always)]
     pub(super) fn known_facts(self, result: i64) -> u32 {
-        if result < 0 || self.flags & O_CREAT != 0 { NO_FACTS } else { self.facts(0) }
+        if result < 0 || self.0 & O_CREAT != 0 { NO_FACTS } else { self.facts(0, || 0) }
     }
 }
 
+/// The mode that a new file was asked for with.
 #[inline(always)]
-pub(super) fn request(call: Call) -> Request {
-    let at = Request {
-        dirfd: call.arg(0) as i32,
-        name: Str::user(call.arg(1)),
-        flags: call.arg(2) as u32,
-        mode: call.arg(3) as u32,
-        resolve: 0,
-    };
+pub(super) fn mode(call: Call) -> u32 {
     match call.number() {
-        syscalls::OPENAT => at,
-        syscalls::OPENAT2 => {
-            // `struct open_how`: flags, mode, resolve, each of 64 bits also for 32-bit callers.
-            let how = call.arg(2);
-            Request {
-                flags: read_user::<u64>(how).unwrap_or(0) as u32,
-                mode: read_user::<u64>(how + 8).unwrap_or(0) as u32,
-                resolve: read_user(how + 16).unwrap_or(0),
-                ..at
-            }
-        }
-        syscalls::OPEN_BY_HANDLE_AT => Request { name: Str::NONE, mode: 0, ..at },
-        syscalls::CREAT => Request {
-            dirfd: CALLER_DIR,
-            name: Str::user(call.arg(0)),
-            flags: CREAT_FLAGS,
-            mode: call.arg(1) as u32,
-            ..at
-        },
-        _ => Request {
-            dirfd: CALLER_DIR,
-            name: Str::user(call.arg(0)),
-            flags: call.arg(1) as u32,
-            mode: call.arg(2) as u32,
-            ..at
-        },
+        syscalls::OPENAT => call.arg(3) as u32,
+        syscalls::OPENAT2 => read_user::<u64>(call.arg(2) + 8).unwrap_or(0) as u32,
+        syscalls::OPEN_BY_HANDLE_AT => 0,
+        syscalls::CREAT => call.arg(1) as u32,
+        _ => call.arg(2) as u32,
     }
+}
+
+/// The whole of a request with these flags, whatever the caller's memory says of them by then.
+#[inline(always)]
+pub(super) fn request(call: Call, Flags(flags): Flags) -> Request {
+    let (dirfd, name, resolve) = match call.number() {
+        syscalls::OPENAT => (call.arg(0) as i32, Str::user(call.arg(1)), 0),
+        // `struct open_how`: flags, mode, resolve, each of 64 bits also for 32-bit callers.
+        syscalls::OPENAT2 => {
+            let resolve = read_user(call.arg(2) + 16).unwrap_or(0);
+            (call.arg(0) as i32, Str::user(call.arg(1)), resolve)
+        }
+        syscalls::OPEN_BY_HANDLE_AT => (call.arg(0) as i32, Str::NONE, 0),
+        _ => (CALLER_DIR, Str::user(call.arg(0)), 0),
+    };
+    Request { dirfd, name, flags, mode: mode(call), resolve }
 }

@@ -35,10 +35,13 @@ fn ur_file_open(ctx: BtfTracePointContext) -> i32 {
     if terms.is_none() {
         filtered(Kind::FileOpen);
     } else if ending.result < 0 {
-        refused(ending, terms, request(operation));
+        refused(ending, terms, || request(operation));
     } else {
         match operation.opened(operation.get(offset!(open_slot))) {
-            Some(file) => opened(ending, terms, request(operation), file),
+            Some(file) => {
+                let request = request(operation);
+                opened(ending, terms, request.facts(file.f_mode), || request, file);
+            }
             // Another thread took it out of the table again.
             None => by_name(operation),
         }

@@ -3,24 +3,33 @@
 use core::{hint::black_box, mem::MaybeUninit};
 
 use aya_ebpf::{helpers::generated::bpf_map_lookup_elem, maps::lpm_trie};
-use sensor_common::filter::{KindFilter, NAME_LEN, NameKey, PATH_LEN, PathKey, mix};
+use sensor_common::filter::{KindFilter, NAME_LEN, NameKey, PATH_LEN, PathKey};
 
 use super::{FILTER_KINDS, FILTER_NAMES, FILTER_PATHS, is_marked};
 use crate::kernel::{Path, WORDS, copy_name, file_name};
 
-/// Terms by what was done to a file, and by its name.
+/// [`file_terms`] as a function of its own.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(super) extern "C" fn filter_file(slot: u32, terms: u64, facts: u32, mnt: u64, dentry: u64) -> u64 {
     let Some(kind) = FILTER_KINDS.get(slot) else { return terms };
+    file_terms(kind, slot, terms, facts, Path { mnt, dentry })
+}
+
+/// Terms by what was done to a file, and by its name.
+#[inline(always)]
+pub(super) fn file_terms(kind: &KindFilter, slot: u32, terms: u64, facts: u32, path: Path) -> u64 {
     let terms = super::fact_terms(kind, terms, facts);
     if terms & kind.name.property.asked == 0 {
         return terms;
     }
     let mut key = Key::uninit();
     // A file of no directory has a name of its own kind, and one that is mounted over another goes by that one's.
-    let Some(()) = file_name(Path { mnt, dentry }, words(&mut key)) else { return terms };
-    name_terms(kind, slot, terms, &mut key)
+    match file_name(path, words(&mut key), |first| is_nothing(first) || is_marked(&kind.name, first)) {
+        Some(true) => name_terms(kind, slot, terms, &mut key),
+        Some(false) => terms & kind.name.property.other,
+        None => terms,
+    }
 }
 
 /// The same for a verdict: a file whose name is not to be had fits none.
@@ -34,8 +43,8 @@ pub(super) extern "C" fn verdict_file(slot: u32, terms: u64, facts: u32, mnt: u6
         return terms;
     }
     let mut key = Key::uninit();
-    match file_name(Path { mnt, dentry }, words(&mut key)) {
-        Some(()) => name_terms(kind, slot, terms, &mut key),
+    match file_name(Path { mnt, dentry }, words(&mut key), |_| true) {
+        Some(_) => name_terms(kind, slot, terms, &mut key),
         None => terms & !asked,
     }
 }
@@ -52,14 +61,12 @@ fn words(key: &mut Key) -> *mut u64 {
 /// Terms by a name, of which the key has the words.
 #[inline(always)]
 fn name_terms(kind: &KindFilter, slot: u32, terms: u64, key: &mut Key) -> u64 {
-    let name = words(key);
     // SAFETY: the words are written.
-    let [a, b, c, d] = unsafe { [name.read(), name.add(1).read(), name.add(2).read(), name.add(3).read()] };
-    // What is no name (`x/`, `.`, `..`) decides nothing.
-    if a == 0 || a == u64::from(b'.') || a == u64::from(b'.') * 0x101 {
+    let first = unsafe { words(key).read() };
+    if is_nothing(first) {
         return terms;
     }
-    if !is_marked(&kind.name, mix(mix(mix(mix(0, a), b), c), d)) {
+    if !is_marked(&kind.name, first) {
         return terms & kind.name.property.other;
     }
     // SAFETY: with its first word the key is whole.
@@ -69,6 +76,12 @@ fn name_terms(kind: &KindFilter, slot: u32, terms: u64, key: &mut Key) -> u64 {
     };
     // SAFETY: the daemon writes an entry once, before its set of tables is at work.
     terms & unsafe { FILTER_NAMES.get(key) }.copied().unwrap_or(kind.name.property.other)
+}
+
+/// What is no name (`x/`, `.`, `..`) decides nothing.
+#[inline(always)]
+fn is_nothing(first: u64) -> bool {
+    first == 0 || first == u64::from(b'.') || first == u64::from(b'.') * 0x101
 }
 
 /// Terms by the last component of the `len` bytes that lie at `at` in the scratch memory.

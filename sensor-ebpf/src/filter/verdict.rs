@@ -10,7 +10,7 @@ use aya_ebpf::{
     maps::{Array, HashMap},
 };
 use sensor_common::{
-    Header, Settings, Text,
+    Header, Text,
     filter::{BANKS, ROWS},
     text,
     verdict::{Group, GroupKey, ROOM, Verdict, slot},
@@ -49,7 +49,7 @@ impl Case {
     /// class here.
     #[inline(always)]
     pub(crate) fn of(class: u32) -> Self {
-        let bank = settings(|settings: &Settings| settings.verdicts);
+        let bank = settings(|settings| &settings.verdicts);
         if bank == 0 {
             return Self { slot: 0, terms: 0 };
         }

@@ -32,6 +32,17 @@ pub(crate) fn fd_file(task: Task, fd: i32) -> Option<File> {
     if fd < 0 || fd as u32 >= table.load::<u32>(offset!(fdt_max_fds))? {
         return None;
     }
+    slot_file(table, fd)
+}
+
+/// The file behind a descriptor that the task was just given, for which there is room in its table.
+#[inline(always)]
+pub(crate) fn new_file(task: Task, fd: i32) -> Option<File> {
+    slot_file(task.field(offset!(task_files))?.follow(offset!(files_fdt))?, fd)
+}
+
+#[inline(always)]
+fn slot_file(table: Ptr, fd: i32) -> Option<File> {
     // A pointer to pointers is a plain number for the verifier.
     let slots = Ptr::from_u64(table.load(offset!(fdt_fd))?);
     File::read(slots.probe_ptr(fd as u32 * 8)?)

@@ -35,14 +35,19 @@ const fn kept() -> [[u64; WORDS]; NAME_LEN] {
 }
 
 /// Writes the last component of a path; none where it is not the dentry's own name: of a file that is in no directory, and of
-/// the root of a mount, which goes by the name of what it is mounted on.
+/// the root of a mount, which goes by the name of what it is mounted on. False where it wrote only the first word, with which
+/// `goes_on` was content.
 #[inline(always)]
-pub(crate) fn file_name(Path { mnt, dentry }: Path, to: *mut u64) -> Option<()> {
+pub(crate) fn file_name(
+    Path { mnt, dentry }: Path,
+    to: *mut u64,
+    goes_on: impl FnOnce(u64) -> bool,
+) -> Option<bool> {
     if Ptr::from_u64(mnt).probe::<u64>(offset!(vfsmount_root))? == dentry {
         return None;
     }
     if knob!(dentry_packed) < 2 {
-        return read_name(read_dentry(dentry)?, dentry, to);
+        return read_name(read_dentry(dentry)?, dentry, to).map(|()| true);
     }
     // One read for `d_parent`, `d_name`, `d_inode`, and the room for short names, where most names are.
     let mut head =
@@ -52,18 +57,23 @@ pub(crate) fn file_name(Path { mnt, dentry }: Path, to: *mut u64) -> Option<()> 
     let len = (own.hash_len >> 32) as usize & 0xff;
     let short = dentry.wrapping_add(u64::from(offset!(dentry_parent)) + 32);
     if own.parent == dentry || own.name != short || len >= NAME_LEN {
-        return read_name(own, dentry, to);
+        return read_name(own, dentry, to).map(|()| true);
     }
     let kept = KEPT.get(len & (NAME_LEN - 1))?;
     let [a, b, c, d] = kept;
+    let first = head.get::<u64>(32)? & *a;
     // SAFETY: the caller has room for four words.
+    unsafe { to.write(first) };
+    if !goes_on(first) {
+        return Some(false);
+    }
+    // SAFETY: as above.
     unsafe {
-        to.write(head.get::<u64>(32)? & *a);
         to.add(1).write(head.get::<u64>(40)? & *b);
         to.add(2).write(head.get::<u64>(48)? & *c);
         to.add(3).write(head.get::<u64>(56)? & *d);
     }
-    Some(())
+    Some(true)
 }
 
 #[inline(always)]

@@ -16,7 +16,7 @@ use super::{Ptr, knob};
 /// Before 5.11.
 pub(crate) const PROBES: bool = cfg!(feature = "probes");
 /// Since 6.2.
-pub(super) const CASTS: bool = cfg!(feature = "casts");
+pub(crate) const CASTS: bool = cfg!(feature = "casts");
 
 /// Reads a value at any address.
 #[inline(always)]
@@ -57,6 +57,16 @@ pub(super) fn cast(address: *const u8, kind: u32) -> *const u8 {
         );
     }
     to as *const u8
+}
+
+/// The same number, of which LLVM knows nothing. What it knows it uses against the verifier: it leaves out a mask that the verifier
+/// would have learnt from, and what a function does not look at it does not pass, which is no scalar then.
+#[inline(always)]
+pub(crate) fn opaque(number: u64) -> u64 {
+    let mut number = number;
+    // SAFETY: changes nothing.
+    unsafe { asm!("{number} += 0", number = inout(reg) number, options(nomem, nostack, preserves_flags)) };
+    number
 }
 
 impl Ptr {

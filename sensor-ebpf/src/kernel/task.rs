@@ -11,25 +11,38 @@ use super::{
 /// Bytes of a task's kernel stack, at whose end its registers lie (`x86_64`, and `arm64` with small pages, without KASAN).
 const STACK: u64 = 16 << 10;
 
-/// `struct task_struct`.
+/// `struct task_struct`, and its address as a plain number where that is known: 0 elsewhere.
 #[derive(Clone, Copy)]
-pub(crate) struct Task(pub(crate) Ptr);
+pub(crate) struct Task(pub(crate) Ptr, u64);
 
 impl Task {
     #[inline(always)]
     pub(crate) fn current() -> Self {
         if PROBES || CASTS {
             // SAFETY: no arguments.
-            return Self::at(unsafe { bpf_get_current_task() } as *const u8);
+            let address = unsafe { bpf_get_current_task() };
+            return Self(Self::at(address as *const u8).0, address);
         }
         // SAFETY: no arguments.
-        Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()))
+        Self(Ptr(unsafe { bpf_get_current_task_btf() }.cast()), 0)
+    }
+
+    /// The current task in a function that the verifier looks at by itself, which is given its [`Task::address`]: to ask for it
+    /// again takes a helper call.
+    #[inline(always)]
+    pub(crate) fn current_at(address: u64) -> Self {
+        if CASTS && address != 0 { Self::at(address as *const u8) } else { Self::current() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn address(self) -> u64 {
+        if CASTS { self.1 } else { 0 }
     }
 
     /// One that a program is called with.
     #[inline(always)]
     pub(crate) fn at(task: *const u8) -> Self {
-        Self(Ptr(if CASTS { cast(task, knob!(type_task)) } else { task }))
+        Self(Ptr(if CASTS { cast(task, knob!(type_task)) } else { task }), 0)
     }
 
     #[inline(always)]
@@ -50,12 +63,12 @@ impl Task {
 
     #[inline(always)]
     pub(crate) fn leader(self) -> Option<Self> {
-        self.0.follow(offset!(task_leader)).map(Self)
+        self.0.follow(offset!(task_leader)).map(|leader| Self(leader, 0))
     }
 
     #[inline(always)]
     pub(crate) fn parent(self) -> Option<Self> {
-        self.0.follow(offset!(task_parent)).map(Self)
+        self.0.follow(offset!(task_parent)).map(|parent| Self(parent, 0))
     }
 
     /// When the process (not the thread) started.
@@ -85,10 +98,9 @@ impl Task {
     pub(crate) fn cgroup(self) -> Option<u64> {
         let css_set = self.0.follow(offset!(task_cgroups))?;
         let unified = css_set.follow(offset!(css_set_dfl))?;
-        let level: u32 = unified.load(offset!(cgroup_level))?;
         let id: u64 = unified.follow(offset!(cgroup_kn))?.load(offset!(kn_id))?;
         let slot = knob!(cgroup1_css);
-        if level != 0 || slot == MISSING {
+        if slot == MISSING || unified.load::<u32>(offset!(cgroup_level))? != 0 {
             return Some(id);
         }
         // In the root of the unified hierarchy: a hybrid or v1 host, where a controller's hierarchy has the group.

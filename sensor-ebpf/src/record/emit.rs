@@ -21,6 +21,9 @@ pub(crate) struct Ending {
     pub(crate) result: i64,
     /// Bits of the header.
     pub(crate) flags: u16,
+    /// Whether the program cannot be interrupted by another one that counts the same: at a tracepoint of a task, but for kernels
+    /// that preempt themselves there.
+    pub(crate) alone: bool,
 }
 
 impl Ending {
@@ -36,7 +39,18 @@ impl Ending {
     /// What it and the task that asked leave of all that rules can want. `facts`: see [`Wanted::of_call`].
     #[inline(always)]
     pub(crate) fn wanted(self, kind: Kind, facts: u32) -> Wanted {
-        Wanted::of_call(kind, self, facts).of_task()
+        Wanted::of_call(kind, self, facts).of_task(self.task)
+    }
+
+    /// [`filtered`].
+    #[inline(always)]
+    pub(crate) fn filtered(self, kind: Kind) {
+        if !self.alone {
+            filtered(kind);
+        } else if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
+            // SAFETY: this CPU's own map value, which nobody else writes to meanwhile.
+            unsafe { (*counters).passed_over += 1 };
+        }
     }
 }
 
@@ -125,7 +139,7 @@ pub(crate) fn emit_filled<B: Copy>(
     let ending = ending.into();
     let wanted = if kind.is_lifecycle() { Wanted::ALL } else { ending.wanted(kind, NO_FACTS) };
     if wanted.is_none() {
-        filtered(kind);
+        ending.filtered(kind);
         return;
     }
     let kind = u32::from(kind.number());
@@ -158,8 +172,6 @@ pub(crate) fn failed(kind: Kind) {
 pub(crate) fn filtered(kind: Kind) {
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
         // SAFETY: this CPU's own map value.
-        let counters = unsafe { &mut *counters };
-        add(&mut counters.seen, 1);
-        add(&mut counters.filtered, 1);
+        add(unsafe { &mut (*counters).passed_over }, 1);
     }
 }

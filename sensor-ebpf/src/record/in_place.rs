@@ -73,8 +73,7 @@ pub(crate) fn emit_in_place<R: 'static>(kind: Kind, by_task: bool, fill: impl Fn
 #[inline(always)]
 pub(crate) fn filtered_in_place(kind: Kind) {
     if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
-        count(counters, core::mem::offset_of!(Counters, seen));
-        count(counters, core::mem::offset_of!(Counters, filtered));
+        count(counters, core::mem::offset_of!(Counters, passed_over));
     }
 }
 

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use sensor_common::{Header, LimitKey};
 
-use super::settings::SETTINGS;
+use super::settings;
 
 /// Group → the moment at which it is square. One that falls out begins anew.
 #[map]
@@ -24,8 +24,8 @@ static LIMITED: PerCpuHashMap<LimitKey, u64> = PerCpuHashMap::with_max_entries(2
 /// Whether a record comes too soon after those before it; counted where it does.
 #[inline(always)]
 pub(super) fn is_ahead(kind: u32, header: &Header) -> bool {
-    let Some(settings) = SETTINGS.get(0) else { return false };
-    if settings.pace == 0 {
+    let pace = settings(|settings| &settings.pace);
+    if pace == 0 {
         return false;
     }
     let now = header.ts;
@@ -36,11 +36,11 @@ pub(super) fn is_ahead(kind: u32, header: &Header) -> bool {
     // SAFETY: this CPU's own map value.
     let square = unsafe { &mut *square };
     let since = if *square > now { *square } else { now };
-    if since - now > settings.ahead {
+    if since - now > settings(|settings| &settings.ahead) {
         count(kind, header.cgroup);
         return true;
     }
-    *square = since + u64::from(settings.pace);
+    *square = since + u64::from(pace);
     false
 }
 

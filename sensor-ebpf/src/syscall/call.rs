@@ -7,7 +7,7 @@ use sensor_common::{SysCall, flags, syscalls};
 
 use super::{index, regs, word};
 use crate::{
-    kernel::{Ptr, Task, call_at, call_index, offset, read_user},
+    kernel::{CASTS, Ptr, Task, call_at, call_index, knob, offset, read_user},
     record::{Ending, Record},
 };
 
@@ -23,11 +23,14 @@ pub(crate) struct Call {
     short_ids: bool,
     /// `socketcall`: where its arguments lie in user memory.
     arguments: u64,
+    /// See [`Ending`].
+    alone: bool,
 }
 
 impl Call {
     #[inline(always)]
-    pub(crate) fn new(ctx: &impl EbpfContext) -> Self {
+    pub(crate) fn new(ctx: &impl EbpfContext, traced: bool) -> Self {
+        let alone = CASTS && traced && knob!(stand_ins) == 0;
         let task = Task::current();
         let regs = regs(ctx, task);
         let result = word(ctx, 1).cast_signed();
@@ -35,11 +38,11 @@ impl Call {
         let index = index(regs, compat).unwrap_or(0);
         let number = call_at(index);
         if !compat {
-            return Self { task, regs, result, number, compat, short_ids: false, arguments: 0 };
+            return Self { task, regs, result, number, compat, short_ids: false, arguments: 0, alone };
         }
         let short_ids = syscalls::has_short_ids(index.wrapping_sub(syscalls::FIRST_COMPAT));
-        let mut call =
-            Self { task, regs, result: i64::from(result as i32), number, compat, short_ids, arguments: 0 };
+        let result = i64::from(result as i32);
+        let mut call = Self { task, regs, result, number, compat, short_ids, arguments: 0, alone };
         if index >= syscalls::FIRST_SOCKETCALL {
             call.arguments = call.arg(1);
         }
@@ -53,7 +56,8 @@ impl Call {
         let regs = task.regs()?;
         let compat = task.is_compat();
         let index = call_index(regs.probe(offset!(regs_syscall))?, compat)?;
-        Some(Self { task, regs, result: 0, number: call_at(index), compat, short_ids: false, arguments: 0 })
+        let number = call_at(index);
+        Some(Self { task, regs, result: 0, number, compat, short_ids: false, arguments: 0, alone: false })
     }
 
     /// A negative errno where it failed.
@@ -145,7 +149,7 @@ fn apart(value: bool) -> bool {
 impl From<Call> for Ending {
     #[inline(always)]
     fn from(call: Call) -> Self {
-        let Call { task, number, result, compat, .. } = call;
-        Self { task, number, result, flags: if compat { flags::COMPAT } else { 0 } }
+        let Call { task, number, result, compat, alone, .. } = call;
+        Self { task, number, result, flags: if compat { flags::COMPAT } else { 0 }, alone }
     }
 }

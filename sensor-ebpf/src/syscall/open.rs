@@ -15,8 +15,9 @@ pub(crate) fn opening(task: Task) -> u16 {
     number as u16
 }
 
+/// Whether the call of this number opens a file.
 #[inline(always)]
-fn is_open(number: u32) -> bool {
+pub(crate) fn is_open(number: u32) -> bool {
     matches!(
         number,
         syscalls::OPEN | syscalls::OPENAT | syscalls::OPENAT2 | syscalls::CREAT | syscalls::OPEN_BY_HANDLE_AT

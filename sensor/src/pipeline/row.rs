@@ -51,7 +51,7 @@ pub(super) fn padded<const WORDS: usize>(word: &[u8]) -> [u64; WORDS] {
 
 /// Says that a word has an entry.
 fn mark(table: &mut filter::Words, word: &[u64]) {
-    let mark = filter::mark(word.iter().fold(0, |hash, bytes| filter::mix(hash, *bytes)));
+    let mark = filter::mark(word.first().copied().unwrap_or(0));
     if let Some(bits) = table.marks.get_mut(mark as usize / 64) {
         *bits |= 1 << (mark % 64);
     }

@@ -9,7 +9,7 @@ use sensor_common::{
     Kind,
     filter::{
         BANKS, CommKey, KindFilter, NAME_LEN, NameKey, NetKey, OUTCOMES, PATH_LEN, PathKey, PortKey, ROWS,
-        call_index, slot,
+        call_index, host_place, slot,
     },
 };
 
@@ -69,6 +69,7 @@ pub(super) struct Filters {
     ports: HashMap<MapData, PodPort, u64>,
     nets: LpmTrie<MapData, PodNet, u64>,
     hosts: HashMap<MapData, u64, u32>,
+    host_places: Array<MapData, u64>,
     bank: u32,
     /// The entries of `calls` that are not 0, by set: nearly all are, and each takes a system call of its own.
     written: [Vec<u32>; BANKS as usize],
@@ -85,6 +86,7 @@ impl Filters {
             ports: take(ebpf, "FILTER_PORTS")?,
             nets: take(ebpf, "FILTER_NETS")?,
             hosts: take(ebpf, "HOST_GROUPS")?,
+            host_places: take(ebpf, "HOST_PLACES")?,
             bank: 0,
             written: Default::default(),
         })
@@ -194,13 +196,22 @@ impl Filters {
     /// its records are looked at by the daemon.
     pub(super) fn host_group(&mut self, key: u64, there: bool, fills: &mut Fills) {
         const MAP: &str = "HOST_GROUPS";
+        let (place, mark) = host_place(key);
+        let placed = if there {
+            self.host_places.set(place, mark, 0)
+        } else {
+            self.host_places.get(&place, 0).and_then(|found| match found == mark {
+                true => self.host_places.set(place, 0, 0),
+                false => Ok(()),
+            })
+        };
         let result = if there { self.hosts.insert(key, 1, NEW) } else { self.hosts.remove(&key) };
         if there {
             fills.inserted(MAP, &result);
         } else {
             fills.removed(MAP, &result);
         }
-        if let Err(error) = result
+        if let Err(error) = placed.and(result)
             && !stands_already(&error)
         {
             tracing::trace!(key, %error, "control group not told to the kernel half");

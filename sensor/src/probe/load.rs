@@ -265,10 +265,13 @@ pub(super) fn attach_more(probe: &mut Probe, options: &Options) -> Result<(), Pr
     }
 }
 
+/// The variable of the programs that holds them.
+const SETTINGS: &str = ".data.settings";
+
 /// Changes what the programs add to their records.
 pub(super) fn write_settings(ebpf: &mut Ebpf, settings: Settings) -> Result<(), ProbeError> {
     let error = |error: aya::maps::MapError| ProbeError::Load(error.to_string());
-    let map = ebpf.map_mut("SETTINGS").ok_or_else(|| ProbeError::Object("no map SETTINGS".to_owned()))?;
+    let map = ebpf.map_mut(SETTINGS).ok_or_else(|| ProbeError::Object(format!("no map {SETTINGS}")))?;
     Array::<_, PodSettings>::try_from(map).map_err(error)?.set(0, PodSettings(settings), 0).map_err(error)
 }
 

@@ -7,18 +7,17 @@ use aya::{
 };
 use sensor_common::syscalls;
 
-use super::{
-    ProbeError,
-    load::{take_map, take_table},
-    machine::HERE,
-};
+use super::{ProbeError, load::take_table, machine::HERE};
+
+/// A bit for each number of a call.
+type Numbers = [u64; syscalls::RAW_WORDS as usize];
 
 /// Held for as long as the programs are attached: the kernel empties such a table when its last descriptor is closed.
 pub(super) struct Tables {
     /// By system call, behind the tracepoint: see [`sensor_common::syscalls`].
     calls: ProgramArray<MapData>,
-    /// The numbers that have an entry there.
-    watched: Array<MapData, u64>,
+    /// The numbers that have an entry there, one bit each; `None` where programs read by helper calls and do not look.
+    watched: Option<Array<MapData, Numbers>>,
     /// By operation of `io_uring`, where it is submitted.
     pub(super) submitted: ProgramArray<MapData>,
     /// By operation of `io_uring`, where it is completed.
@@ -29,8 +28,10 @@ impl Tables {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, ProbeError> {
         Ok(Self {
             calls: take_table(ebpf, "SYSCALLS")?,
-            watched: Array::try_from(take_map(ebpf, "WATCHED")?)
-                .map_err(|error| ProbeError::Load(error.to_string()))?,
+            watched: ebpf
+                .take_map(".data.watched")
+                .map(|map| Array::try_from(map).map_err(|error| ProbeError::Load(error.to_string())))
+                .transpose()?,
             submitted: take_table(ebpf, "SUBMITTED")?,
             completed: take_table(ebpf, "COMPLETED")?,
         })
@@ -40,9 +41,13 @@ impl Tables {
     pub(super) fn watch(&mut self, number: u32, program: &ProgramFd) -> Result<(), MapError> {
         for index in syscalls::indexes(HERE, number) {
             self.calls.set(index, program, 0)?;
+            let Some(watched) = &mut self.watched else { continue };
             let raw = syscalls::raw(index);
-            let bits = self.watched.get(&(raw / 64), 0)?;
-            self.watched.set(raw / 64, bits | 1 << (raw % 64), 0)?;
+            let mut numbers: Numbers = watched.get(&0, 0)?;
+            if let Some(word) = numbers.get_mut(raw as usize / 64) {
+                *word |= 1 << (raw % 64);
+            }
+            watched.set(0, numbers, 0)?;
         }
         Ok(())
     }

@@ -182,7 +182,7 @@ fn look_up<const WORDS: usize>(
     entries: &[([u64; WORDS], u64)],
     word: [u64; WORDS],
 ) -> u64 {
-    let mark = filter::mark(word.iter().fold(0, |hash, bytes| filter::mix(hash, *bytes)));
+    let mark = filter::mark(word[0]);
     let marked = words.marks[mark as usize / 64] & 1 << (mark % 64) != 0;
     let entry = entries.iter().find(|(key, _)| marked && *key == word);
     look(words.property, entry.map(|(_, terms)| *terms))
