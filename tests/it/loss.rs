@@ -11,6 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sensor_tests::{
     Act, Event, Sensor,
     act::{finish, program},
+    daemon::{programs_of, wait_until_unloaded},
     exclusive, needs_kernel, scaled, vedette,
 };
 use serde_json::Value;
@@ -210,10 +211,13 @@ fn loss_behind_a_reader_that_does_not_read() {
         line.clear();
         assert!(said.read_line(&mut line).unwrap() > 0, "the sensor ended");
     }
+    let programs = programs_of(sensor.id());
     // More than queue and pipe hold.
     let _ = Act::new(["storm", &file.display().to_string(), "2", "50000"]).run();
     // SAFETY: a child that is not waited for yet.
     unsafe { libc::kill(sensor.id().cast_signed(), libc::SIGTERM) };
+    // It has taken all that there was, and nobody has read any of it.
+    wait_until_unloaded(&programs);
     let lines = BufReader::new(sensor.stdout.take().unwrap()).split(b'\n').count() as u64;
     let mut end = String::new();
     said.read_to_string(&mut end).unwrap();
