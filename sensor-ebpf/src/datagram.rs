@@ -13,6 +13,7 @@ use crate::{
 /// unconnected sockets. Sends on connected sockets repeat what `connect` said and are not looked at.
 #[inline(always)]
 fn net_send(call: Call) {
+    let call = call.of_socket();
     if was_refused(call.result()) {
         filtered(Kind::NetSend);
         return;
@@ -35,6 +36,7 @@ on_end!(sx_net_send, fx_net_send, net_send);
 /// is, datagrams of unconnected sockets. A call that failed got no data and is not looked at.
 #[inline(always)]
 fn net_receive(call: Call) {
+    let call = call.of_socket();
     let from = if call.number() == syscalls::RECVFROM {
         let len = call.arg(5);
         UserAddr { at: call.arg(4), len: if len == 0 { 0 } else { read_user(len).unwrap_or(0) } }

@@ -25,7 +25,7 @@ pub(crate) use self::{
     name::{WORDS, copy_name, file_name, path_comm},
     number::{call_at, call_index},
     path::{Path, append_cwd, append_path, append_relative_dir},
-    reads::{CASTS, PROBES, opaque},
+    reads::{CASTS, PROBES, forgotten, opaque},
     socket::{AF_INET, AF_INET6, AF_UNIX, Sock, fd_sock, user_ip, user_unix},
     task::{Task, cgroup_key},
 };

@@ -15,6 +15,7 @@ use crate::{
 /// `socket`, when it ends: what was made, or what was asked for in vain.
 #[inline(always)]
 fn net_socket(call: Call) {
+    let call = call.of_socket();
     emit_call::<Net>(Kind::NetSocket, call, |record| {
         let body = record.body::<Net>();
         body.fd = call.result() as i32;
@@ -39,6 +40,7 @@ on_end!(sx_net_socket, fx_net_socket, net_socket);
 /// caller's address where it is not.
 #[inline(always)]
 fn net_connect(call: Call) {
+    let call = call.of_socket();
     if was_refused(call.result()) {
         filtered(Kind::NetConnect);
         return;
@@ -57,6 +59,7 @@ on_end!(sx_net_connect, fx_net_connect, net_connect);
 /// `accept` and `accept4`, when they end: both ends of the new connection; the listening end where there is none.
 #[inline(always)]
 fn net_accept(call: Call) {
+    let call = call.of_socket();
     let fd = if call.result() >= 0 { call.result() } else { call.arg(0) as i64 };
     by_fd(call, Kind::NetAccept, fd as i32, |record, sock| {
         if call.result() >= 0 {
@@ -71,6 +74,7 @@ on_end!(sx_net_accept, fx_net_accept, net_accept);
 /// `bind`, when it ends: what the kernel bound, or what the caller asked for in vain.
 #[inline(always)]
 fn net_bind(call: Call) {
+    let call = call.of_socket();
     if was_refused(call.result()) {
         filtered(Kind::NetBind);
         return;
@@ -89,6 +93,7 @@ on_end!(sx_net_bind, fx_net_bind, net_bind);
 /// `listen`, when it ends.
 #[inline(always)]
 fn net_listen(call: Call) {
+    let call = call.of_socket();
     by_fd(call, Kind::NetListen, call.arg(0) as i32, |_, _| Some(call.arg(1) as u32));
 }
 

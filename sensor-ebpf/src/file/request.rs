@@ -87,7 +87,7 @@ impl Flags {
 /// The mode that a new file was asked for with.
 #[inline(always)]
 pub(super) fn mode(call: Call) -> u32 {
-    match call.number() {
+    match call.number_again() {
         syscalls::OPENAT => call.arg(3) as u32,
         syscalls::OPENAT2 => read_user::<u64>(call.arg(2) + 8).unwrap_or(0) as u32,
         syscalls::OPEN_BY_HANDLE_AT => 0,
@@ -99,7 +99,7 @@ pub(super) fn mode(call: Call) -> u32 {
 /// The whole of a request with these flags, whatever the caller's memory says of them by then.
 #[inline(always)]
 pub(super) fn request(call: Call, Flags(flags): Flags) -> Request {
-    let (dirfd, name, resolve) = match call.number() {
+    let (dirfd, name, resolve) = match call.number_again() {
         syscalls::OPENAT => (call.arg(0) as i32, Str::user(call.arg(1)), 0),
         // `struct open_how`: flags, mode, resolve, each of 64 bits also for 32-bit callers.
         syscalls::OPENAT2 => {

@@ -69,6 +69,24 @@ pub(crate) fn opaque(number: u64) -> u64 {
     number
 }
 
+/// The same number, of which the verifier knows nothing any more. What it knows, and makes use of once more, keeps apart all that
+/// is behind the first use: each of five calls would be followed to the end. `by`: any number that it knows nothing of.
+#[inline(always)]
+pub(crate) fn forgotten(number: u64, by: u64) -> u64 {
+    let mut number = number;
+    // SAFETY: changes nothing.
+    unsafe {
+        asm!(
+            "{number} += {by}",
+            "{number} -= {by}",
+            number = inout(reg) number,
+            by = in(reg) by,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    number
+}
+
 impl Ptr {
     /// The address as a plain number. A function that the verifier looks at by itself takes no pointer that it knows something
     /// of ("R5 is not a scalar"), and forgets that only of what a helper has read.

@@ -7,7 +7,7 @@ use sensor_common::{SysCall, flags, syscalls};
 
 use super::{index, regs, word};
 use crate::{
-    kernel::{CASTS, Ptr, Task, call_at, call_index, knob, offset, read_user},
+    kernel::{CASTS, Ptr, Task, call_at, call_index, forgotten, knob, offset, read_user},
     record::{Ending, Record},
 };
 
@@ -42,11 +42,16 @@ impl Call {
         }
         let short_ids = syscalls::has_short_ids(index.wrapping_sub(syscalls::FIRST_COMPAT));
         let result = i64::from(result as i32);
-        let mut call = Self { task, regs, result, number, compat, short_ids, arguments: 0, alone };
-        if index >= syscalls::FIRST_SOCKETCALL {
-            call.arguments = call.arg(1);
+        Self { task, regs, result, number, compat, short_ids, arguments: 0, alone }
+    }
+
+    /// Of sockets: its arguments wherever they are. To ask that of all calls would make the verifier look at all of them once more.
+    #[inline(always)]
+    pub(crate) fn of_socket(self) -> Self {
+        if !apart(self.compat) || index(self.regs, true).unwrap_or(0) < syscalls::FIRST_SOCKETCALL {
+            return self;
         }
-        call
+        Self { arguments: self.arg(1), ..self }
     }
 
     /// The call that the current task is in, as far as it is known before its end.
@@ -70,6 +75,16 @@ impl Call {
     #[inline(always)]
     pub(crate) fn number(self) -> u32 {
         self.number
+    }
+
+    /// [`Call::number`] once more, of which the verifier knows nothing from the first time. Where each read is a helper call it had
+    /// better know: it follows more of them than it spares.
+    #[inline(always)]
+    pub(crate) fn number_again(self) -> u32 {
+        if !CASTS {
+            return self.number;
+        }
+        forgotten(u64::from(self.number), self.result.cast_unsigned()) as u32
     }
 
     /// Whether pointers and registers have 32 bits.
