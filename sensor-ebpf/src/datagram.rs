@@ -57,14 +57,19 @@ fn datagram(call: Call, kind: Kind, end: UserAddr, size: u32) {
         filtered(kind);
         return;
     }
-    emit_filled::<Net>(kind, call, |record, wanted| {
-        let fd = call.arg(0) as i32;
-        record.body::<Net>().fd = fd;
-        // What is no socket still leaves a record with the result.
-        let Some(sock) = fd_sock(call.task, fd) else { return Some(wanted) };
-        sock.describe(record);
-        end.remote(record, sock);
-        record.body::<Net>().arg = size;
-        Some(wanted.of_socket(record, 0))
-    });
+    emit_filled::<Net, _>(
+        kind,
+        call,
+        |wanted| (wanted, ()),
+        |record, wanted, ()| {
+            let fd = call.arg(0) as i32;
+            record.body::<Net>().fd = fd;
+            // What is no socket still leaves a record with the result.
+            let Some(sock) = fd_sock(call.task, fd) else { return Some(wanted) };
+            sock.describe(record);
+            end.remote(record, sock);
+            record.body::<Net>().arg = size;
+            Some(wanted.of_socket(record, 0))
+        },
+    );
 }

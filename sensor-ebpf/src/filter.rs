@@ -1,8 +1,10 @@
 //! Asks whether some rule can want a record, as early as the answer is known: the tables of [`sensor_common::filter`], one
 //! property after the other, the cheap ones first. It knows no rule, and where it cannot tell it lets the record pass.
 
+mod call;
 mod file;
 mod socket;
+mod speech;
 mod task;
 mod verdict;
 
@@ -14,24 +16,26 @@ use aya_ebpf::{
 use sensor_common::{
     Header, Kind, Text,
     filter::{
-        CALLS, CommKey, DONE, FACTS, FAILED, KindFilter, NO_FACTS, NOT_FOUND, NameKey, PathKey, SLOTS, Words,
-        call_index, mark, slot,
+        CALLS, CommKey, DONE, FAILED, KindFilter, NOT_FOUND, NameKey, PathKey, SLOTS, Words, call_index,
+        mark, slot,
     },
     text,
 };
 
 use self::{
+    call::{call_terms, fact_terms, filter_call},
     file::{file_terms, filter_file, filter_path, filter_request},
-    socket::filter_socket,
+    socket::{filter_socket, peer_terms},
     task::{comm_terms, filter_task, task_terms},
 };
 pub(crate) use self::{
-    socket::{MAPPED, spoken},
+    socket::MAPPED,
+    speech::{made, spoken},
     task::is_host,
     verdict::{Case, forget_refusal, note_refusal, was_refused},
 };
 use crate::{
-    kernel::{CASTS, Path, Task, opaque},
+    kernel::{CASTS, Path, Sock, Task},
     record::{Ending, Record, settings},
 };
 
@@ -85,10 +89,18 @@ impl Wanted {
         Self { slot, terms: call_terms(kind, call, facts), kind }
     }
 
+    /// Whether each rule that can want it asks something of the task.
+    #[inline(always)]
+    pub(crate) fn is_of_task(self) -> bool {
+        let others = |kind: &KindFilter| kind.root & kind.user & kind.host & !kind.comm.property.asked;
+        let kind = if CASTS { self.kind } else { FILTER_KINDS.get(self.slot) };
+        self.slot != 0 && kind.is_some_and(|kind| self.terms & others(kind) == 0)
+    }
+
     /// What the current task leaves.
     #[inline(always)]
     pub(crate) fn of_task(self, task: Task) -> Self {
-        if self.slot == 0 {
+        if self.slot == 0 || self.terms == 0 {
             return self;
         }
         Self { terms: filter_task(self.slot, self.terms, task.address()), ..self }
@@ -145,6 +157,15 @@ impl Wanted {
         Self { terms, ..self }
     }
 
+    /// What the other end leaves of a socket, as far as the kernel knows it before there is a record.
+    #[inline(always)]
+    pub(crate) fn of_peer(self, sock: Sock) -> Self {
+        match self.kind {
+            Some(kind) => Self { terms: peer_terms(kind, self.slot, self.terms, sock), ..self },
+            None => self,
+        }
+    }
+
     /// What the socket leaves that a record tells of. `looked`: bits of [`sensor_common::filter::ends`].
     #[inline(always)]
     pub(crate) fn of_socket(self, record: &mut Record, looked: u32) -> Self {
@@ -153,32 +174,6 @@ impl Wanted {
         }
         Self { terms: filter_socket(self.slot, self.terms, record.slot(), looked), ..self }
     }
-}
-
-/// [`call_terms`] as a function of its own.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn filter_call(slot: u32, call: u32, facts: u32) -> u64 {
-    call_terms(FILTER_KINDS.get(slot), call, facts)
-}
-
-/// Terms by call, and by what it did to a file.
-#[inline(always)]
-fn call_terms(kind: Option<&KindFilter>, call: u32, facts: u32) -> u64 {
-    match (FILTER_CALLS.get(call), kind) {
-        (Some(terms), Some(kind)) => fact_terms(kind, *terms, facts),
-        _ => ALL,
-    }
-}
-
-/// Terms by what was done to a file.
-#[inline(always)]
-fn fact_terms(kind: &KindFilter, terms: u64, facts: u32) -> u64 {
-    if facts == NO_FACTS {
-        return terms;
-    }
-    // Where LLVM sees what the facts can be it would leave the mask out.
-    terms & kind.facts.get(opaque(u64::from(facts)) as usize & (FACTS - 1)).copied().unwrap_or(ALL)
 }
 
 /// Whether a word that begins so can have an entry.

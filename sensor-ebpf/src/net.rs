@@ -6,9 +6,9 @@ mod uring;
 use sensor_common::{Kind, Net, filter::ends, syscalls, valid};
 
 use crate::{
-    filter::was_refused,
-    kernel::{Sock, fd_sock},
-    record::{Ending, Record, emit_call, emit_filled, filtered},
+    filter::{Wanted, made, was_refused},
+    kernel::{CASTS, Sock, fd_sock},
+    record::{Ending, Record, emit_filled, emit_wanted, filtered},
     syscall::{Call, UserAddr, on_end},
 };
 
@@ -16,7 +16,9 @@ use crate::{
 #[inline(always)]
 fn net_socket(call: Call) {
     let call = call.of_socket();
-    emit_call::<Net>(Kind::NetSocket, call, |record| {
+    let facts = made(call.arg(0) as u32, call.arg(1) as u16, call.arg(2) as u32);
+    let ending = Ending::from(call);
+    emit_wanted::<Net>(Kind::NetSocket, ending, ending.wanted(Kind::NetSocket, facts), |record| {
         let body = record.body::<Net>();
         body.fd = call.result() as i32;
         body.arg = call.arg(1) as u32;
@@ -113,12 +115,20 @@ fn record(
     ending: Ending,
     kind: Kind,
     fd: i32,
-    sock: impl FnOnce() -> Option<Sock>,
+    sock: impl Fn() -> Option<Sock>,
     more: impl FnOnce(&mut Record, Sock) -> Option<u32>,
 ) {
-    emit_filled::<Net>(kind, ending, |record, wanted| {
+    let peer = |wanted: Wanted| {
+        // Elsewhere each read is a helper call: not before the task was asked.
+        if !CASTS || looked(kind) != 0 {
+            return (wanted, None);
+        }
+        let sock = sock();
+        (sock.map_or(wanted, |sock| wanted.of_peer(sock)), Some(sock))
+    };
+    emit_filled::<Net, _>(kind, ending, peer, |record, wanted, found| {
         record.body::<Net>().fd = fd;
-        let Some(sock) = sock() else { return Some(wanted) };
+        let Some(sock) = found.unwrap_or_else(&sock) else { return Some(wanted) };
         sock.describe(record);
         let arg = more(record, sock)?;
         record.body::<Net>().arg = arg;

@@ -2,6 +2,7 @@
 
 mod append;
 mod emit;
+mod ending;
 mod header;
 mod in_place;
 mod pace;
@@ -20,7 +21,8 @@ use sensor_common::{Counters, Header, KINDS, Kind, RingState, SLOTS, flags};
 
 pub(crate) use self::{
     append::{Str, append_with},
-    emit::{Ending, emit, emit_call, emit_filled, emit_if, failed, filtered, peek},
+    emit::{emit, emit_call, emit_filled, emit_if, emit_wanted, failed, filtered, peek},
+    ending::Ending,
     in_place::{emit_in_place, filtered_in_place},
     settings::{end, settings, wanted},
     slots::add,
@@ -71,7 +73,7 @@ pub(crate) struct Record {
     slot: u32,
 }
 
-/// Takes a scratch slot and clears the body. Negative where there is to be no record.
+/// Takes a scratch slot and clears the body, and what of the header can be written before the task's part of it. Negative where there is to be no record.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
@@ -94,6 +96,7 @@ extern "C" fn record_begin(kind: u32, body: u32) -> i32 {
     let header = unsafe { &mut *base.cast::<Header>() };
     header.kind = kind as u16;
     header.len = size_of::<Header>() as u32 + body;
+    (header.flags, header.valid, header.result, header.syscall) = (0, 0, 0, Header::NO_SYSCALL);
     for word in 0..BODY_WORDS {
         if word * 8 >= body {
             break;

@@ -14,13 +14,12 @@ use sensor_common::{
     valid,
 };
 
-use super::{FILTER_KINDS, fact_terms};
-use crate::kernel::{AF_INET, AF_INET6, AF_UNIX};
+use super::{
+    FILTER_KINDS, fact_terms,
+    speech::{V4, family, spoken},
+};
+use crate::kernel::{AF_INET, AF_INET6, AF_UNIX, Sock};
 
-const TCP: u32 = 6;
-const UDP: u32 = 17;
-const STREAM: u16 = 1;
-const DATAGRAM: u16 = 2;
 /// The third word of an address of version 4 as one of version 6 (`::ffff:0:0/96`), in network byte order.
 pub(crate) const MAPPED: u32 = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
 
@@ -41,12 +40,7 @@ pub(super) extern "C" fn filter_socket(slot: u32, terms: u64, scratch: u32, look
         (End::of(header, valid::LOCAL, &body.local), End::of(header, valid::REMOTE, &body.remote));
     let mut terms = terms;
     if header.valid & valid::SOCKET != 0 {
-        let own = match u32::from(body.family) {
-            AF_INET => V4,
-            AF_INET6 => facts::V6,
-            AF_UNIX => facts::UNIX,
-            _ => facts::OTHER,
-        };
+        let own = family(u32::from(body.family));
         let spoken_to = if remote.family == NONE { local.family } else { remote.family };
         let family = if spoken_to == NONE { own } else { spoken_to };
         // What a caller gave in vain to a socket of another kind says nothing.
@@ -76,18 +70,24 @@ pub(super) extern "C" fn filter_address(slot: u32, terms: u64, what: u32, high: 
     net_terms(kind, slot, terms, [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32])
 }
 
-/// What a socket speaks, as bits of [`facts`].
+/// The same of a socket's other end as the kernel knows it. Where it does not, the caller's address decides, which comes with
+/// the record.
 #[inline(always)]
-pub(crate) fn spoken(protocol: u32, sock_type: u16) -> u32 {
-    match (protocol, sock_type & 0xf) {
-        (TCP, _) | (0, STREAM) => facts::TCP,
-        (UDP, _) | (0, DATAGRAM) => facts::UDP,
-        _ => 0,
+pub(super) fn peer_terms(kind: &KindFilter, slot: u32, terms: u64, sock: Sock) -> u64 {
+    let speaks = spoken(u32::from(sock.protocol), sock.socket_type);
+    if u32::from(sock.family) == AF_UNIX {
+        return fact_terms(kind, terms, facts::UNIX | speaks);
     }
+    let mut addr = NetAddr::default();
+    if sock.remote(&mut addr).is_none() {
+        return terms;
+    }
+    let end = End::at(&addr);
+    let terms = fact_terms(kind, terms, end.family | speaks);
+    let terms = port_terms(kind, slot, terms, end.port());
+    net_terms(kind, slot, terms, end.addr())
 }
 
-/// [`facts::FAMILY`]: addresses of version 4.
-const V4: u32 = 0;
 /// In place of [`facts::FAMILY`]: there is no address.
 const NONE: u32 = u32::MAX;
 
@@ -103,14 +103,17 @@ struct End<'r> {
 impl<'r> End<'r> {
     #[inline(always)]
     fn of(header: &Header, bit: u32, at: &'r NetAddr) -> Self {
+        if header.valid & bit != 0 { Self::at(at) } else { Self { at, family: NONE } }
+    }
+
+    #[inline(always)]
+    fn at(at: &'r NetAddr) -> Self {
         let mut end = Self { at, family: NONE };
-        if header.valid & bit != 0 {
-            if at.family == AF_INET {
-                end.family = V4;
-            } else if at.family == AF_INET6 {
-                let [a, b, c, _] = end.words();
-                end.family = if a == 0 && b == 0 && c == MAPPED { V4 } else { facts::V6 };
-            }
+        if at.family == AF_INET {
+            end.family = V4;
+        } else if at.family == AF_INET6 {
+            let [a, b, c, _] = end.words();
+            end.family = if a == 0 && b == 0 && c == MAPPED { V4 } else { facts::V6 };
         }
         end
     }

@@ -91,9 +91,9 @@ impl Sock {
         self.ip(to, offset!(sk_rcv_saddr), offset!(sk_v6_rcv_saddr))
     }
 
-    /// The other end; none while the socket is not connected.
+    /// The other end of an IP socket; none while it is not connected.
     #[inline(always)]
-    fn remote(self, to: &mut NetAddr) -> Option<()> {
+    pub(crate) fn remote(self, to: &mut NetAddr) -> Option<()> {
         let port: u16 = self.sk.probe(offset!(sk_dport))?;
         if port == 0 {
             return None;

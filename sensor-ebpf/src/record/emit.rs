@@ -1,58 +1,14 @@
 //! How a program has a record written: what it hands over, and which outcomes are counted here.
 
-use sensor_common::{Header, Kind, filter::NO_FACTS};
+use sensor_common::{Kind, filter::NO_FACTS};
 
 use super::{
-    BROKEN, COUNTERS, FILLED, Record, UNWANTED, URGENT,
+    BROKEN, COUNTERS, Ending, FILLED, Record, UNWANTED, URGENT,
     header::record_head,
     record_begin, record_end, scratch,
     slots::{add, record_borrow, record_return},
 };
-use crate::{filter::Wanted, kernel::Task};
-
-/// How something ended that a task asked of the kernel: a system call, or the same by another way.
-#[derive(Clone, Copy)]
-pub(crate) struct Ending {
-    /// Who asked. Asking for it again costs another helper call.
-    pub(crate) task: Task,
-    /// The call's number in the table of `x86_64`.
-    pub(crate) number: u32,
-    /// A negative errno where it failed.
-    pub(crate) result: i64,
-    /// Bits of the header.
-    pub(crate) flags: u16,
-    /// Whether the program cannot be interrupted by another one that counts the same: at a tracepoint of a task, but for kernels
-    /// that preempt themselves there.
-    pub(crate) alone: bool,
-}
-
-impl Ending {
-    /// Writes what the header says of it.
-    #[inline(always)]
-    pub(crate) fn head(self, record: &mut Record) {
-        let header: &mut Header = record.header();
-        header.result = self.result;
-        header.syscall = self.number as u16;
-        header.flags |= self.flags;
-    }
-
-    /// What it and the task that asked leave of all that rules can want. `facts`: see [`Wanted::of_call`].
-    #[inline(always)]
-    pub(crate) fn wanted(self, kind: Kind, facts: u32) -> Wanted {
-        Wanted::of_call(kind, self, facts).of_task(self.task)
-    }
-
-    /// [`filtered`].
-    #[inline(always)]
-    pub(crate) fn filtered(self, kind: Kind) {
-        if !self.alone {
-            filtered(kind);
-        } else if let Some(counters) = COUNTERS.get_ptr_mut(u32::from(kind.number())) {
-            // SAFETY: this CPU's own map value, which nobody else writes to meanwhile.
-            unsafe { (*counters).passed_over += 1 };
-        }
-    }
-}
+use crate::filter::Wanted;
 
 /// Puts a record with a body of type `B` together with `fill` and sends it. Each outcome is counted once: what `fill` gives
 /// up on as failed.
@@ -126,34 +82,64 @@ pub(crate) fn emit_call<B: Copy>(
     ending: impl Into<Ending>,
     fill: impl FnOnce(&mut Record) -> Option<()>,
 ) {
-    emit_filled::<B>(kind, ending, |record, wanted| fill(record).map(|()| wanted));
-}
-
-/// [`emit_call`] of a record that is wanted only if what it tells of says so: `fill` gives back who can still want it.
-#[inline(always)]
-pub(crate) fn emit_filled<B: Copy>(
-    kind: Kind,
-    ending: impl Into<Ending>,
-    fill: impl FnOnce(&mut Record, Wanted) -> Option<Wanted>,
-) {
     let ending = ending.into();
     let wanted = if kind.is_lifecycle() { Wanted::ALL } else { ending.wanted(kind, NO_FACTS) };
+    emit_wanted::<B>(kind, ending, wanted, fill);
+}
+
+/// [`emit_call`] of something of which it is known already who can want it.
+#[inline(always)]
+pub(crate) fn emit_wanted<B: Copy>(
+    kind: Kind,
+    ending: Ending,
+    wanted: Wanted,
+    fill: impl FnOnce(&mut Record) -> Option<()>,
+) {
     if wanted.is_none() {
         ending.filtered(kind);
         return;
     }
-    let kind = u32::from(kind.number());
-    let Some(record) = &mut begin::<B>(kind) else { return };
-    let mut outcome = BROKEN;
-    if record_head(record.slot) == 0 {
-        ending.head(record);
-        outcome = match fill(record, wanted) {
-            Some(wanted) if wanted.is_none() => UNWANTED,
-            Some(wanted) => filled(wanted),
-            None => BROKEN,
-        };
+    emit_if::<B>(
+        kind,
+        |_| Some(wanted),
+        |record| {
+            ending.head(record);
+            fill(record)
+        },
+    );
+}
+
+/// [`emit_call`] of a record that is wanted only if what it tells of says so. `ask` says who can want it before anything is written,
+/// and gives what it found to `fill`, which says it once more. The task is asked last, unless all that is wanted depends on it:
+/// to ask takes as long as to look at what is told of.
+#[inline(always)]
+pub(crate) fn emit_filled<B: Copy, T>(
+    kind: Kind,
+    ending: impl Into<Ending>,
+    ask: impl FnOnce(Wanted) -> (Wanted, T),
+    fill: impl FnOnce(&mut Record, Wanted, T) -> Option<Wanted>,
+) {
+    let ending = ending.into();
+    let wanted = Wanted::of_call(kind, ending, NO_FACTS);
+    if wanted.is_none() {
+        ending.filtered(kind);
+        return;
     }
-    record_end(kind, record.slot, outcome);
+    let (wanted, found) = ask(wanted);
+    let first = wanted.is_of_task();
+    let wanted = if first { wanted.of_task(ending.task) } else { wanted };
+    if wanted.is_none() {
+        ending.filtered(kind);
+        return;
+    }
+    let ask = |record: &mut Record| {
+        let wanted = fill(record, wanted, found)?;
+        Some(if first { wanted } else { wanted.of_task(ending.task) })
+    };
+    emit_if::<B>(kind, ask, |record| {
+        ending.head(record);
+        Some(())
+    });
 }
 
 /// Counts something that a program saw and could not put together.

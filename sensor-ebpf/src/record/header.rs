@@ -6,22 +6,19 @@ use sensor_common::{Header, valid};
 use super::SCRATCH;
 use crate::kernel::{Task, offset};
 
-/// Writes all but the kind and the length. `None` where the task cannot be read.
+/// Writes what the task says into a header that says nothing else yet but perhaps what it is valid for. `None` where the task
+/// cannot be read.
 #[inline(always)]
 pub(super) fn write_header(header: &mut Header, task: Task) -> Option<()> {
     // SAFETY: no arguments.
     let (ts, cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id()) };
     let cred = task.field(offset!(task_cred))?;
-    header.flags = 0;
     header.ts = ts;
     header.start = task.start()?;
-    header.result = 0;
     header.cpu = cpu as u16;
-    header.syscall = Header::NO_SYSCALL;
     header.tgid = task.tgid()?;
     header.tid = task.tid()?;
     header.ppid = task.parent()?.tgid()?;
-    header.valid = 0;
     header.uid = cred.load(offset!(cred_uid))?;
     header.euid = cred.load(offset!(cred_euid))?;
     header.gid = cred.load(offset!(cred_gid))?;
@@ -60,7 +57,7 @@ pub(super) fn write_header(header: &mut Header, task: Task) -> Option<()> {
     Some(())
 }
 
-/// Writes the header of a slot, all but kind and length. Not zero where the task cannot be read.
+/// [`write_header`] of a slot. Not zero where the task cannot be read.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(super) extern "C" fn record_head(slot: u32) -> i32 {

@@ -38,10 +38,10 @@ pub(crate) fn emit_in_place<R: 'static>(kind: Kind, by_task: bool, fill: impl Fn
     clear(to);
     // SAFETY: the record begins with a header, and is this program's own until it is sent.
     let header = unsafe { &mut *to.cast::<Header>() };
+    header.syscall = Header::NO_SYSCALL;
     let known = if by_task && write_header(header, Task::current()).is_some() {
         valid::TASK
     } else {
-        header.syscall = Header::NO_SYSCALL;
         // SAFETY: no arguments.
         (header.ts, header.cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id() as u16) };
         0
