@@ -47,7 +47,7 @@ pub use self::{
     cgroup::Way,
     error::ProbeError,
     filter::{KindTables, Row},
-    hooks::{HOOKS, Hook, Mode, Variant, Via},
+    hooks::{HOOKS, Hook, Mode, Share, Variant, Via},
     load::{Limit, Options, Wanted, load},
     machine::HERE,
     offsets::legacy_controller,
@@ -67,9 +67,9 @@ pub struct HookReport {
     /// The records it is there for.
     #[serde(skip)]
     pub kind: Option<Kind>,
-    /// Whether it is only there for attempts that failed.
+    /// Which of them.
     #[serde(skip)]
-    pub failures: bool,
+    pub share: Share,
     /// Whether anybody wants its records.
     pub wanted: bool,
     /// The variant at work; `None`: blind, where anybody wants its records.
@@ -91,7 +91,7 @@ impl HookReport {
         Self {
             hook: hook.stem,
             kind: Some(hook.kind),
-            failures: hook.failures,
+            share: hook.share,
             wanted: true,
             chosen: None,
             mode: None,

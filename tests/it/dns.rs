@@ -221,3 +221,36 @@ fn net_dns_rules_compare_names() {
     assert_eq!(stats["enrich"]["names"]["evicted"], 0);
     assert!(stats["kinds"]["net_dns"]["submitted"].as_u64() >= Some(2), "{}", stats["kinds"]["net_dns"]);
 }
+
+/// What nobody asks for is not read: questions alone are no reason to look at every packet that comes in.
+#[test]
+fn net_dns_answers_are_read_where_somebody_asks() {
+    needs_kernel!();
+    let _alone = sensor_tests::exclusive();
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("r.yaml");
+    let rule = |name: &str, condition: &str, output: &str| {
+        format!("- {{rule: {name}, desc: d, condition: '{condition}', output: '{output}', priority: INFO}}\n")
+    };
+    let asked = rule("Asked", "evt.type = dns and dns.answer = false and dns.question = told.example", "o");
+    let named = rule("Named", "evt.type = connect and fd.sip = 127.0.54.7", "%fd.sip.name");
+    let at =
+        serve("127.0.53.7", |query| answer(query, 0, &[address("told.example", 0, [127, 0, 54, 7].into())]));
+    let steps = || ask_and_connect(&at.to_string(), &[query(3, "told.example", A)], "127.0.54.7:9");
+    let unnamed = rule("Named", "evt.type = connect and fd.sip = 127.0.54.7", "of no name");
+    for (last, output) in [(unnamed, "of no name"), (named, "told.example")] {
+        std::fs::write(&rules, asked.clone() + &last).unwrap();
+        let watcher = Watcher::start(&rules, &[]);
+        let done = Act::new(steps()).run();
+        assert_eq!(watcher.alert("Asked", 1)["process"]["pid"], done.pid);
+        assert_eq!(watcher.alert("Named", 1)["output"], output);
+        let (_, stats) = watcher.stop();
+        let hook = |stem: &str| {
+            let hooks = stats["hooks"].as_array().unwrap();
+            hooks.iter().find(|hook| hook["hook"] == stem).unwrap()["chosen"].clone()
+        };
+        assert_eq!(hook("net_dns_query"), "net_dns_query");
+        let answers = if output == "told.example" { json!("net_dns_answer") } else { json!(null) };
+        assert_eq!(hook("net_dns_answer"), answers);
+    }
+}

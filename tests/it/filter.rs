@@ -247,6 +247,10 @@ impl Sockets {
             ("listens", format!("evt.type = listen and fd.lport = {late} and fd.sip = 127.0.0.1")),
             ("sent", format!("evt.type = sendto and fd.rport = {udp} and fd.l4proto = udp")),
             ("received", format!("evt.type = recvfrom and fd.rport = {caller} and fd.rip = 127.0.0.1")),
+            (
+                "packets",
+                "evt.type = socket and evt.failed = false and evt.arg.domain contains AF_PACKET".to_owned(),
+            ),
             ("elsewhere", format!("evt.type = connect and fd.sport = {tcp} and fd.snet = 10.0.0.0/8")),
             ("done", format!("evt.type = execve and proc.cmdline endswith {}/done", dir.display())),
         ];
@@ -274,6 +278,9 @@ impl Sockets {
         other().connect(udp).unwrap();
         // Wherever that leads, nothing is sent.
         let _ = other().connect("203.0.113.9:9");
+        // The old way to ask for packets names the family of another.
+        let made = Act::new(["socket", "17", "3", "768", "--", "socket", "2", "10", "768"]).run();
+        assert!(made.result(0) >= 0 && made.result(1) >= 0);
         // By another name: that of this thread is a rule's business.
         let noise = thread::Builder::new().name("noise".to_owned());
         let noise = noise.spawn(|| {
@@ -295,6 +302,8 @@ fn filter_of_sockets_on_and_off_alert_alike() {
     let connects = |stats: &Value, what: &str| stats["kinds"]["net_connect"][what].as_u64().unwrap();
     assert!(connects(&on_stats, "filtered") >= NOISE, "{on_stats}");
     assert!(connects(&off_stats, "submitted") >= NOISE, "{off_stats}");
+    let made = |stats: &Value| stats["kinds"]["net_socket"]["submitted"].as_u64().unwrap();
+    assert!(made(&on_stats) < made(&off_stats), "{on_stats}");
 }
 
 #[test]

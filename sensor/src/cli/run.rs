@@ -312,7 +312,7 @@ fn say_shield(part: &ShieldPart) {
 /// Says what this kernel does not let us see, and which rules miss something.
 fn tell(report: &Report, set: &RuleSet) {
     for hook in report.hooks.iter().filter(|hook| hook.is_blind()) {
-        let kinds = hook.kind.map(|kind| (kind, hook.failures)).into_iter();
+        let kinds = hook.kind.map(|kind| (kind, hook.share)).into_iter();
         let blind = blind_rules(set, kinds).join(", ");
         tracing::warn!(hook = hook.hook, why = hook.refused.join("; "), blind, "blind: not attached");
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::Config,
     pipeline::Stats,
-    probe::{Counts, Fill, HookReport, Mode, ProgramRun},
+    probe::{Counts, Fill, HookReport, Mode, ProgramRun, Share},
     rule::Cost,
     sink::SinkStats,
 };
@@ -34,7 +34,7 @@ fn stats() -> Stats {
     let hook = |hook, chosen: Option<&'static str>| HookReport {
         hook,
         kind: None,
-        failures: false,
+        share: Share::Whole,
         wanted: true,
         chosen,
         mode: chosen.map(|_| Mode::Full),

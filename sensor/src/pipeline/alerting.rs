@@ -23,11 +23,11 @@ use sensor_common::Kind;
 use self::{over_time::Told, tally::Tally};
 use crate::{
     control::Known,
-    event::{Container, Detail, Event, EventType, Loss},
+    event::{Category, Container, Detail, Event, EventType, Loss},
     pipeline::{
         Can, Consumer, Needs, Origin, PipelineError, Plan, Published, RuleStats, Stats, reload::Reloaded,
     },
-    probe::{Wanted, fanotify::LetGo},
+    probe::{Share, Wanted, fanotify::LetGo},
     respond::{Policy, Responder},
     rule::{Engine, Match, Reaction, RuleInfo, RuleSet, TypeSet, correlate::STATE_BYTES},
     sink::{Alert, Outputs, Redactor},
@@ -228,7 +228,7 @@ impl Alerting {
     /// What is known of the rules, with those that miss something because a hook is not at work.
     fn account_of(&self, stats: &Stats) -> RuleStats {
         let blind = stats.hooks.iter().filter(|hook| hook.is_blind());
-        let kinds = blind.filter_map(|hook| Some((hook.kind?, hook.failures)));
+        let kinds = blind.filter_map(|hook| Some((hook.kind?, hook.share)));
         let blind = blind_rules(&self.rules, kinds).into_iter().map(str::to_owned).collect();
         RuleStats { blind, ..self.account.clone() }
     }
@@ -345,11 +345,15 @@ impl Consumer for Alerting {
     }
 }
 
-/// The rules that miss something where records of these kinds do not come, each once; `true`: where only those of attempts
-/// that failed do not.
+/// The rules that miss something where these parts of the records of these kinds do not come, each once.
 #[must_use]
-pub fn blind_rules(rules: &RuleSet, kinds: impl Iterator<Item = (Kind, bool)>) -> Vec<&str> {
-    let mut blind: Vec<&str> = kinds.flat_map(|(kind, failures)| rules.needing(kind, failures)).collect();
+pub fn blind_rules(rules: &RuleSet, kinds: impl Iterator<Item = (Kind, Share)>) -> Vec<&str> {
+    let needing = |(kind, share)| match share {
+        Share::Whole => rules.needing(kind).collect::<Vec<_>>(),
+        Share::Failures => rules.needing_failures(kind).collect(),
+        Share::Answers => rules.needing_answers().collect(),
+    };
+    let mut blind: Vec<&str> = kinds.flat_map(needing).collect();
     blind.sort_unstable();
     blind.dedup();
     blind
@@ -364,10 +368,14 @@ pub fn needs(rules: &RuleSet, streamed: TypeSet) -> Needs {
         kinds.dedup();
         kinds
     };
-    let mut wanted = Wanted { kinds: kinds(rules.wanted_types()), failures: kinds(rules.wanted_failures()) };
-    // The names of an address come from what DNS said before.
-    if rules.hosts().asked && !wanted.kinds.contains(&Kind::NetDns) {
-        wanted.kinds.push(Kind::NetDns);
+    let mut wanted = Wanted {
+        kinds: kinds(rules.wanted_types()),
+        failures: kinds(rules.wanted_failures()),
+        answers: rules.needing_answers().next().is_some(),
+    };
+    // Whoever gets events of sockets gets the names of their ends.
+    if rules.hosts().asked || streamed.iter().any(|streamed| streamed.category() == Category::Network) {
+        wanted.add_names();
     }
     let streamed = kinds(streamed);
     for list in [&mut wanted.kinds, &mut wanted.failures] {

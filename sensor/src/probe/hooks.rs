@@ -31,6 +31,17 @@ impl fmt::Display for Mode {
     }
 }
 
+/// Which of the records of its kind a hook writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// All that no other hook writes.
+    Whole,
+    /// What was tried and failed.
+    Failures,
+    /// What came back.
+    Answers,
+}
+
 /// How a program is attached.
 #[derive(Clone, Copy, Debug)]
 pub enum Via {
@@ -89,8 +100,8 @@ pub struct Hook {
     pub stem: &'static str,
     /// The records it writes.
     pub kind: Kind,
-    /// Whether it only sees attempts that failed: another hook sees the others.
-    pub failures: bool,
+    /// Which of them.
+    pub share: Share,
     /// Whether the sensor is useless without it: where it cannot be attached, it does not start.
     pub essential: bool,
     /// Ways to attach it, best first.
@@ -153,7 +164,7 @@ const fn packets(program: &'static str, way: Way) -> Variant {
 }
 
 const fn hook(stem: &'static str, kind: Kind, essential: bool, variants: &'static [Variant]) -> Hook {
-    Hook { stem, kind, failures: false, essential, variants }
+    Hook { stem, kind, share: Share::Whole, essential, variants }
 }
 
 /// Name of the program that dispatches system calls behind the tracepoint, and of the tracepoint.
@@ -175,7 +186,7 @@ pub const HOOKS: &[Hook] = &[
     hook("cgroup_mkdir", Kind::CgroupMkdir, false, &[tracepoint!("cgroup_mkdir", "cgroup_mkdir")]),
     hook("cgroup_rmdir", Kind::CgroupRmdir, false, &[tracepoint!("cgroup_rmdir", "cgroup_rmdir")]),
     Hook {
-        failures: true,
+        share: Share::Failures,
         ..hook("proc_exec_failed", Kind::ProcExec, false, calls!("proc_exec": EXECVE, EXECVEAT))
     },
     hook(
@@ -236,7 +247,10 @@ pub const HOOKS: &[Hook] = &[
     hook("mem_fault", Kind::MemFault, false, calls!("mem_fault": USERFAULTFD)),
     hook("mem_protect", Kind::MemProtect, false, calls!("mem_protect": MPROTECT)),
     hook("net_dns_query", Kind::NetDns, false, &[packets("net_dns_query", Way::Out)]),
-    hook("net_dns_answer", Kind::NetDns, false, &[packets("net_dns_answer", Way::In)]),
+    Hook {
+        share: Share::Answers,
+        ..hook("net_dns_answer", Kind::NetDns, false, &[packets("net_dns_answer", Way::In)])
+    },
     hook("uring_file_open", Kind::FileOpen, false, operations!("file_open": OPENAT, OPENAT2)),
     hook("uring_file_remove", Kind::FileRemove, false, operations!("file_remove": UNLINKAT)),
     hook("uring_file_rename", Kind::FileRename, false, operations!("file_rename": RENAMEAT)),

@@ -10,7 +10,7 @@ use sensor_common::{Counters, Kind, Settings, syscalls};
 use zerocopy::IntoBytes;
 
 use super::{
-    HOOKS, Hook, HookReport, Mode, Probe, ProbeError, Report, Ring, Via,
+    HOOKS, Hook, HookReport, Mode, Probe, ProbeError, Report, Ring, Share, Via,
     attach::Loader,
     chain,
     filter::{Filters, KindTables},
@@ -34,13 +34,31 @@ pub struct Wanted {
     pub kinds: Vec<Kind>,
     /// Of these kinds also what was tried and failed, where that takes a hook of its own.
     pub failures: Vec<Kind>,
+    /// Whether also what came back, where that takes a hook of its own.
+    pub answers: bool,
 }
 
 impl Wanted {
-    /// These kinds, failures included.
+    /// These kinds, all of them.
     #[must_use]
     pub fn of(kinds: Vec<Kind>) -> Self {
-        Self { failures: kinds.clone(), kinds }
+        Self { failures: kinds.clone(), kinds, answers: true }
+    }
+
+    /// And the names of addresses, which come from what DNS said before.
+    pub fn add_names(&mut self) {
+        self.answers = true;
+        if !self.kinds.contains(&Kind::NetDns) {
+            self.kinds.push(Kind::NetDns);
+        }
+    }
+
+    fn contains(&self, kind: Kind, share: Share) -> bool {
+        match share {
+            Share::Whole => self.kinds.contains(&kind),
+            Share::Failures => self.failures.contains(&kind),
+            Share::Answers => self.answers && self.kinds.contains(&kind),
+        }
     }
 }
 
@@ -80,9 +98,8 @@ pub struct Limit {
 
 impl Options {
     fn wants(&self, hook: &Hook) -> bool {
-        let kinds = if hook.failures { &self.wanted.failures } else { &self.wanted.kinds };
         // Which container an event belongs to is everybody's question.
-        hook.essential || hook.kind.is_cgroup() || kinds.contains(&hook.kind)
+        hook.essential || hook.kind.is_cgroup() || self.wanted.contains(hook.kind, hook.share)
     }
 
     fn disables(&self, hook: &Hook) -> bool {
@@ -316,9 +333,21 @@ mod tests {
     #[test]
     fn failed_execs_have_a_hook_of_their_own() {
         assert_eq!(hooks(Wanted::of(vec![Kind::ProcExec])), ["proc_exec_failed"]);
-        assert_eq!(hooks(Wanted { kinds: vec![Kind::ProcExec], failures: vec![] }), [""; 0]);
+        let without = |kind: Kind| Wanted { kinds: vec![kind], failures: vec![], answers: false };
+        assert_eq!(hooks(without(Kind::ProcExec)), [""; 0]);
         // One hook sees both.
-        let opens = Wanted { kinds: vec![Kind::FileOpen], failures: vec![] };
-        assert_eq!(hooks(opens), ["file_open", "uring_file_open"]);
+        assert_eq!(hooks(without(Kind::FileOpen)), ["file_open", "uring_file_open"]);
+    }
+
+    #[test]
+    fn answers_have_a_hook_of_their_own() {
+        let mut wanted = Wanted { kinds: vec![Kind::NetDns], failures: vec![], answers: false };
+        assert_eq!(hooks(wanted.clone()), ["net_dns_query"]);
+        wanted.add_names();
+        assert_eq!(hooks(wanted), ["net_dns_query", "net_dns_answer"]);
+        let mut names = Wanted { kinds: vec![], failures: vec![], answers: false };
+        names.add_names();
+        // Whose answer it is, the query says.
+        assert_eq!(hooks(names), ["net_dns_query", "net_dns_answer"]);
     }
 }

@@ -20,12 +20,15 @@ pub(crate) use self::arg::{
     change::{call_flags, mode_flags},
     write_all as write_arguments,
 };
-pub(in crate::rule) use self::file::file_name;
+pub(in crate::rule) use self::{
+    file::file_name,
+    socket::{AF_INET, AF_INET6, AF_UNIX},
+};
 use super::{
     types::TypeSet,
     value::{Out, Slot, Value},
 };
-use crate::event::Event;
+use crate::event::{Event, EventType};
 
 /// Type of a field: it decides which operators and values a rule may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -227,6 +230,12 @@ impl Reading {
     /// As rules write it.
     pub(crate) const fn name(&self) -> &'static str {
         self.field.name
+    }
+
+    /// The argument of such events that it reads, where it reads one.
+    pub(crate) fn argument(&self, of: EventType) -> Option<&'static str> {
+        let Arg::Event(readers) = &self.arg else { return None };
+        readers.get(of as usize).copied().flatten().map(|argument| argument.name)
     }
 
     /// Shows the field's values of `event` to the visitor until it accepts one.

@@ -7,7 +7,7 @@ mod term;
 
 use std::collections::HashMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use sensor_common::{Kind, filter::TERMS};
 
 pub use self::{
@@ -35,6 +35,8 @@ pub(crate) struct Drafts {
     kinds: FxHashMap<Kind, Vec<Term>>,
     /// By condition: where it lets everything of a kind through.
     gates: FxHashMap<u32, Vec<Gate>>,
+    /// The conditions that hold of something that DNS answers.
+    answers: FxHashSet<u32>,
     /// What was found before: for most classes the same is left of a rule.
     known: HashMap<(NodeId, Situation), Vec<Term>>,
 }
@@ -51,8 +53,12 @@ impl Drafts {
     ) {
         let Some(kind) = class.event_type.kind().filter(|kind| !kind.is_lifecycle()) else { return };
         for (entry, node) in rules.iter().filter(|(_, node)| *node != FALSE) {
+            let answer = Situation { answer: true, ..Situation::of(kind, Outcome::Done) };
+            if kind == Kind::NetDns && !builder.terms(*node, answer).is_empty() {
+                self.answers.insert(*entry);
+            }
             for outcome in Outcome::of(class.failed).iter().copied() {
-                let situation = Situation { opens: kind == Kind::FileOpen, socket: Role::of(kind), outcome };
+                let situation = Situation::of(kind, outcome);
                 let known = self.known.entry((*node, situation));
                 let terms = known.or_insert_with(|| builder.terms(*node, situation)).clone();
                 let gates = self.gates.entry(*entry).or_default();
@@ -73,6 +79,11 @@ impl Drafts {
     /// Where a condition lets everything of a kind through.
     pub(crate) fn gates(&self, entry: u32) -> &[Gate] {
         self.gates.get(&entry).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a condition can hold of something that DNS answers.
+    pub(crate) fn asks_answers(&self, entry: u32) -> bool {
+        self.answers.contains(&entry)
     }
 
     /// The terms, at most [`TERMS`] of a kind: past that several become one that holds where any of them does.

@@ -128,6 +128,8 @@ pub struct RuleSet {
     prefilter: Prefilter,
     /// By rule.
     gates: Vec<Vec<Gate>>,
+    /// By rule: whether it misses something without what DNS answers.
+    answers: Vec<bool>,
     idle_toggles: Vec<String>,
     hosts: Hosts,
     verdicts: Verdicts,
@@ -260,6 +262,14 @@ impl RuleSet {
         }
         let program = compiler.program.finish();
         let hosts = Hosts::of(&program, &entries, rules.iter().map(|rule| &rule.template));
+        let answers = rules.iter().map(|rule| {
+            let steps = (rules.len()..).zip(&later).filter(|(_, (of, _))| *of as usize == rule.index);
+            let own: Vec<_> = [rule.index].into_iter().chain(steps.map(|(entry, _)| entry)).collect();
+            let nodes: Vec<_> = own.iter().filter_map(|entry| entries.get(*entry).copied()).collect();
+            Hosts::of(&program, &nodes, [&rule.template].into_iter()).asked
+                || own.into_iter().any(|entry| drafts.asks_answers(entry as u32))
+        });
+        let answers = answers.collect();
         Self {
             rules,
             blind,
@@ -271,6 +281,7 @@ impl RuleSet {
             prefilter: drafts.finish(),
             verdicts,
             gates,
+            answers,
             idle_toggles: Vec::new(),
             hosts,
         }
@@ -294,14 +305,23 @@ impl RuleSet {
         union(self.rules.iter().map(|rule| rule.failures)).intersection(TypeSet::seen())
     }
 
-    /// The rules that miss something where records of this kind do not come; `failures`: where only those of attempts that
-    /// failed do not.
-    pub fn needing(&self, kind: Kind, failures: bool) -> impl Iterator<Item = &str> {
-        let needs = move |rule: &&Arc<RuleInfo>| {
-            let types = if failures { rule.failures } else { rule.types };
-            types.iter().any(|event_type| event_type.kind() == Some(kind))
-        };
-        self.rules.iter().filter(needs).map(|rule| rule.name.as_str())
+    /// The rules that miss something where records of this kind do not come.
+    pub fn needing(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        self.names_of(move |rule| rule.types.has_kind(kind))
+    }
+
+    /// Those that miss something where only what was tried and failed does not come.
+    pub fn needing_failures(&self, kind: Kind) -> impl Iterator<Item = &str> {
+        self.names_of(move |rule| rule.failures.has_kind(kind))
+    }
+
+    /// Those that miss something where what DNS answers does not come: they ask for it, or for the names of an address.
+    pub fn needing_answers(&self) -> impl Iterator<Item = &str> {
+        self.names_of(|rule| self.answers.get(rule.index).is_some_and(|answers| *answers))
+    }
+
+    fn names_of(&self, needs: impl Fn(&RuleInfo) -> bool) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter(move |rule| needs(rule)).map(|rule| rule.name.as_str())
     }
 
     /// The rules that name event types which the sensor does not produce.

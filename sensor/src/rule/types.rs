@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sensor_common::Kind;
+
 use crate::event::{Category, Event, EventType};
 
 /// A set of event types, one bit each.
@@ -139,6 +141,12 @@ impl TypeSet {
     #[must_use]
     pub const fn contains(self, event_type: EventType) -> bool {
         self.0 & 1 << event_type as u8 != 0
+    }
+
+    /// Whether records of this kind become one of the types.
+    #[must_use]
+    pub fn has_kind(self, kind: Kind) -> bool {
+        self.iter().any(|event_type| event_type.kind() == Some(kind))
     }
 
     /// The types of either.

@@ -99,7 +99,7 @@ impl Findings {
 
     /// The rules that miss something because a hook is not at work.
     pub(super) fn missing(&self, hook: &HookReport) -> Vec<&str> {
-        let kinds = hook.kind.filter(|_| hook.is_blind()).map(|kind| (kind, hook.failures));
+        let kinds = hook.kind.filter(|_| hook.is_blind()).map(|kind| (kind, hook.share));
         self.set.as_ref().map_or_else(Vec::new, |set| blind_rules(set, kinds.into_iter()))
     }
 

@@ -4,6 +4,7 @@ use super::{Alerting, blind_rules};
 use crate::{
     event::{Event, Limited, Loss, Lost},
     pipeline::PipelineError,
+    probe::Share,
     sink::Alert,
 };
 
@@ -13,7 +14,7 @@ const LOSS_RULE: &str = "Events lost";
 impl Alerting {
     /// A gap is an alert of its own, with the rules that may have missed something; the next alert of a rule carries it too.
     pub(super) fn report_loss(&mut self, event: &Event, loss: &Loss) -> Result<(), PipelineError> {
-        let blind = blind_rules(&self.rules, loss.kinds().map(|kind| (kind, false)));
+        let blind = blind_rules(&self.rules, loss.kinds().map(|kind| (kind, Share::Whole)));
         let what: Vec<String> =
             loss.lost.iter().map(describe).chain(loss.limited.iter().map(describe_limited)).collect();
         let output = format!(

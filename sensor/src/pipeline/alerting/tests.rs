@@ -127,3 +127,25 @@ fn what_rules_forget_is_said_once_a_minute() {
     let summed = alerts.iter().filter(|alert| alert["summary"] == true).count() as u64;
     assert_eq!(summed + keys, 3000);
 }
+
+/// What DNS answers is read where a rule asks for it or for names, and where events of sockets are handed on, which have names.
+#[test]
+fn answers_are_needed_by_who_asks_and_by_who_gets_events_of_sockets() {
+    let set = |condition: &str| {
+        let text = format!("- {{rule: r, desc: d, condition: '{condition}', output: o, priority: INFO}}\n");
+        RuleSet::compile(&[Source { name: "r.yaml".to_owned(), text }], &Options::default()).0.unwrap()
+    };
+    let needed = |condition: &str, streamed: &[EventType]| {
+        let wanted = needs(&set(condition), streamed.iter().copied().collect()).wanted;
+        (wanted.kinds.contains(&Kind::NetDns), wanted.answers)
+    };
+    assert_eq!(needed("evt.type = dns and dns.answer = false", &[]), (true, false));
+    assert_eq!(needed("evt.type = dns", &[]), (true, true));
+    assert_eq!(needed("evt.type = connect and fd.sip.name = a.example", &[]), (true, true));
+    assert_eq!(needed("evt.type = execve", &[EventType::Openat]), (false, false));
+    assert_eq!(needed("evt.type = execve", &[EventType::Connect]), (true, true));
+    assert_eq!(needed("evt.type = execve", &[EventType::Dns]), (true, true));
+    // Every packet that comes in would be looked at.
+    let builtin = RuleSet::compile(&crate::rule::builtin::sources(), &Options::default()).0.unwrap();
+    assert_eq!(builtin.needing_answers().collect::<Vec<_>>(), [""; 0]);
+}

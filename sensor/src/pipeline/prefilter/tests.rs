@@ -23,13 +23,14 @@ use crate::{
 const BUSY: &[u8] = include_bytes!("../../../../tests/fixtures/busy_host.rec");
 const OPENS: &[u8] = include_bytes!("../../../../tests/fixtures/file_open.rec");
 const CHANGES: &[u8] = include_bytes!("../../../../tests/fixtures/file_make.rec");
-const SOCKETS: [&[u8]; 6] = [
+const SOCKETS: [&[u8]; 7] = [
     include_bytes!("../../../../tests/fixtures/net_accept.rec"),
     include_bytes!("../../../../tests/fixtures/net_bind.rec"),
     include_bytes!("../../../../tests/fixtures/net_connect.rec"),
     include_bytes!("../../../../tests/fixtures/net_listen.rec"),
     include_bytes!("../../../../tests/fixtures/net_receive.rec"),
     include_bytes!("../../../../tests/fixtures/net_send.rec"),
+    include_bytes!("../../../../tests/fixtures/net_socket.rec"),
 ];
 
 /// A record and the event that it became.
@@ -104,9 +105,7 @@ fn admit(tables: &[KindTables], bytes: &[u8], host: bool) -> bool {
             terms &= look_up(&kind.row.whole.name, &kind.row.names, padded(name));
         }
     }
-    if let RawBody::Net(number, body, _) = &raw.body
-        && *number != Kind::NetSocket
-    {
+    if let RawBody::Net(_, body, _) = &raw.body {
         terms &= by_socket(kind, &raw.header, body);
     }
     terms != 0

@@ -8,9 +8,9 @@ use crate::{
     rule::value::Out,
 };
 
-const AF_UNIX: u16 = 1;
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
+pub(in crate::rule) const AF_UNIX: u16 = 1;
+pub(in crate::rule) const AF_INET: u16 = 2;
+pub(in crate::rule) const AF_INET6: u16 = 10;
 
 pub(super) fn socket(event: &Event) -> Option<&Socket> {
     match &event.detail {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sensor_common::filter::{FACTS, facts};
+use sensor_common::{
+    Kind,
+    filter::{FACTS, facts},
+};
 
 use super::{Role, Term};
 use crate::{
@@ -44,6 +47,15 @@ pub(crate) struct Situation {
     /// What the socket is for, where it is about one of which the kernel looks at an end.
     pub(crate) socket: Option<Role>,
     pub(crate) outcome: Outcome,
+    /// It is what DNS answered.
+    pub(crate) answer: bool,
+}
+
+impl Situation {
+    /// That of the records of a kind.
+    pub(crate) fn of(kind: Kind, outcome: Outcome) -> Self {
+        Self { opens: kind == Kind::FileOpen, socket: Role::of(kind), outcome, answer: false }
+    }
 }
 
 /// What must hold for a check to be true.
@@ -84,6 +96,7 @@ impl Demand {
             "fd.num" if situation.opens && situation.outcome == Outcome::Failed => {
                 Self::errno(check, positive, -4095..=-1)
             }
+            "dns.answer" if situation.answer => Self::known(check.holds_of(Value::Bool(true)), positive),
             "user.uid" => Self::user(check, positive),
             "evt.is_open_read" if opened => Self::fact(check, positive, facts::READ),
             "evt.is_open_write" if opened => Self::fact(check, positive, facts::WRITE),
@@ -106,7 +119,7 @@ impl Demand {
             }
             "fd.directory" if opened => Self::directory(check, positive),
             _ => match situation.socket {
-                Some(role) => Self::socket(check, positive, name, role),
+                Some(role) => Self::socket(check, positive, reading, role),
                 None => Self::Unknown,
             },
         }

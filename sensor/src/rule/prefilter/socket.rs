@@ -3,10 +3,14 @@
 use sensor_common::{Kind, filter::facts};
 
 use super::{Demand, Term};
-use crate::rule::{
-    Sets,
-    check::{Check, nets, ports},
-    value::Value,
+use crate::{
+    event::{EventType, flags},
+    rule::{
+        Sets,
+        check::{Check, nets, ports},
+        field::{AF_INET, AF_INET6, AF_UNIX, Reading},
+        value::{Flags, Value},
+    },
 };
 
 /// What a socket is for in an event. The kernel looks at its other end, but for what waits, and for the port that accepted.
@@ -20,6 +24,8 @@ pub(crate) enum Role {
     Listener,
     /// It gets datagrams, and which end serves is told by the ports.
     Receiver,
+    /// It was just made, or could not be.
+    New,
 }
 
 impl Role {
@@ -30,6 +36,7 @@ impl Role {
             Kind::NetAccept => Some(Self::Acceptor),
             Kind::NetBind | Kind::NetListen => Some(Self::Listener),
             Kind::NetReceive => Some(Self::Receiver),
+            Kind::NetSocket => Some(Self::New),
             _ => None,
         }
     }
@@ -37,8 +44,20 @@ impl Role {
 
 impl Demand {
     /// What a check of this field of a socket needs.
-    pub(super) fn socket(check: &Check, positive: bool, name: &str, role: Role) -> Self {
-        match (name, role) {
+    pub(super) fn socket(check: &Check, positive: bool, reading: &Reading, role: Role) -> Self {
+        match (reading.name(), role) {
+            ("evt.arg", Role::New) if reading.argument(EventType::Socket) == Some("domain") => {
+                Self::facts(|number| {
+                    let word = match number & facts::FAMILY {
+                        0 => AF_INET,
+                        facts::V6 => AF_INET6,
+                        facts::UNIX => AF_UNIX,
+                        _ => return true,
+                    };
+                    let domain = Flags { table: flags::DOMAIN, word: word.into(), separator: "|" };
+                    check.holds_of(Value::Flags(domain)) != Some(!positive)
+                })
+            }
             ("fd.rip" | "fd.rnet", Role::Client | Role::Acceptor | Role::Receiver)
             | ("fd.sip" | "fd.snet", Role::Client | Role::Listener)
             | ("fd.cip" | "fd.cnet", Role::Acceptor)

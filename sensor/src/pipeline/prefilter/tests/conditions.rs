@@ -103,6 +103,12 @@ fn check(words: &[String]) -> impl Strategy<Value = String> + use<> {
             "fd.sockfamily = ip",
             "fd.sockfamily = unix",
             "fd.is_server = true",
+            "evt.type = socket",
+            "evt.arg.domain = AF_INET",
+            "evt.arg.domain != AF_INET6",
+            "evt.arg.domain contains PACKET",
+            "evt.arg[domain] in (AF_UNIX, AF_NETLINK)",
+            "evt.arg.domain exists",
         ][..],
     );
     prop_oneof![

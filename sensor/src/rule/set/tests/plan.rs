@@ -33,6 +33,34 @@ fn failed_attempts_are_wanted_only_where_a_rule_can_match_them() {
     assert_eq!(wants("evt.type = openat and evt.is_open_read != true"), (vec!["openat"], vec!["openat"]));
 }
 
+/// What comes back from a DNS server takes a hook of its own, too.
+#[test]
+fn answers_are_wanted_only_where_a_rule_can_match_or_name_them() {
+    let wants = |condition: &str, output: &str| {
+        let set = load(&[&rule("r", condition).replace("output: o", &format!("output: '{output}'"))]);
+        set.needing_answers().next().is_some()
+    };
+    for condition in [
+        "evt.type = dns",
+        "evt.type = dns and dns.answer = true",
+        "evt.type = dns and dns.rcode = NXDOMAIN",
+        "evt.type in (dns, connect) and proc.name = x",
+        "evt.type = connect and fd.sip.name = a.example",
+        "evt.type = connect and not fd.rip.name endswith example",
+    ] {
+        assert!(wants(condition, "o"), "{condition}");
+    }
+    for condition in [
+        "evt.type = dns and dns.answer = false",
+        "evt.type = dns and not dns.answer = true and dns.question = a.example",
+        "evt.type = connect and fd.sport = 53",
+        "evt.type = execve",
+    ] {
+        assert!(!wants(condition, "o"), "{condition}");
+        assert!(wants(condition, "%fd.cip.name"), "{condition}");
+    }
+}
+
 /// Rules that differ in a value are found by that value: what an event costs does not grow with their number.
 #[test]
 fn many_rules_are_found_by_a_look() {
