@@ -100,7 +100,7 @@ impl Wanted {
     /// What the current task leaves.
     #[inline(always)]
     pub(crate) fn of_task(self, task: Task) -> Self {
-        if self.slot == 0 || self.terms == 0 {
+        if self.slot == 0 || CASTS && self.terms == 0 {
             return self;
         }
         Self { terms: filter_task(self.slot, self.terms, task.address()), ..self }

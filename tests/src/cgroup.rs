@@ -40,6 +40,13 @@ fn mount_point(wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
     })
 }
 
+fn make(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        done => done,
+    }
+}
+
 impl Group {
     /// Makes the group `path` below a hierarchy's mount point.
     ///
@@ -48,17 +55,16 @@ impl Group {
     #[must_use]
     pub fn new(hierarchy: &Path, path: &str) -> Self {
         let dir = hierarchy.join(path.trim_start_matches('/'));
-        let missing: Vec<PathBuf> =
-            dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
-        for dir in missing.iter().rev() {
-            match fs::create_dir(dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    panic!("{}: {error}", dir.display())
-                }
-                _ => {}
+        loop {
+            let missing: Vec<PathBuf> =
+                dir.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+            match missing.iter().rev().try_for_each(|dir| make(dir)) {
+                Ok(()) => return Self { dir, made: missing },
+                // Another test took away a group above, which it had made and nothing was in.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && hierarchy.exists() => {}
+                Err(error) => panic!("{}: {error}", dir.display()),
             }
         }
-        Self { dir, made: missing }
     }
 
     /// A helper that joins the group before it starts.
