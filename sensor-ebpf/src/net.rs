@@ -3,11 +3,15 @@
 mod refuse;
 mod uring;
 
-use sensor_common::{Kind, Net, filter::ends, syscalls, valid};
+use sensor_common::{
+    Kind, Net,
+    filter::{NO_FACTS, ends},
+    syscalls, valid,
+};
 
 use crate::{
     filter::{Wanted, made, was_refused},
-    kernel::{CASTS, Sock, fd_sock},
+    kernel::{CASTS, Sock, fd_sock, knob},
     record::{Ending, Record, emit_filled, emit_wanted, filtered},
     syscall::{Call, UserAddr, on_end},
 };
@@ -16,7 +20,12 @@ use crate::{
 #[inline(always)]
 fn net_socket(call: Call) {
     let call = call.of_socket();
-    let facts = made(call.arg(0) as u32, call.arg(1) as u16, call.arg(2) as u32);
+    // On `arm64` the first argument is what it was before a tracer may have put another in its place.
+    let facts = if knob!(arm64) == 0 {
+        made(call.arg(0) as u32, call.arg(1) as u16, call.arg(2) as u32)
+    } else {
+        NO_FACTS
+    };
     let ending = Ending::from(call);
     emit_wanted::<Net>(Kind::NetSocket, ending, ending.wanted(Kind::NetSocket, facts), |record| {
         let body = record.body::<Net>();
