@@ -266,7 +266,7 @@ impl RuleSet {
             let steps = (rules.len()..).zip(&later).filter(|(_, (of, _))| *of as usize == rule.index);
             let own: Vec<_> = [rule.index].into_iter().chain(steps.map(|(entry, _)| entry)).collect();
             let nodes: Vec<_> = own.iter().filter_map(|entry| entries.get(*entry).copied()).collect();
-            Hosts::of(&program, &nodes, [&rule.template].into_iter()).asked
+            hosts.asked && Hosts::of(&program, &nodes, [&rule.template].into_iter()).asked
                 || own.into_iter().any(|entry| drafts.asks_answers(entry as u32))
         });
         let answers = answers.collect();

@@ -53,6 +53,10 @@ fn a_sequence_sees_what_any_of_its_steps_sees_and_is_blind_where_one_is() {
     let set = load(&[&sequence("evt.type = connect")]);
     let types: Vec<_> = set.wanted_types().iter().map(EventType::name).collect();
     assert_eq!(types, ["execve", "connect"]);
+    assert_eq!(set.needing_answers().next(), None);
+    for step in ["evt.type = dns", "'evt.type = connect and fd.sip.name = a.example'"] {
+        assert_eq!(load(&[&sequence(step)]).needing_answers().next(), Some("r"), "{step}");
+    }
     let set = load(&[&sequence("'evt.type in (connect, read)', evt.type = write")]);
     assert!(set.blind()[0].entirely);
     let set = load(&[&sequence("'evt.type in (connect, read)'")]);
