@@ -133,20 +133,23 @@ fn on_one_processor<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// A scheduler that changes tasks as often as it likes: a test machine is told to let them go on for longer.
+/// A scheduler that changes tasks as often as it likes, and at once: a test machine is told to let them go on for longer, and
+/// out of the kernel.
 struct ShortTurns {
     before: Option<String>,
 }
 
 impl ShortTurns {
-    const FILE: &str = "/sys/kernel/debug/sched/base_slice_ns";
+    const SLICE: &str = "/sys/kernel/debug/sched/base_slice_ns";
+    const FEATURES: &str = "/sys/kernel/debug/sched/features";
     /// What the first process of a test machine writes there.
     const LONG: &str = "100000000";
 
     fn begin() -> Self {
-        let before = fs::read_to_string(Self::FILE).ok().filter(|before| before.trim() == Self::LONG);
+        let before = fs::read_to_string(Self::SLICE).ok().filter(|before| before.trim() == Self::LONG);
         if before.is_some() {
-            fs::write(Self::FILE, "3000000").unwrap();
+            fs::write(Self::SLICE, "3000000").unwrap();
+            fs::write(Self::FEATURES, "HRTICK").unwrap();
         }
         Self { before }
     }
@@ -155,7 +158,8 @@ impl ShortTurns {
 impl Drop for ShortTurns {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
-            fs::write(Self::FILE, before).unwrap();
+            fs::write(Self::SLICE, before).unwrap();
+            fs::write(Self::FEATURES, "NO_HRTICK").unwrap();
         }
     }
 }

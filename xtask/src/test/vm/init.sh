@@ -17,11 +17,13 @@ mount -t tracefs tracing /sys/kernel/tracing
 mount -t bpf bpf /sys/fs/bpf
 mount -t debugfs debug /sys/kernel/debug
 # All is slower here than on a real processor, but for the clock. As they come, kernels that preempt themselves (7.x) interrupted
-# programs at their work all the time: a task is to get as far there before another one has its turn.
+# programs at their work all the time: a task is to get as far there before another one has its turn. What interrupts them at
+# once, and not on the way back from the kernel, is the timer for the end of a turn (HRTICK).
 sched=/sys/kernel/debug/sched
 if grep -qs '(lazy)' $sched/preempt; then
     echo 100000000 > $sched/base_slice_ns
     echo NO_WAKEUP_PREEMPTION > $sched/features
+    echo NO_HRTICK > $sched/features
 fi
 ln -s /proc/self/fd /dev/fd
 read -r options < /proc/cmdline
